@@ -1,0 +1,32 @@
+# The one impure entry: the pinned nixpkgs goes in, the scope of components comes out.
+{
+  system ? builtins.currentSystem,
+  # A package set with nixpkgs' interface; without it the pinned nixpkgs.
+  pkgs ? import nixpkgs {
+    inherit system;
+    config = { };
+    overlays = [ ];
+  },
+  # The pins file, and a working tree of authentik to build from in place of the pinned sources.
+  pins ? ./pins.json,
+  source ? null,
+  # The pins' own, else the release's: a sample has none.
+  nixpkgs ?
+    let
+      read = file: builtins.fromJSON (builtins.readFile file);
+      pin = (read pins).nixpkgs or (read ./pins.json).nixpkgs;
+    in
+    builtins.fetchTarball {
+      url = builtins.replaceStrings [ "{rev}" ] [ pin.rev ] pin.url;
+      sha256 = pin.hash;
+    },
+}:
+
+let
+  # A path from the command line (--argstr) is a string.
+  toPath = value: if builtins.isString value then /. + value else value;
+in
+pkgs.callPackage ./scope.nix {
+  pinsFile = toPath pins;
+  source = toPath source;
+}

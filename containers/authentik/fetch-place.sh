@@ -1,0 +1,35 @@
+# fetch-place.sh KIND WHAT VERSION: brings what one place has into the folder `got`, with the
+# ordinary client of that kind of place. Fails when the place can't be reached or hasn't got it.
+kind="$1" what="$2" version="$3"
+
+case "$kind" in
+  git)
+    # a host that doesn't answer at all must not hold up the next place for minutes
+    timeout 20 git ls-remote --exit-code "$what" "$version" >/dev/null
+    git init --quiet got
+    timeout 600 git -C got fetch --quiet --depth 1 "$what" "$version"
+    git -C got -c advice.detachedHead=false checkout --quiet FETCH_HEAD
+    rm -rf got/.git
+    ;;
+  npm)
+    npm pack --silent --fetch-retries 1 "$what@$version" >/dev/null
+    mkdir got
+    tar xf ./*.tgz -C got --strip-components=1
+    rm ./*.tgz
+    ;;
+  go)
+    # the hash of the pin is what vouches for the content
+    export GOPATH="$PWD/gopath" GOFLAGS=-modcacherw GOSUMDB=off GOTOOLCHAIN=local
+    mkdir -p gomod
+    (cd gomod && go mod download -x "$what@$version")
+    mv "gopath/pkg/mod/$what@$version" got
+    ;;
+  pypi)
+    pip download --quiet --cert "$SSL_CERT_FILE" --no-cache-dir --no-deps --only-binary :all: --dest wheel "$what==$version"
+    mkdir got
+    unzip -q wheel/*.whl -d got
+    ;;
+  file)
+    cp -r "$what" got
+    ;;
+esac

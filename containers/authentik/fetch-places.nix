@@ -1,0 +1,110 @@
+# fetchPlaces { name, pin, version, folder }: one pinned source, from the first of its places that
+# has it. A fixed-output derivation: whatever the place, the hash decides.
+#
+# `pin` is an entry of `sources` in pins.json; `{version}` in its texts is `version`; files are
+# relative to `folder`.
+{
+  lib,
+  stdenvNoCC,
+  cacert,
+  gitMinimal,
+  go_1_25,
+  nodejs_24,
+  python3Packages,
+  unzip,
+}:
+
+{
+  name,
+  pin,
+  version,
+  folder,
+}:
+
+let
+  kinds = {
+    file = [ ];
+    git = [ gitMinimal ];
+    go = [ go_1_25 ];
+    npm = [ nodejs_24 ];
+    pypi = [
+      python3Packages.pip
+      unzip
+    ];
+  };
+
+  kindOf =
+    place:
+    let
+      found = builtins.filter (kind: place ? ${kind}) (builtins.attrNames kinds);
+    in
+    if builtins.length found == 1 then
+      builtins.head found
+    else
+      throw "the pin `${name}` has a place that is none of ${toString (builtins.attrNames kinds)}: ${builtins.toJSON place}";
+
+  expand = builtins.replaceStrings [ "{version}" ] [ version ];
+
+  # kind, what, which version of it, where in it
+  attempt =
+    place:
+    let
+      kind = kindOf place;
+    in
+    "attempt "
+    + lib.escapeShellArgs [
+      kind
+      (if kind == "file" then "${folder + "/${place.file}"}" else expand place.${kind})
+      (expand (place.rev or place.version or ""))
+      (place.path or "")
+    ];
+in
+stdenvNoCC.mkDerivation {
+  pname = "authentik-${name}";
+  inherit version;
+
+  nativeBuildInputs = [ cacert ] ++ lib.unique (lib.concatMap (place: kinds.${kindOf place}) pin.places);
+
+  outputHash = pin.hash;
+  outputHashMode = pin.mode or "recursive";
+  preferLocalBuild = true;
+
+  files = pin.files or [ ];
+  place = ./fetch-place.sh;
+
+  buildCommand = ''
+    export HOME=$TMPDIR NODE_EXTRA_CA_CERTS=$SSL_CERT_FILE GIT_SSL_CAINFO=$SSL_CERT_FILE
+
+    # Puts what the place has into the output, if it has all that is wanted.
+    attempt() {
+      echo "asking $1 for $2 $3"
+      rm -rf got
+      if ! bash -euo pipefail $place "$1" "$2" "$3"; then
+        echo "$1: $2 $3 can't be had from there" >&2
+        return
+      fi
+      local from="got''${4:+/$4}" file
+      for file in "" $files; do
+        file=$from''${file:+/$file}
+        if [ ! -e "$file" ]; then
+          echo "$1: $2 $3 has no ''${file#got/}" >&2
+          return
+        fi
+      done
+      if [ -n "$files" ]; then
+        mkdir $out
+        for file in $files; do
+          cp "$from/$file" $out/
+        done
+      else
+        cp -r "$from" $out
+      fi
+      echo "taken from $1: $2 $3''${4:+, $4}"
+      exit 0
+    }
+
+    ${lib.concatMapStringsSep "\n" attempt pin.places}
+    echo "none of the ${toString (builtins.length pin.places)} places of the pin ${name} has it" >&2
+    exit 1
+  '';
+}

@@ -1,0 +1,26 @@
+# How the components are wired: a scope in which each finds the others, the pinned sources and the
+# package set by the names of its arguments.
+{
+  lib,
+  newScope,
+  pinsFile,
+  source,
+}:
+
+lib.makeScope newScope (
+  self:
+  let
+    inherit (self) callPackage;
+  in
+  {
+    pins = lib.importJSON pinsFile;
+
+    fetchPlaces = callPackage ./fetch-places.nix { };
+    sources = callPackage ./sources.nix { inherit pinsFile source; };
+
+    openapi-generator-cli = callPackage ./openapi-generator-cli.nix { };
+
+    client-go = callPackage ./client-go.nix { };
+    client-ts = callPackage ./client-ts.nix { };
+  }
+)

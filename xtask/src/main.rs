@@ -1,0 +1,58 @@
+//! The tasks of this repository: `cargo xtask <command>`.
+
+mod clients;
+mod hash;
+mod nix;
+mod nix_log;
+mod output;
+mod pins;
+mod pkgs;
+mod process;
+mod repo;
+mod report;
+mod run_model;
+mod setup;
+mod sources;
+mod sri;
+mod store_path;
+mod test_build;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::process::Interrupted;
+
+/// The tasks of this repository
+///
+/// Exit codes: 0 good, 1 findings or a failed build, 2 could not run, 129, 130 or 143 interrupted by
+/// SIGHUP, SIGINT or SIGTERM. With `--json` stdout holds JSON lines, and what is for people is on stderr.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Setup(setup::Args),
+    TestBuild(test_build::Args),
+    Hash(hash::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Setup(args) => setup::run(&args),
+        Command::TestBuild(args) => test_build::run(&args),
+        Command::Hash(args) => hash::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+            output::say(interrupted.to_string());
+            return interrupted.exit_code();
+        }
+        output::say(format!("error: {error:#}"));
+        ExitCode::from(2)
+    })
+}

@@ -1,0 +1,385 @@
+//! What this program asks of Nix: each question one function, each answer a type.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::process::ExitStatus;
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+use xshell::Cmd;
+
+use crate::process::{Captured, Processes, is_missing_program};
+
+/// The expression that describes the components.
+const DESCRIBE: &str = include_str!("describe.nix");
+
+/// A version of Nix, such as 2.8.0.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NixVersion {
+    major: u32,
+    minor: u32,
+    /// As Nix gives it.
+    text: String,
+}
+
+/// Nix, with the settings of a run.
+pub struct Nix<'a> {
+    processes: &'a Processes,
+    environment: Vec<(String, String)>,
+}
+
+/// What the expressions are called with.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// The harness.
+    pub test_build: Utf8PathBuf,
+    /// The stand-in for nixpkgs; without it the harness takes its pinned nixpkgs.
+    pub host_pkgs: Option<Utf8PathBuf>,
+    /// A source tree instead of the pinned one.
+    pub source: Option<Utf8PathBuf>,
+    /// Pins other than the release's.
+    pub pins: Option<Utf8PathBuf>,
+}
+
+/// What is asked about the components.
+#[derive(Debug, serde::Serialize)]
+pub struct Request {
+    /// The components; all, if absent.
+    pub names: Option<Vec<String>>,
+    /// Whether their derivations are wanted.
+    pub build: bool,
+    /// Whether their tests are wanted.
+    pub tests: bool,
+}
+
+/// What the harness offers.
+#[derive(Debug, Deserialize)]
+pub struct Description {
+    /// The names of all components.
+    pub names: Vec<String>,
+    /// Those that were asked for and are there.
+    pub components: Vec<Component>,
+}
+
+/// A component.
+#[derive(Debug, Deserialize)]
+pub struct Component {
+    /// The attribute.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// `meta.description`.
+    pub description: String,
+    /// The store path of its derivation, if asked for.
+    pub drv: Option<String>,
+    /// The store path of its first output, if asked for.
+    pub out: Option<String>,
+    /// Its tests, if asked for.
+    pub tests: Vec<Test>,
+}
+
+/// A test of a component.
+#[derive(Debug, Deserialize)]
+pub struct Test {
+    /// The attribute below `passthru.tests`.
+    pub name: String,
+    /// The store path of its derivation, if asked for.
+    pub drv: Option<String>,
+    /// The store path of its first output, if asked for.
+    pub out: Option<String>,
+}
+
+/// How nix-build goes about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BuildOptions {
+    /// Build what can be built after a failure.
+    pub keep_going: bool,
+    /// Keep the build folders of what failed.
+    pub keep_failed: bool,
+}
+
+/// The version of the Nix on PATH.
+pub fn version(processes: &Processes) -> Result<NixVersion> {
+    let captured = match processes.capture(processes.cmd("nix-store").arg("--version")) {
+        Err(error) if is_missing_program(&error) => {
+            return Err(error.context(
+                "Nix is not there: `cargo xtask setup --install` installs it on Debian and its \
+                 likes, `cargo xtask setup` says what else is lacking",
+            ));
+        }
+        other => other?,
+    };
+    let output = success(captured)?;
+    output.trim().parse().map_err(|()| {
+        anyhow!(
+            "no version in what `nix-store --version` says: `{}`",
+            output.trim()
+        )
+    })
+}
+
+/// The folder of the store.
+pub fn store_dir() -> Utf8PathBuf {
+    std::env::var("NIX_STORE_DIR").map_or_else(|_| "/nix/store".into(), Utf8PathBuf::from)
+}
+
+/// The stdout of a command that must succeed.
+fn success(captured: Captured) -> Result<String> {
+    let Captured {
+        status,
+        stdout,
+        stderr,
+        command,
+    } = captured;
+    if !status.success() {
+        bail!("`{command}` failed ({status}):\n{}", stderr.trim_end());
+    }
+    Ok(stdout)
+}
+
+impl NixVersion {
+    /// A version by its first two numbers.
+    #[cfg(test)]
+    pub fn new(major: u32, minor: u32) -> Self {
+        Self {
+            major,
+            minor,
+            text: format!("{major}.{minor}"),
+        }
+    }
+
+    /// Whether this is the version `major.minor` or a later one.
+    pub fn is_at_least(&self, major: u32, minor: u32) -> bool {
+        (self.major, self.minor) >= (major, minor)
+    }
+}
+
+impl<'a> Nix<'a> {
+    /// Nix, run with these variables beside the inherited ones.
+    pub fn new(processes: &'a Processes, environment: Vec<(String, String)>) -> Self {
+        Self {
+            processes,
+            environment,
+        }
+    }
+
+    fn cmd(&self, program: &str) -> Cmd<'a> {
+        self.processes
+            .cmd(program)
+            .envs(self.environment.iter().map(|(key, value)| (key, value)))
+    }
+
+    /// Evaluates what is asked for; derivations are written to the store if they are.
+    pub fn describe(&self, inputs: &Inputs, request: &Request) -> Result<Description> {
+        let mut command = self
+            .cmd("nix-instantiate")
+            .args(["--eval", "--strict", "--json"]);
+        if request.build {
+            command = command.arg("--read-write-mode");
+        }
+        command = command.args(["-E", DESCRIBE]);
+        let request = serde_json::to_string(request).context("writing the request")?;
+        let arguments = [
+            ("testBuild", Some(inputs.test_build.as_str())),
+            ("request", Some(request.as_str())),
+            (
+                "hostPkgs",
+                inputs.host_pkgs.as_deref().map(Utf8Path::as_str),
+            ),
+            ("source", inputs.source.as_deref().map(Utf8Path::as_str)),
+            ("pins", inputs.pins.as_deref().map(Utf8Path::as_str)),
+        ];
+        for (name, value) in arguments {
+            if let Some(value) = value {
+                command = command.args(["--argstr", name, value]);
+            }
+        }
+        let captured = self.processes.capture(command)?;
+        if !captured.status.success() {
+            bail!(
+                "evaluating `{}` failed:\n{}",
+                inputs.test_build,
+                captured.stderr.trim_end()
+            );
+        }
+        serde_json::from_str(&captured.stdout)
+            .with_context(|| format!("reading what `{}` evaluates to", inputs.test_build))
+    }
+
+    /// The NAR sizes of store paths, in bytes, if all of them are valid.
+    pub fn sizes_if_valid(
+        &self,
+        paths: &BTreeSet<String>,
+    ) -> Result<Option<BTreeMap<String, u64>>> {
+        if paths.is_empty() {
+            return Ok(Some(BTreeMap::new()));
+        }
+        let captured = self.processes.capture(
+            self.cmd("nix-store")
+                .args(["--query", "--size"])
+                .args(paths),
+        )?;
+        if !captured.status.success() {
+            return Ok(None);
+        }
+        let sizes: Vec<u64> = captured
+            .stdout
+            .lines()
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("reading the output of `{}`", captured.command))?;
+        if sizes.len() != paths.len() {
+            bail!(
+                "`{}` gave {} sizes for {} paths",
+                captured.command,
+                sizes.len(),
+                paths.len()
+            );
+        }
+        Ok(Some(paths.iter().cloned().zip(sizes).collect()))
+    }
+
+    /// Those of the paths that are valid.
+    pub fn valid(&self, paths: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        if paths.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let command = self
+            .cmd("nix-store")
+            .args(["--check-validity", "--print-invalid"])
+            .args(paths);
+        let invalid = success(self.processes.capture(command)?)?;
+        let invalid: BTreeSet<&str> = invalid.lines().collect();
+        Ok(paths
+            .iter()
+            .filter(|path| !invalid.contains(path.as_str()))
+            .cloned()
+            .collect())
+    }
+
+    /// Builds derivations; hands over what nix-build says line by line as it comes.
+    pub fn build(
+        &self,
+        drvs: &BTreeSet<String>,
+        options: BuildOptions,
+        on_line: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<ExitStatus> {
+        let mut command = self
+            .cmd("nix-build")
+            .args(["--log-format", "internal-json", "-v", "--no-out-link"])
+            .args(drvs);
+        if options.keep_going {
+            command = command.arg("--keep-going");
+        }
+        if options.keep_failed {
+            command = command.arg("--keep-failed");
+        }
+        self.processes.stream(command, on_line)
+    }
+
+    /// All derivations that each of these needs, itself included.
+    pub fn requisites(
+        &self,
+        drvs: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, BTreeSet<String>>> {
+        self.query("--requisites", drvs)
+    }
+
+    /// The output paths of each derivation.
+    pub fn outputs(&self, drvs: &BTreeSet<String>) -> Result<BTreeMap<String, BTreeSet<String>>> {
+        self.query("--outputs", drvs)
+    }
+
+    fn query(
+        &self,
+        question: &str,
+        drvs: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, BTreeSet<String>>> {
+        let command = |drv| self.cmd("nix-store").args(["--query", question]).arg(drv);
+        let captured = self
+            .processes
+            .capture_all(drvs.iter().map(command).collect())?;
+        drvs.iter()
+            .zip(captured)
+            .map(|(drv, captured)| {
+                let paths = success(captured)?.lines().map(str::to_owned).collect();
+                Ok((drv.clone(), paths))
+            })
+            .collect()
+    }
+
+    /// Makes links to valid store paths that the garbage collector respects.
+    pub fn link(&self, links: &[(Utf8PathBuf, String)]) -> Result<()> {
+        let command = |(link, path): &(Utf8PathBuf, String)| {
+            self.cmd("nix-store")
+                .args(["--realise", path, "--add-root", link.as_str()])
+        };
+        let captured = self
+            .processes
+            .capture_all(links.iter().map(command).collect())?;
+        captured
+            .into_iter()
+            .try_for_each(|captured| success(captured).map(|_| ()))
+    }
+}
+
+impl FromStr for NixVersion {
+    type Err = ();
+
+    /// Takes the last word of `nix-store (Nix) 2.26.3` or `nix-store (Lix, like Nix) 2.91.0`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text
+            .lines()
+            .next()
+            .and_then(|line| line.split_whitespace().last())
+            .ok_or(())?;
+        let mut numbers = text.split(|character: char| !character.is_ascii_digit());
+        let mut number = || {
+            numbers
+                .next()
+                .and_then(|digits| digits.parse().ok())
+                .ok_or(())
+        };
+        Ok(Self {
+            major: number()?,
+            minor: number()?,
+            text: text.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for NixVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        for (text, major, minor) in [
+            ("nix-store (Nix) 2.8.0\n", 2, 8),
+            ("nix-store (Nix) 2.18.1pre20231001_abc", 2, 18),
+            (
+                "nix-store (Lix, like Nix) 2.91.0\nSystem type: x86_64-linux",
+                2,
+                91,
+            ),
+            ("nix-store (Nix) 3.0", 3, 0),
+        ] {
+            let version: NixVersion = text.parse().unwrap();
+            assert_eq!((version.major, version.minor), (major, minor), "{text}");
+        }
+        for text in ["", "nix-store", "nix-store (Nix) 2", "nix-store x.y"] {
+            assert_eq!(text.parse::<NixVersion>(), Err(()), "{text}");
+        }
+        let old: NixVersion = "nix-store (Nix) 2.8.0".parse().unwrap();
+        assert!(old.is_at_least(2, 8) && !old.is_at_least(2, 18) && !old.is_at_least(3, 0));
+        assert!(NixVersion::new(3, 1).is_at_least(2, 18));
+    }
+}

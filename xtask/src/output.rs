@@ -1,0 +1,239 @@
+//! What the program writes: lines for people, lines for machines, files in one piece.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result};
+use camino::Utf8Path;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+
+/// Writes a line to stderr, for people. A closed stderr is no reason to stop a build.
+pub fn say(line: impl AsRef<[u8]>) {
+    let mut stderr = io::stderr().lock();
+    let mut bytes = line.as_ref().to_vec();
+    bytes.push(b'\n');
+    let _ = stderr.write_all(&bytes);
+}
+
+/// Writes a line to stdout, for machines.
+pub fn emit(line: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}").context("writing to stdout")
+}
+
+/// Whether escape sequences may go to stderr: on a terminal, unless `NO_COLOR` is set.
+pub fn stderr_takes_colours() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        !refused && io::stderr().is_terminal()
+    })
+}
+
+/// Writes a file by a temporary file in the same folder and a rename: never half-written.
+///
+/// `mode` holds the permission bits, such as `0o644`, whatever the umask.
+pub fn write_atomically(path: &Utf8Path, contents: &[u8], mode: u32) -> Result<()> {
+    let folder = path
+        .parent()
+        .with_context(|| format!("`{path}` has no folder"))?;
+    let name = path
+        .file_name()
+        .with_context(|| format!("`{path}` has no file name"))?;
+    let temporary = folder.join(format!(".{name}.{}", std::process::id()));
+    let write = || -> io::Result<()> {
+        let mut options = fs_err::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&temporary)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        set_mode(&temporary, mode)?;
+        fs_err::rename(&temporary, path)
+    };
+    write().inspect_err(|_| {
+        // The first error is the one to tell; a left-over is overwritten by the next run.
+        let _ = fs_err::remove_file(&temporary);
+    })?;
+    Ok(())
+}
+
+/// Sets the permission bits of a file or folder.
+pub fn set_mode(path: &Utf8Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+/// Columns padded to the widest cell, two spaces between them, no blanks at the end of a line.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| width(column).unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A size in bytes, for people: powers of 1024, one decimal.
+pub fn human_size(bytes: u64) -> String {
+    let mut unit = 0;
+    let mut whole = bytes;
+    let mut tenths = 0;
+    while whole >= 1024 && unit < 4 {
+        tenths = whole % 1024 * 10 / 1024;
+        whole /= 1024;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{whole} B"),
+        _ => format!(
+            "{whole}.{tenths} {}",
+            ["KiB", "MiB", "GiB", "TiB"][unit - 1]
+        ),
+    }
+}
+
+/// A time in seconds, for people.
+pub fn human_seconds(seconds: f64) -> String {
+    format!("{seconds:.1} s")
+}
+
+/// A JSON line on stdout.
+pub fn emit_json(value: &impl serde::Serialize) -> Result<()> {
+    emit(&serde_json::to_string(value).context("writing JSON")?)
+}
+
+/// `text` without escape sequences, and without what a carriage return overwrote.
+///
+/// What a program draws on a terminal (spinners, colours) would otherwise fill a plain log.
+pub fn plain(text: &str) -> String {
+    let text = text.trim_end_matches('\r');
+    let text = text.rsplit('\r').next().unwrap_or(text);
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\u{1b}' => match characters.next() {
+                // CSI: parameters, then one final character from `@` to `~`.
+                Some('[') => {
+                    for next in characters.by_ref() {
+                        if ('@'..='~').contains(&next) {
+                            break;
+                        }
+                    }
+                }
+                // OSC: up to BEL or ESC `\`.
+                Some(']') => {
+                    while let Some(next) = characters.next() {
+                        if next == '\u{7}' {
+                            break;
+                        }
+                        if next == '\u{1b}' {
+                            characters.next();
+                            break;
+                        }
+                    }
+                }
+                _ => {}
+            },
+            '\t' => out.push(character),
+            _ if character.is_control() => {}
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (970 * 1024 * 1024, "970.0 MiB"),
+            (u64::MAX, "16777215.9 TiB"),
+        ] {
+            assert_eq!(human_size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn tables_are_aligned() {
+        let rows = vec![
+            vec!["component".to_owned(), "state".to_owned()],
+            vec!["client-ts".to_owned(), "built".to_owned(), "x".to_owned()],
+            vec!["é".to_owned(), String::new(), "y".to_owned()],
+        ];
+        assert_eq!(
+            table(&rows),
+            "component  state\nclient-ts  built  x\né                 y\n"
+        );
+    }
+
+    #[test]
+    fn escape_sequences_go() {
+        for (text, plain_text) in [
+            ("\u{1b}[31;1merror:\u{1b}[0m bad", "error: bad"),
+            (
+                "\u{1b}]8;;http://x\u{7}link\u{1b}]8;;\u{1b}\\ done",
+                "link done",
+            ),
+            ("10 %\r20 %\r30 %\r", "30 %"),
+            ("a\tb\u{8}", "a\tb"),
+            ("\u{1b}", ""),
+            ("\u{1b}[3", ""),
+        ] {
+            assert_eq!(plain(text), plain_text, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn files_are_replaced_with_their_mode() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("f");
+        write_atomically(&path, b"one", 0o644).unwrap();
+        write_atomically(&path, b"two", 0o600).unwrap();
+        assert_eq!(fs_err::read(&path).unwrap(), b"two");
+        assert_eq!(
+            fs_err::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
+        let error = write_atomically(&path.join("below"), b"", 0o644).unwrap_err();
+        assert!(format!("{error:#}").contains(path.as_str()), "{error:#}");
+    }
+
+    proptest! {
+        #[test]
+        fn plain_is_idempotent(text in ".*") {
+            let once = plain(&text);
+            prop_assert_eq!(plain(&once), once);
+        }
+    }
+}

@@ -1,0 +1,596 @@
+//! `pins.json`: every version, revision and hash, as a type that can't be wrong.
+//!
+//! Nix reads the same file. What is checked here is checked before Nix starts, because Nix would say
+//! neither line nor key.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+
+use crate::sri::Sri;
+
+/// The content of a pins file.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pins {
+    /// The version of what is built.
+    pub version: Version,
+    /// The pinned nixpkgs; the sample has none of its own.
+    pub nixpkgs: Option<Nixpkgs>,
+    #[serde(deserialize_with = "unique_keys")]
+    sources: BTreeMap<String, Source>,
+}
+
+/// A version: starts with a digit, holds letters, digits, `.`, `-`, `+` and `_`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version(String);
+
+/// The pinned nixpkgs.
+#[derive(Debug)]
+pub struct Nixpkgs {
+    /// Where the tarball is; in the file, `{rev}` in it is the revision.
+    pub url: String,
+    /// The revision: 40 hexadecimal digits.
+    pub rev: String,
+    /// SHA-256 of the NAR of the unpacked tarball.
+    pub hash: Sri,
+}
+
+#[derive(Debug)]
+struct Source {
+    hash: Sri,
+    places: Vec<Place>,
+}
+
+/// Where a source can be had. What Nix alone needs is checked and not kept.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Git,
+    Npm,
+    Go,
+    Pypi,
+    File(Utf8PathBuf),
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawNixpkgs {
+    url: String,
+    rev: String,
+    hash: Sri,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSource {
+    #[serde(rename = "version")]
+    _version: Option<Version>,
+    hash: Sri,
+    #[serde(rename = "mode", default)]
+    _mode: Mode,
+    #[serde(default)]
+    files: Vec<Utf8PathBuf>,
+    places: Vec<Place>,
+}
+
+/// What the hash of a source is of: its NAR, or the content of a single file.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    Flat,
+    #[default]
+    Recursive,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPlace {
+    git: Option<String>,
+    npm: Option<String>,
+    go: Option<String>,
+    pypi: Option<String>,
+    file: Option<Utf8PathBuf>,
+    rev: Option<String>,
+    version: Option<String>,
+    path: Option<Utf8PathBuf>,
+}
+
+/// Parses the text of a pins file; `shown` is what errors call it.
+pub fn parse(text: &str, shown: &Utf8Path) -> Result<Pins> {
+    serde_json::from_str(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let message = error.to_string();
+        let message = message
+            .rsplit_once(" at line ")
+            .map_or(&*message, |(message, _)| message);
+        anyhow::anyhow!("{shown}:{line}:{column}: {message}")
+    })
+}
+
+/// Reads a pins file and makes sure that the files that its sources name can be read.
+///
+/// `shown` is what errors call it.
+pub fn read(path: &Utf8Path, shown: &Utf8Path) -> Result<Pins> {
+    let bytes = fs_err::read(path).context("reading the pins")?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        anyhow::anyhow!("{shown}:{line}: bytes that are not UTF-8")
+    })?;
+    let pins = parse(&text, shown)?;
+    let folder = path.parent().unwrap_or(Utf8Path::new("."));
+    let problems: Vec<String> = pins
+        .files()
+        .filter_map(|(pin, file)| {
+            let error = unreadable(&folder.join(file))?;
+            Some(format!(
+                "{shown}: the source `{pin}` names a file that can't be read: {error:#}"
+            ))
+        })
+        .collect();
+    if !problems.is_empty() {
+        bail!("{}", problems.join("\n"));
+    }
+    Ok(pins)
+}
+
+/// Why a file or folder can't be read, if so.
+fn unreadable(path: &Utf8Path) -> Option<anyhow::Error> {
+    let look = || -> std::io::Result<()> {
+        if fs_err::metadata(path)?.is_dir() {
+            fs_err::read_dir(path)?.try_for_each(|entry| entry.map(|_| ()))
+        } else {
+            fs_err::File::open(path).map(|_| ())
+        }
+    };
+    look().err().map(Into::into)
+}
+
+/// A map whose keys must differ: serde keeps the last of two silently.
+fn unique_keys<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    struct Unique<V>(PhantomData<V>);
+
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for Unique<V> {
+        type Value = BTreeMap<String, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some(key) = access.next_key::<String>()? {
+                if map.contains_key(&key) {
+                    return Err(de::Error::custom(format_args!("duplicate key `{key}`")));
+                }
+                let value = access.next_value()?;
+                map.insert(key, value);
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(Unique(PhantomData))
+}
+
+/// A type from a JSON string by its `FromStr`; an error has the position of the string.
+pub fn from_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    struct Text<T>(PhantomData<T>);
+
+    impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Text<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            text.parse().map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(Text(PhantomData))
+}
+
+/// A type from a JSON object that is read as `R` and checked as a whole; an error has the position of
+/// the object's end.
+fn checked<'de, D, R, T>(deserializer: D, check: fn(R) -> Result<T, String>) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    R: Deserialize<'de>,
+{
+    struct Object<R, T>(fn(R) -> Result<T, String>);
+
+    impl<'de, R: Deserialize<'de>, T> Visitor<'de> for Object<R, T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<T, A::Error> {
+            let raw = R::deserialize(MapAccessDeserializer::new(access))?;
+            (self.0)(raw).map_err(de::Error::custom)
+        }
+    }
+
+    deserializer.deserialize_map(Object(check))
+}
+
+fn is_hexadecimal(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// A relative path that stays below its folder.
+fn stays_below(path: &Utf8Path) -> bool {
+    use camino::Utf8Component;
+    !path.as_str().is_empty()
+        && path
+            .components()
+            .all(|part| matches!(part, Utf8Component::Normal(_)))
+}
+
+impl Pins {
+    /// Each source that comes from a file beside the pins: the pin's name and the relative path.
+    fn files(&self) -> impl Iterator<Item = (&str, &Utf8Path)> {
+        self.sources.iter().flat_map(|(name, source)| {
+            source.places.iter().filter_map(move |place| match place {
+                Place::File(path) => Some((name.as_str(), path.as_path())),
+                Place::Git | Place::Npm | Place::Go | Place::Pypi => None,
+            })
+        })
+    }
+
+    /// The keys, such as `sources.schema.hash`, under which a hash stands.
+    pub fn keys_of(&self, hash: &Sri) -> Vec<String> {
+        let nixpkgs = self
+            .nixpkgs
+            .iter()
+            .map(|pin| ("nixpkgs".to_owned(), &pin.hash));
+        let sources = self
+            .sources
+            .iter()
+            .map(|(name, pin)| (format!("sources.{name}"), &pin.hash));
+        nixpkgs
+            .chain(sources)
+            .filter(|(_, pinned)| *pinned == hash)
+            .map(|(key, _)| format!("{key}.hash"))
+            .collect()
+    }
+}
+
+impl FromStr for Version {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-+_".contains(&byte);
+        if text.starts_with(|first: char| first.is_ascii_digit()) && text.bytes().all(plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!(
+                "malformed version `{text}`: it must start with a digit and hold letters, digits, \
+                 `.`, `-`, `+`, `_` only"
+            ))
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Nixpkgs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, |RawNixpkgs { url, rev, hash }| {
+            if rev.len() != 40 || !is_hexadecimal(&rev) {
+                return Err(format!(
+                    "malformed revision `{rev}`: it must be 40 hexadecimal digits"
+                ));
+            }
+            let url = url.replace("{rev}", &rev);
+            if !url.contains(&rev) {
+                return Err(format!(
+                    "the URL `{url}` holds neither `{{rev}}` nor the revision itself"
+                ));
+            }
+            if hash.as_sha256().is_none() {
+                return Err(format!("the hash `{hash}` of nixpkgs must be a sha256"));
+            }
+            Ok(Self { url, rev, hash })
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Source {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, |raw: RawSource| {
+            if raw.places.is_empty() {
+                return Err("`places` is empty: a source needs at least one".to_owned());
+            }
+            if let Some(file) = raw.files.iter().find(|file| !stays_below(file)) {
+                return Err(format!(
+                    "the file `{file}` must be relative and without `..`"
+                ));
+            }
+            Ok(Self {
+                hash: raw.hash,
+                places: raw.places,
+            })
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, check_place)
+    }
+}
+
+fn check_place(raw: RawPlace) -> Result<Place, String> {
+    if let Some(path) = raw.path.as_ref().filter(|path| !stays_below(path)) {
+        return Err(format!(
+            "the path `{path}` must be relative and without `..`"
+        ));
+    }
+    let (place, rev, version, path) = match (raw.git, raw.npm, raw.go, raw.pypi, raw.file) {
+        (Some(_), None, None, None, None) => (Place::Git, true, false, true),
+        (None, Some(_), None, None, None) => (Place::Npm, false, true, true),
+        (None, None, Some(_), None, None) => (Place::Go, false, true, true),
+        (None, None, None, Some(_), None) => (Place::Pypi, false, true, true),
+        (None, None, None, None, Some(file)) => {
+            if !stays_below(&file) {
+                return Err(format!(
+                    "the file `{file}` must be relative and without `..`"
+                ));
+            }
+            (Place::File(file), false, false, false)
+        }
+        _ => {
+            return Err(
+                "a place has exactly one of the keys `git`, `npm`, `go`, `pypi`, `file`".to_owned(),
+            );
+        }
+    };
+    let keys = [
+        ("rev", rev, rev, raw.rev.is_some()),
+        ("version", version, version, raw.version.is_some()),
+        ("path", false, path, raw.path.is_some()),
+    ];
+    for (key, needed, allowed, given) in keys {
+        if needed && !given {
+            return Err(format!("the key `{key}` is missing"));
+        }
+        if given && !allowed {
+            return Err(format!("the key `{key}` does not belong into this place"));
+        }
+    }
+    Ok(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "sha256-1iFc8xdnNoal0Izr4zDA5d/76Ks7Ok7CEzoKEl8cJIg=";
+
+    fn good() -> String {
+        format!(
+            r#"{{
+  "version": "2026.2.0",
+  "nixpkgs": {{
+    "url": "https://example.org/archive/{{rev}}.tar.gz",
+    "rev": "fabb8c9deee281e50b1065002c9828f2cf7b2239",
+    "hash": "{HASH}"
+  }},
+  "sources": {{
+    "schema": {{
+      "hash": "{HASH}",
+      "places": [
+        {{ "git": "https://example.org/a", "rev": "version/2026.2.0", "path": "schema.yml" }},
+        {{ "npm": "@goauthentik/api", "version": "2026.2.0", "path": "schema.yml" }},
+        {{ "go": "goauthentik.io/api/v3", "version": "v3.2026.2.0" }},
+        {{ "file": "schema.yml" }}
+      ]
+    }},
+    "generator": {{
+      "version": "7.21.0",
+      "hash": "{HASH}",
+      "mode": "flat",
+      "files": ["a", "b/c"],
+      "places": [{{ "pypi": "generator", "version": "{{version}}" }}]
+    }}
+  }}
+}}"#
+        )
+    }
+
+    #[test]
+    fn good_pins() {
+        let pins = parse(&good(), "pins.json".into()).unwrap();
+        assert_eq!(pins.version.to_string(), "2026.2.0");
+        assert_eq!(
+            pins.nixpkgs.as_ref().unwrap().url,
+            "https://example.org/archive/fabb8c9deee281e50b1065002c9828f2cf7b2239.tar.gz"
+        );
+        assert_eq!(
+            pins.files().collect::<Vec<_>>(),
+            [("schema", Utf8Path::new("schema.yml"))]
+        );
+        let keys = pins.keys_of(&HASH.parse().unwrap());
+        assert_eq!(
+            keys,
+            [
+                "nixpkgs.hash",
+                "sources.generator.hash",
+                "sources.schema.hash"
+            ]
+        );
+    }
+
+    #[test]
+    fn bad_pins() {
+        for (from, to, line, part) in [
+            (
+                r#""version": "2026.2.0","#,
+                r#""version": "2026.2.0""#,
+                3,
+                "expected `,` or `}`",
+            ),
+            (
+                r#""version": "2026"#,
+                r#""version": "v2026"#,
+                2,
+                "malformed version `v2026.2.0`",
+            ),
+            (
+                r#""nixpkgs""#,
+                r#""nixpkg""#,
+                3,
+                "unknown field `nixpkg`, expected one of",
+            ),
+            (
+                r#""rev": "fabb"#,
+                r#""rev": "fab"#,
+                7,
+                "malformed revision `fab8c",
+            ),
+            (r"archive/{rev}", r"archive/{ref}", 7, "holds neither"),
+            (r#"places": ["#, r#"place": ["#, 11, "unknown field `place`"),
+            (
+                r#""file": "schema.yml""#,
+                r#""file": "/etc/passwd""#,
+                15,
+                "`/etc/passwd` must be",
+            ),
+            (
+                r#""file": "schema.yml""#,
+                r#""file": "../x""#,
+                15,
+                "`../x` must be relative",
+            ),
+            (
+                r#""file": "schema.yml""#,
+                r#""file": """#,
+                15,
+                "must be relative",
+            ),
+            (
+                r#""file": "schema.yml""#,
+                r#""rev": "x""#,
+                15,
+                "exactly one of the keys",
+            ),
+            (
+                r#""file": "#,
+                r#""git": "x", "file": "#,
+                15,
+                "exactly one of the keys",
+            ),
+            (
+                r#""go": "#,
+                r#""rev": "x", "go": "#,
+                14,
+                "`rev` does not belong",
+            ),
+            (
+                r#", "version": "v3.2026.2.0""#,
+                "",
+                14,
+                "the key `version` is missing",
+            ),
+            (
+                r#""path": "schema.yml" },"#,
+                r#""path": "a/../b" },"#,
+                12,
+                "`a/../b` must be",
+            ),
+            (
+                r#""generator": {"#,
+                r#""a": {}, "generator": {"#,
+                18,
+                "missing field `hash`",
+            ),
+            (r#""flat""#, r#""deep""#, 21, "unknown variant `deep`"),
+            (r#""b/c""#, r#""../c""#, 24, "`../c` must be"),
+            (
+                r#""version": "7.21.0""#,
+                r#""version": "seven""#,
+                19,
+                "malformed version `seven`",
+            ),
+        ] {
+            let text = good();
+            assert!(text.contains(from), "{from}");
+            let error = parse(&text.replacen(from, to, 1), "pins.json".into()).unwrap_err();
+            let message = error.to_string();
+            assert!(
+                message.starts_with(&format!("pins.json:{line}:")),
+                "{to}: {message}"
+            );
+            assert!(message.contains(part), "{to}: {message}");
+        }
+    }
+
+    #[test]
+    fn bad_hashes_are_named() {
+        let text = good().replacen(HASH, "sha256-abc", 1);
+        let message = parse(&text, "pins.json".into()).unwrap_err().to_string();
+        assert!(message.starts_with("pins.json:6:"), "{message}");
+        assert!(message.contains("malformed hash `sha256-abc`"), "{message}");
+    }
+
+    #[test]
+    fn duplicate_and_empty() {
+        let text = good().replacen(r#""schema": {"#, r#""schema": { "hash": "", "#, 1);
+        assert!(parse(&text, "p".into()).is_err());
+        let source = format!(r#""s": {{ "hash": "{HASH}", "places": [{{ "file": "x" }}] }}"#);
+        let text = format!(r#"{{ "version": "1", "sources": {{ {source}, {source} }} }}"#);
+        let message = parse(&text, "p".into()).unwrap_err().to_string();
+        assert!(message.contains("duplicate key `s`"), "{message}");
+        let text = format!(
+            r#"{{ "version": "1", "sources": {{ "s": {{ "hash": "{HASH}", "places": [] }} }} }}"#
+        );
+        let message = parse(&text, "p".into()).unwrap_err().to_string();
+        assert!(message.contains("`places` is empty"), "{message}");
+    }
+
+    #[test]
+    fn files_must_be_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let path = folder.join("pins.json");
+        crate::output::write_atomically(&path, good().as_bytes(), 0o644).unwrap();
+        let message = format!("{:#}", read(&path, "pins.json".into()).unwrap_err());
+        for part in ["pins.json", "`schema`", "schema.yml"] {
+            assert!(message.contains(part), "{message}");
+        }
+        crate::output::write_atomically(&folder.join("schema.yml"), b"x", 0o644).unwrap();
+        read(&path, "pins.json".into()).unwrap();
+        crate::output::write_atomically(&path, b"{\n\"\xff", 0o644).unwrap();
+        let message = read(&path, "pins.json".into()).unwrap_err().to_string();
+        assert_eq!(message, "pins.json:2: bytes that are not UTF-8");
+    }
+}

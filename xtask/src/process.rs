@@ -1,0 +1,496 @@
+//! Every process starts here, from command lines that xshell builds.
+//!
+//! What may run for long runs in a process group of its own, without stdin. SIGINT, SIGTERM and SIGHUP
+//! are passed on to those groups, so that a child ends in its own orderly way before this program
+//! does. A second SIGINT kills.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use anyhow::{Context as _, Result, anyhow};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use xshell::{Cmd, Shell};
+
+use crate::output;
+
+/// Longer lines than this (bytes) are cut: a builder may print anything.
+const LONGEST_LINE: usize = 16 << 20;
+
+/// Starts processes and passes signals on to them.
+pub struct Processes {
+    shell: Shell,
+    verbose: bool,
+    running: Arc<Mutex<Running>>,
+}
+
+/// What a process left behind.
+#[derive(Debug)]
+pub struct Captured {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its stdout; bytes that are not UTF-8 replaced.
+    pub stdout: String,
+    /// Its stderr; bytes that are not UTF-8 replaced.
+    pub stderr: String,
+    /// The command line, for messages.
+    pub command: String,
+}
+
+/// The error of a run that a signal ended.
+#[derive(Debug)]
+pub struct Interrupted {
+    /// The signal's number.
+    pub signal: i32,
+}
+
+#[derive(Default)]
+struct Running {
+    /// Leaders of the process groups that run now.
+    groups: BTreeSet<i32>,
+    /// The first signal that came.
+    signal: Option<i32>,
+}
+
+impl Processes {
+    /// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the run.
+    ///
+    /// With `verbose` each command line is shown before it runs.
+    pub fn new(verbose: bool) -> Result<Self> {
+        let shell = Shell::new().context("finding the current folder")?;
+        let mut signals =
+            Signals::new([SIGINT, SIGTERM, SIGHUP]).context("registering signal handlers")?;
+        let running = Arc::new(Mutex::new(Running::default()));
+        let shared = Arc::clone(&running);
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                pass_on(&mut lock(&shared), signal);
+            }
+        });
+        Ok(Self {
+            shell,
+            verbose,
+            running,
+        })
+    }
+
+    /// A command line to add arguments to.
+    pub fn cmd(&self, program: &str) -> Cmd<'_> {
+        self.shell.cmd(program)
+    }
+
+    /// The signal that came, if any; from now on processes may start again, to tidy up.
+    pub fn acknowledge(&self) -> Option<Interrupted> {
+        lock(&self.running)
+            .signal
+            .take()
+            .map(|signal| Interrupted { signal })
+    }
+
+    /// Runs a command to its end and gives its output; its failure is the caller's to judge.
+    pub fn capture(&self, command: Cmd<'_>) -> Result<Captured> {
+        let (text, command) = self.prepare(command);
+        finish(&self.running, self.start(command, &text)?, text)
+    }
+
+    /// Runs commands side by side; results in the order of the commands.
+    pub fn capture_all(&self, commands: Vec<Cmd<'_>>) -> Result<Vec<Captured>> {
+        let mut children = Vec::new();
+        let mut failure = None;
+        for command in commands {
+            let (text, command) = self.prepare(command);
+            match self.start(command, &text) {
+                Ok(child) => children.push((child, text)),
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        // What did start is waited for, also when something failed.
+        let captured: Vec<Result<Captured>> = children
+            .into_iter()
+            .map(|(child, text)| finish(&self.running, child, text))
+            .collect();
+        match failure {
+            Some(error) => Err(error),
+            None => captured.into_iter().collect(),
+        }
+    }
+
+    /// Runs a command and hands over its stderr line by line as it comes, without line ends.
+    ///
+    /// An error of `on_line` ends the process and is returned.
+    pub fn stream(
+        &self,
+        command: Cmd<'_>,
+        mut on_line: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<ExitStatus> {
+        let (text, mut command) = self.prepare(command);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = self.spawn(command, &text)?;
+        let mut outcome = Ok(());
+        if let Some(stderr) = child.stderr.take() {
+            let mut lines = Lines::new(BufReader::with_capacity(1 << 16, stderr));
+            outcome = loop {
+                match lines.next_line() {
+                    Ok(Some(line)) => {
+                        if let Err(error) = on_line(line) {
+                            signal_group(child_id(&child), Signal::TERM);
+                            break Err(error);
+                        }
+                    }
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(anyhow!(error).context(format!("reading `{text}`"))),
+                }
+            };
+        }
+        let status = wait(&self.running, &mut child, &text)?;
+        outcome.map(|()| status)
+    }
+
+    /// Runs a command in the foreground, with this program's terminal; a failure is an error.
+    pub fn foreground(&self, command: Cmd<'_>) -> Result<()> {
+        let (text, mut command) = self.prepare(command);
+        output::say(format!("$ {text}"));
+        let status = command
+            .status()
+            .map_err(|error| cannot_start(error, &text))?;
+        self.still_wanted()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(anyhow!("`{text}` failed: {status}"))
+        }
+    }
+
+    fn prepare(&self, command: Cmd<'_>) -> (String, Command) {
+        let text = command.to_string();
+        if self.verbose {
+            output::say(format!("$ {text}"));
+        }
+        (text, command.into())
+    }
+
+    fn still_wanted(&self) -> Result<()> {
+        lock(&self.running)
+            .signal
+            .map_or(Ok(()), |signal| Err(Interrupted { signal }.into()))
+    }
+
+    fn start(&self, mut command: Command, text: &str) -> Result<Reading> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.spawn(command, text)?;
+        let stdout = child.stdout.take().map(read_aside);
+        let stderr = child.stderr.take().map(read_aside);
+        Ok(Reading {
+            child,
+            stdout,
+            stderr,
+        })
+    }
+
+    fn spawn(&self, mut command: Command, text: &str) -> Result<Child> {
+        // Locked while it starts: a signal comes either before (nothing starts) or after (it is
+        // passed on), never between.
+        let mut running = lock(&self.running);
+        if let Some(signal) = running.signal {
+            return Err(Interrupted { signal }.into());
+        }
+        let child = command
+            .stdin(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map_err(|error| cannot_start(error, text))?;
+        running.groups.insert(child_id(&child));
+        Ok(child)
+    }
+}
+
+/// A process whose output threads of their own read.
+struct Reading {
+    child: Child,
+    stdout: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    stderr: Option<JoinHandle<io::Result<Vec<u8>>>>,
+}
+
+/// Whether an error says that the program is not there.
+pub fn is_missing_program(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+fn cannot_start(error: io::Error, text: &str) -> anyhow::Error {
+    let message = if error.kind() == io::ErrorKind::NotFound {
+        format!("cannot start `{text}`: the program is not on PATH")
+    } else {
+        format!("cannot start `{text}`")
+    };
+    anyhow::Error::new(error).context(message)
+}
+
+fn read_aside(mut stream: impl Read + Send + 'static) -> JoinHandle<io::Result<Vec<u8>>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    })
+}
+
+fn finish(running: &Mutex<Running>, mut reading: Reading, text: String) -> Result<Captured> {
+    let collect = |thread: Option<JoinHandle<io::Result<Vec<u8>>>>| -> Result<String> {
+        let Some(thread) = thread else {
+            return Ok(String::new());
+        };
+        let bytes = thread
+            .join()
+            .map_err(|_| anyhow!("the thread that read the output of `{text}` panicked"))?
+            .with_context(|| format!("reading the output of `{text}`"))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let stdout = collect(reading.stdout);
+    let stderr = collect(reading.stderr);
+    let status = wait(running, &mut reading.child, &text)?;
+    if let Some(signal) = lock(running).signal {
+        return Err(Interrupted { signal }.into());
+    }
+    Ok(Captured {
+        status,
+        stdout: stdout?,
+        stderr: stderr?,
+        command: text,
+    })
+}
+
+fn wait(running: &Mutex<Running>, child: &mut Child, text: &str) -> Result<ExitStatus> {
+    let status = child
+        .wait()
+        .with_context(|| format!("waiting for `{text}`"));
+    lock(running).groups.remove(&child_id(child));
+    status
+}
+
+fn lock(running: &Mutex<Running>) -> MutexGuard<'_, Running> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn child_id(child: &Child) -> i32 {
+    // Process ids fit: Linux allows at most 2^22.
+    i32::try_from(child.id()).unwrap_or(i32::MAX)
+}
+
+fn pass_on(running: &mut Running, signal: i32) {
+    let again = running.signal.is_some();
+    running.signal.get_or_insert(signal);
+    if again && signal == SIGINT {
+        kill_with_descendants(&running.groups);
+        return;
+    }
+    let Some(signal) = Signal::from_named_raw(signal) else {
+        return;
+    };
+    for group in &running.groups {
+        signal_group(*group, signal);
+    }
+}
+
+fn signal_group(leader: i32, signal: Signal) {
+    if let Some(group) = Pid::from_raw(leader) {
+        // It may have ended by itself meanwhile.
+        let _ = kill_process_group(group, signal);
+    }
+}
+
+/// Kills process groups and whatever their members started.
+///
+/// Nix's builders run in sessions of their own and outlive a killed nix-build (seen with 2.8), so they
+/// are looked for by their ancestors, which are stopped first and can start nothing meanwhile.
+fn kill_with_descendants(leaders: &BTreeSet<i32>) {
+    for leader in leaders {
+        signal_group(*leader, Signal::STOP);
+    }
+    let descendants = descendants(&parents(), leaders);
+    for leader in leaders {
+        signal_group(*leader, Signal::KILL);
+    }
+    for process in descendants {
+        if let Some(process) = Pid::from_raw(process) {
+            let _ = kill_process(process, Signal::KILL);
+        }
+    }
+}
+
+/// Each process and its parent, from `/proc/<pid>/stat` (proc_pid_stat(5)).
+fn parents() -> BTreeMap<i32, i32> {
+    let Ok(entries) = fs_err::read_dir("/proc") else {
+        return BTreeMap::new();
+    };
+    entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let process = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs_err::read(entry.path().join("stat")).ok()?;
+            Some((process, parent_in_stat(&String::from_utf8_lossy(&stat))?))
+        })
+        .collect()
+}
+
+/// The fourth field; the second, the program's name in brackets, may itself hold brackets and blanks.
+fn parent_in_stat(stat: &str) -> Option<i32> {
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(1)?
+        .parse()
+        .ok()
+}
+
+fn descendants(parents: &BTreeMap<i32, i32>, roots: &BTreeSet<i32>) -> BTreeSet<i32> {
+    let mut found = BTreeSet::new();
+    loop {
+        let more: Vec<i32> = parents
+            .iter()
+            .filter(|(process, parent)| {
+                !found.contains(*process) && (roots.contains(parent) || found.contains(*parent))
+            })
+            .map(|(process, _)| *process)
+            .collect();
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more);
+    }
+}
+
+/// Lines of bytes, of limited length.
+struct Lines<R> {
+    reader: R,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn new(reader: R) -> Self {
+        Self {
+            reader,
+            line: Vec::new(),
+        }
+    }
+
+    /// The next line without its end; what is beyond [`LONGEST_LINE`] is dropped.
+    fn next_line(&mut self) -> io::Result<Option<&[u8]>> {
+        self.line.clear();
+        let mut anything = false;
+        loop {
+            let buffer = match self.reader.fill_buf() {
+                Ok(buffer) => buffer,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if buffer.is_empty() {
+                return Ok(anything.then_some(self.line.as_slice()));
+            }
+            anything = true;
+            let end = buffer.iter().position(|byte| *byte == b'\n');
+            let part = &buffer[..end.unwrap_or(buffer.len())];
+            let room = LONGEST_LINE.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            let used = part.len() + usize::from(end.is_some());
+            self.reader.consume(used);
+            if end.is_some() {
+                return Ok(Some(&self.line));
+            }
+        }
+    }
+}
+
+impl Interrupted {
+    /// What a shell gives for a program that a signal ended.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(u8::try_from(128 + self.signal).unwrap_or(u8::MAX))
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.signal {
+            SIGINT => "SIGINT",
+            SIGTERM => "SIGTERM",
+            SIGHUP => "SIGHUP",
+            _ => return write!(f, "interrupted by signal {}", self.signal),
+        };
+        write!(f, "interrupted by {name}")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lines(bytes: &[u8], capacity: usize) -> Vec<Vec<u8>> {
+        let mut reader = Lines::new(BufReader::with_capacity(capacity, bytes));
+        let mut all = Vec::new();
+        while let Some(line) = reader.next_line().unwrap() {
+            all.push(line.to_vec());
+        }
+        all
+    }
+
+    #[test]
+    fn lines_are_bytes() {
+        assert_eq!(lines(b"", 8), Vec::<Vec<u8>>::new());
+        assert_eq!(
+            lines(b"a\xff\n\nlast", 2),
+            [b"a\xff".to_vec(), b"".to_vec(), b"last".to_vec()]
+        );
+    }
+
+    #[test]
+    fn endless_lines_are_cut() {
+        let mut text = vec![b'x'; LONGEST_LINE + 10];
+        text.extend(b"\nnext\n");
+        let lines = lines(&text, 1 << 16);
+        assert_eq!(lines[0].len(), LONGEST_LINE);
+        assert_eq!(lines[1], b"next");
+    }
+
+    #[test]
+    fn parents_are_read_from_stat() {
+        assert_eq!(parent_in_stat("42 (a) b) S 7 42 42 0"), Some(7));
+        assert_eq!(parent_in_stat(""), None);
+    }
+
+    #[test]
+    fn descendants_are_found_through_generations() {
+        let parents = BTreeMap::from([(2, 1), (3, 2), (4, 3), (5, 1), (6, 6)]);
+        assert_eq!(
+            descendants(&parents, &BTreeSet::from([2])),
+            BTreeSet::from([3, 4])
+        );
+        assert_eq!(descendants(&parents, &BTreeSet::from([9])), BTreeSet::new());
+    }
+
+    proptest! {
+        #[test]
+        fn lines_as_split_gives_them(bytes in proptest::collection::vec(
+            prop_oneof![Just(b'\n'), any::<u8>()], 0..60), capacity in 1_usize..9
+        ) {
+            let mut expected: Vec<Vec<u8>> =
+                bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+            if expected.last().is_some_and(Vec::is_empty) {
+                expected.pop();
+            }
+            prop_assert_eq!(lines(&bytes, capacity), expected);
+        }
+    }
+}

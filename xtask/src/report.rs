@@ -1,0 +1,308 @@
+//! What people read of a run of nix-build: text from the model, and the log files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write as _;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::nix::Component;
+use crate::nix_log::Failure;
+use crate::output::{human_seconds, human_size, plain, table};
+use crate::pins::Pins;
+use crate::run_model::{Broken, Row, Run};
+use crate::sri::Sri;
+use crate::store_path::{name_of, short_hash};
+
+/// The log files: one for each derivation, whole and as the builder printed it.
+pub struct Logs {
+    folder: Utf8PathBuf,
+    open: HashMap<String, fs_err::File>,
+}
+
+impl Logs {
+    /// Logs below `folder`, which is made.
+    pub fn new(folder: Utf8PathBuf) -> Result<Self> {
+        fs_err::create_dir_all(&folder)?;
+        Ok(Self {
+            folder,
+            open: HashMap::new(),
+        })
+    }
+
+    /// The file of a derivation's log.
+    pub fn path(&self, drv: &str) -> Utf8PathBuf {
+        self.folder
+            .join(format!("{}-{}.log", name_of(drv), short_hash(drv)))
+    }
+
+    /// Begins a derivation's log anew.
+    pub fn start(&mut self, drv: &str) -> Result<()> {
+        let file = fs_err::File::create(self.path(drv))?;
+        self.open.insert(drv.to_owned(), file);
+        Ok(())
+    }
+
+    /// Adds a line, at once: someone may be following the file.
+    pub fn line(&mut self, drv: &str, line: &str) -> Result<()> {
+        if let Some(file) = self.open.get_mut(drv) {
+            let mut bytes = Vec::with_capacity(line.len() + 1);
+            bytes.extend_from_slice(line.as_bytes());
+            bytes.push(b'\n');
+            file.write_all(&bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a derivation's log.
+    pub fn end(&mut self, drv: &str) {
+        self.open.remove(drv);
+    }
+}
+
+/// Each line of `text` with a label before it.
+pub fn labelled(label: &str, text: &str, colours: bool) -> String {
+    let lines = text.lines().map(|line| {
+        if colours {
+            format!("{label}> {line}\u{1b}[0m")
+        } else {
+            format!("{label}> {}", plain(line))
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The table at the end.
+pub fn rows_table(rows: &[Row], sizes: &BTreeMap<String, u64>) -> String {
+    let header = ["component", "state", "time", "size", "output"]
+        .map(str::to_owned)
+        .to_vec();
+    let row = |row: &Row| {
+        let time = if row.seconds > 0.0 {
+            human_seconds(row.seconds)
+        } else {
+            "-".to_owned()
+        };
+        let size = row.out.as_ref().and_then(|out| sizes.get(out));
+        let size = size.map_or_else(|| "-".to_owned(), |size| human_size(*size));
+        let output = row.out.clone().unwrap_or_else(|| row.note.clone());
+        vec![
+            row.component.clone(),
+            row.state.to_string(),
+            time,
+            size,
+            output,
+        ]
+    };
+    table(
+        &[header]
+            .into_iter()
+            .chain(rows.iter().map(row))
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// What failed, why and where to read on.
+pub fn failures(
+    run: &Run,
+    log_of: impl Fn(&str) -> Option<Utf8PathBuf>,
+    pins: &Pins,
+    pins_shown: &Utf8Path,
+) -> String {
+    let one = |broken: Broken<'_>| {
+        let label = run.label(broken.drv);
+        let mut text = match broken.failure {
+            Failure::Mismatch { specified, got, .. } => {
+                let keys = specified
+                    .parse::<Sri>()
+                    .map_or_else(|_| Vec::new(), |it| pins.keys_of(&it));
+                let pinned = keys
+                    .iter()
+                    .map(|key| format!("  pinned as: `{key}` in {pins_shown}\n"))
+                    .collect::<String>();
+                format!(
+                    "{label}: hash mismatch\n  specified: {specified}\n  got:       {got}\n{pinned}"
+                )
+            }
+            Failure::Build { reason, .. } => {
+                let place = broken
+                    .phase
+                    .map(|phase| format!(" in {phase}"))
+                    .unwrap_or_default();
+                format!("{label}{place}: {reason}\n")
+            }
+            Failure::Consequence | Failure::Interrupted | Failure::Other(_) => String::new(),
+        };
+        for line in broken.tail {
+            text.push_str("  | ");
+            text.push_str(plain(line).trim_end());
+            text.push('\n');
+        }
+        text.push_str(&format!("  derivation: {}\n", broken.drv));
+        if let Some(log) = log_of(broken.drv) {
+            text.push_str(&format!("  whole log: {log}\n"));
+        }
+        text
+    };
+    run.broken()
+        .into_iter()
+        .map(one)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The components with version, description and tests.
+pub fn list(components: &[Component]) -> String {
+    let header = ["component", "version", "description", "tests"]
+        .map(str::to_owned)
+        .to_vec();
+    let row = |component: &Component| {
+        let tests: Vec<&str> = component
+            .tests
+            .iter()
+            .map(|test| test.name.as_str())
+            .collect();
+        let (version, description) = (component.version.clone(), component.description.clone());
+        vec![
+            component.name.clone(),
+            version,
+            description,
+            tests.join(", "),
+        ]
+    };
+    table(
+        &[header]
+            .into_iter()
+            .chain(components.iter().map(row))
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// Why a name is no component, with the nearest name and all of them.
+pub fn unknown(name: &str, known: &[String]) -> String {
+    let nearest = known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(similarity, _)| *similarity > 0.75)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let hint = nearest
+        .map(|(_, name)| format!(": did you mean `{name}`?"))
+        .unwrap_or_default();
+    let known = known
+        .iter()
+        .map(|name| format!("\n  {name}"))
+        .collect::<String>();
+    format!("there is no component `{name}`{hint}\nthe components are:{known}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::nix_log::Event;
+    use crate::run_model::{PhaseTime, State};
+
+    #[test]
+    fn the_table() {
+        let row = |component: &str, state, out: Option<&str>, seconds, note: &str| Row {
+            component: component.to_owned(),
+            state,
+            drv: "/d".to_owned(),
+            out: out.map(str::to_owned),
+            seconds,
+            phases: vec![PhaseTime {
+                phase: "p".to_owned(),
+                seconds,
+            }],
+            note: note.to_owned(),
+        };
+        let rows = [
+            row("client-ts", State::Built, Some("/o"), 12.34, ""),
+            row(
+                "client-ts.tests.types",
+                State::Failed,
+                None,
+                0.0,
+                "dependency x failed",
+            ),
+            row("z", State::Skipped, None, 0.0, ""),
+        ];
+        assert_eq!(
+            rows_table(&rows, &BTreeMap::from([("/o".to_owned(), 2048)])),
+            "component              state    time    size     output\n\
+             client-ts              built    12.3 s  2.0 KiB  /o\n\
+             client-ts.tests.types  failed   -       -        dependency x failed\n\
+             z                      skipped  -       -\n"
+        );
+    }
+
+    #[test]
+    fn failures_say_all() {
+        let hash = "sha256-1iFc8xdnNoal0Izr4zDA5d/76Ks7Ok7CEzoKEl8cJIg=";
+        let pins = format!(
+            r#"{{ "version": "1", "sources": {{ "go": {{ "hash": "{hash}", "places": [{{ "file": "x" }}] }} }} }}"#
+        );
+        let pins = crate::pins::parse(&pins, "p".into()).unwrap();
+        let mut run = Run::new(&[]);
+        let drv = |name: &str| format!("/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-{name}.drv");
+        let now = Duration::ZERO;
+        run.apply(
+            Event::BuildStarts {
+                id: 1,
+                drv: drv("b"),
+            },
+            now,
+        );
+        run.apply(
+            Event::Phase {
+                id: 1,
+                phase: "buildPhase".to_owned(),
+            },
+            now,
+        );
+        run.apply(
+            Event::Log {
+                id: 1,
+                line: "\u{1b}[31moops".to_owned(),
+            },
+            now,
+        );
+        for text in [
+            format!("builder for '{}' failed with exit code 3", drv("b")),
+            format!(
+                "hash mismatch in fixed-output derivation '{}':\n specified: {hash}\n got: sha256-g",
+                drv("a")
+            ),
+        ] {
+            run.apply(Event::Error { text }, now);
+        }
+        let log = |drv: &str| drv.contains("-b").then(|| "logs/b.log".into());
+        assert_eq!(
+            failures(&run, log, &pins, "pins.json".into()),
+            format!(
+                "a: hash mismatch\n  specified: {hash}\n  got:       sha256-g\n  \
+                 pinned as: `sources.go.hash` in pins.json\n  derivation: {}\n\n\
+                 b in buildPhase: failed with exit code 3\n  | oops\n  derivation: {}\n  \
+                 whole log: logs/b.log\n",
+                drv("a"),
+                drv("b")
+            )
+        );
+    }
+
+    #[test]
+    fn unknown_names() {
+        let known = ["client-go".to_owned(), "client-ts".to_owned()];
+        let message = unknown("cleint-ts", &known);
+        assert!(message.contains("did you mean `client-ts`?"), "{message}");
+        assert!(message.ends_with("\n  client-go\n  client-ts"), "{message}");
+        assert!(!unknown("zzz", &known).contains("did you mean"));
+    }
+
+    #[test]
+    fn labels() {
+        assert_eq!(labelled("a", "x\n\u{1b}[1my", false), "a> x\na> y");
+        assert_eq!(labelled("a", "x", true), "a> x\u{1b}[0m");
+    }
+}

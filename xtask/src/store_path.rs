@@ -1,0 +1,70 @@
+//! The store path of fixed content, computed without Nix.
+//!
+//! A path fetched by `fetchTarball` with a SHA-256 is named by its hash alone (`makeFixedOutputPath` in
+//! Nix's `libstore/store-api.cc`), so whether it is in the store can be asked without evaluating.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use sha2::{Digest, Sha256};
+
+use crate::sri::base32;
+
+/// Where a tree with this SHA-256 (of its NAR) and this name lives below `store`.
+pub fn recursive_sha256(store: &Utf8Path, name: &str, nar_sha256: &[u8]) -> Utf8PathBuf {
+    let inner = hex(nar_sha256);
+    let fingerprint = Sha256::digest(format!("source:sha256:{inner}:{store}:{name}"));
+    let mut short = [0_u8; 20];
+    for (n, byte) in fingerprint.iter().enumerate() {
+        short[n % 20] ^= byte;
+    }
+    store.join(format!("{}-{name}", base32(&short)))
+}
+
+/// The name of a store path or of a store derivation: without folder, hash and `.drv`.
+pub fn name_of(path: &str) -> &str {
+    let base = path.rsplit('/').next().unwrap_or(path);
+    let base = base.strip_suffix(".drv").unwrap_or(base);
+    match base.split_once('-') {
+        Some((hash, name)) if hash.len() == 32 => name,
+        _ => base,
+    }
+}
+
+/// The first eight characters of the hash of a store path.
+pub fn short_hash(path: &str) -> &str {
+    let base = path.rsplit('/').next().unwrap_or(path);
+    base.get(..8).unwrap_or(base)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sri::Sri;
+
+    #[test]
+    fn as_nix_names_it() {
+        // Golden: `nix-store --print-fixed-path --recursive sha256 <hash in base 16> source`.
+        let sri: Sri = "sha256-YaHht/C35INEX3DeJQNWjNaTcPjYmBwwjFJ2jdtr+5U="
+            .parse()
+            .unwrap();
+        let path = recursive_sha256("/nix/store".into(), "source", sri.as_sha256().unwrap());
+        assert_eq!(path, "/nix/store/6506wv90034i61g33h3i7jn1bv2fqm8a-source");
+    }
+
+    #[test]
+    fn names() {
+        let drv = "/nix/store/sysgjhk3i8aszp10fxvb52i52ifj0j6l-fails-1.2.drv";
+        assert_eq!(name_of(drv), "fails-1.2");
+        assert_eq!(short_hash(drv), "sysgjhk3");
+        assert_eq!(name_of("odd"), "odd");
+        assert_eq!(short_hash("odd"), "odd");
+    }
+}
