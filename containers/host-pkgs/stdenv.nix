@@ -154,7 +154,7 @@ let
 
       finalPackage =
         if refused != [ ] then
-          throw "${name}: host-pkgs doesn't carry out `${builtins.head refused}`, which nixpkgs would"
+          throw "${name}: host-pkgs does not carry out `${builtins.head refused}`, which nixpkgs would"
         else if outputs != [ "out" ] then
           throw "${name}: host-pkgs knows the output `out` only, not `outputs = [ ${toString outputs} ]`"
         else

@@ -18,6 +18,7 @@ const SUBSTITUTE: u64 = 108;
 const BUILD_LOG_LINE: u64 = 101;
 /// Result: a builder enters a phase.
 const SET_PHASE: u64 = 104;
+const PROGRESS: u64 = 105;
 /// Verbosity of errors, of warnings, of notices; what is above is for `-v`.
 const LEVEL_ERROR: u64 = 0;
 /// The highest level that is shown without `-v`.
@@ -52,6 +53,8 @@ pub enum Event {
         /// Its name, such as `buildPhase`.
         phase: String,
     },
+    /// Some activity's counts changed; of builds they do whenever one ends.
+    Counts,
     /// An error of Nix itself, without escape sequences.
     Error {
         /// All its lines.
@@ -155,6 +158,7 @@ fn event(value: &Value) -> Option<Event> {
                     id,
                     phase: plain(&first_field()?),
                 }),
+                PROGRESS => Some(Event::Counts),
                 _ => None,
             }
         }
@@ -197,7 +201,7 @@ pub fn failure(text: &str) -> Failure {
     if summary || dependency {
         return Failure::Consequence;
     }
-    let drv = quoted(text).find(|word| word.ends_with(".drv"));
+    let drv = quoted(text).find(|word| word.strip_suffix(".drv").is_some());
     if text.contains("hash mismatch in fixed-output derivation")
         && let Some(drv) = drv
         && let (Some(specified), Some(got)) = (
@@ -403,7 +407,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            parse(b"\xff\r@nix {\"action\":\"stop\",\"id\":7}"),
+            parse(b" \x1b[1m\r@nix {\"action\":\"stop\",\"id\":7}"),
             [
                 Event::Message {
                     detail: false,

@@ -120,7 +120,7 @@ pub fn read(path: &Utf8Path, shown: &Utf8Path) -> Result<Pins> {
     let bytes = fs_err::read(path).context("reading the pins")?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = good.split(|byte| *byte == b'\n').count();
         anyhow::anyhow!("{shown}:{line}: bytes that are not UTF-8")
     })?;
     let pins = parse(&text, shown)?;

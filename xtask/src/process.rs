@@ -327,7 +327,7 @@ fn kill_with_descendants(leaders: &BTreeSet<i32>) {
     }
 }
 
-/// Each process and its parent, from `/proc/<pid>/stat` (proc_pid_stat(5)).
+/// Each process and its parent, from `/proc/<pid>/stat` (`proc_pid_stat(5)`).
 fn parents() -> BTreeMap<i32, i32> {
     let Ok(entries) = fs_err::read_dir("/proc") else {
         return BTreeMap::new();

@@ -116,10 +116,9 @@ pub fn failures(
                 let keys = specified
                     .parse::<Sri>()
                     .map_or_else(|_| Vec::new(), |it| pins.keys_of(&it));
-                let pinned = keys
-                    .iter()
-                    .map(|key| format!("  pinned as: `{key}` in {pins_shown}\n"))
-                    .collect::<String>();
+                let pinned = keys.iter().fold(String::new(), |text, key| {
+                    text + "  pinned as: `" + key + "` in " + pins_shown.as_str() + "\n"
+                });
                 format!(
                     "{label}: hash mismatch\n  specified: {specified}\n  got:       {got}\n{pinned}"
                 )
@@ -138,9 +137,9 @@ pub fn failures(
             text.push_str(plain(line).trim_end());
             text.push('\n');
         }
-        text.push_str(&format!("  derivation: {}\n", broken.drv));
+        text = text + "  derivation: " + broken.drv + "\n";
         if let Some(log) = log_of(broken.drv) {
-            text.push_str(&format!("  whole log: {log}\n"));
+            text = text + "  whole log: " + log.as_str() + "\n";
         }
         text
     };
@@ -239,7 +238,7 @@ mod tests {
 
     #[test]
     fn failures_say_all() {
-        let hash = "sha256-1iFc8xdnNoal0Izr4zDA5d/76Ks7Ok7CEzoKEl8cJIg=";
+        let hash = "sha256-1iFc8xdnNoal0IzrvjMMDl376Ks7Ok7CEzoKEl8cJIg=";
         let pins = format!(
             r#"{{ "version": "1", "sources": {{ "go": {{ "hash": "{hash}", "places": [{{ "file": "x" }}] }} }} }}"#
         );

@@ -103,6 +103,8 @@ pub enum Said {
         /// The derivation.
         drv: String,
     },
+    /// A build may have ended: time for [`Run::note_outputs`].
+    Counts,
     /// Nix says something.
     Nix {
         /// Whether it is for `-v` only.
@@ -142,6 +144,7 @@ pub struct Broken<'a> {
 #[derive(Debug, Default)]
 pub struct Run {
     labels: BTreeMap<String, String>,
+    outs: BTreeMap<String, String>,
     active: HashMap<u64, String>,
     builds: BTreeMap<String, Build>,
     failures: BTreeMap<String, Failure>,
@@ -165,8 +168,13 @@ impl Run {
                 .entry(target.drv.clone())
                 .or_insert_with(|| target.label.clone());
         }
+        let outs = targets
+            .iter()
+            .map(|target| (target.drv.clone(), target.out.clone()))
+            .collect();
         Self {
             labels,
+            outs,
             ..Self::default()
         }
     }
@@ -194,7 +202,7 @@ impl Run {
             }
             Event::Stops { id } => {
                 let drv = self.active.remove(&id)?;
-                self.builds.get_mut(&drv)?.ended = Some(at);
+                self.builds.get_mut(&drv)?.ended.get_or_insert(at);
                 Some(Said::Ends { drv })
             }
             Event::Log { id, line } => {
@@ -209,6 +217,7 @@ impl Run {
                 build.tail.clear();
                 Some(Said::Phase { drv, phase })
             }
+            Event::Counts => Some(Said::Counts),
             Event::Error { text } => {
                 self.note_failure(&text);
                 Some(Said::Nix {
@@ -217,6 +226,20 @@ impl Run {
                 })
             }
             Event::Message { detail, text } => Some(Said::Nix { detail, text }),
+        }
+    }
+
+    /// Marks the targets as ended whose output `exists`.
+    ///
+    /// Nix 2.8 reports the end of each build only when the whole run is over.
+    pub fn note_outputs(&mut self, at: Duration, exists: impl Fn(&str) -> bool) {
+        for drv in self.active.values() {
+            if let Some(build) = self.builds.get_mut(drv)
+                && build.ended.is_none()
+                && self.outs.get(drv).is_some_and(|out| exists(out))
+            {
+                build.ended = Some(at);
+            }
         }
     }
 

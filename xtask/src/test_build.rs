@@ -332,6 +332,9 @@ impl Session<'_> {
                         output::say(report::labelled(run.label(&drv), &line, colours));
                     }
                     Some(Said::Ends { drv }) => logs.end(&drv),
+                    Some(Said::Counts) => {
+                        run.note_outputs(start.elapsed(), |out| Utf8Path::new(out).exists());
+                    }
                     Some(Said::Nix { detail, text }) if args.verbose || !detail => {
                         output::say(report::labelled("nix", &text, colours));
                     }

@@ -1,0 +1,249 @@
+# What a derivation may count on over host-pkgs, because it holds over nixpkgs: each attribute of
+# `holds` builds only if it is so, each of `refused` must not evaluate or build. `port` is a TCP port
+# of the machine that somebody listens on.
+{ pkgs, port }:
+
+let
+  inherit (pkgs) lib runCommand stdenvNoCC;
+
+  # a derivation that runs the default phases over an empty source, with these changes
+  phased =
+    name: attrs:
+    stdenvNoCC.mkDerivation (
+      {
+        inherit name;
+        dontUnpack = true;
+        installPhase = "touch $out";
+      }
+      // attrs
+    );
+
+  ask = "(exec 3<>/dev/tcp/127.0.0.1/${port}) 2>/dev/null";
+in
+{
+  holds = {
+    no-network = runCommand "no-network" { } ''
+      if ${ask}; then echo "an ordinary derivation reached port ${port}" >&2; exit 1; fi
+      test "$(ls /sys/class/net 2>/dev/null || echo lo)" = lo
+      test "$(wc -l </proc/net/route)" -le 1
+      touch $out
+    '';
+
+    # the other half: what makes the first test able to fail
+    fixed-output-has-network = runCommand "fixed-output-has-network-${port}" {
+      outputHash = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    } "${ask} && touch $out";
+
+    host-is-out-of-sight = runCommand "host-is-out-of-sight" { } ''
+      test ! -e /usr/bin
+      test ! -e /etc/ssl
+      ! type -P python3 git npm apt-get
+      ! touch /host/usr/probe /usr/lib/probe 2>/dev/null
+      touch $out
+    '';
+
+    path-is-inputs-only = runCommand "path-is-inputs-only" { nativeBuildInputs = [ pkgs.gitMinimal ]; } ''
+      git --version
+      IFS=:
+      for folder in $PATH; do
+        [[ "$folder" == /nix/store/* ]]
+      done
+      touch $out
+    '';
+
+    shell-options = phased "shell-options" {
+      buildPhase = ''
+        echo "$never_set"
+        if false | true; then exit 1; fi
+        for file in *.none; do exit 1; done
+      '';
+    };
+
+    hooks-in-order = phased "hooks-in-order" {
+      postPatch = "preBuildHooks+=(second)";
+      preBuild = "order=first";
+      buildPhase = ''
+        second() { order="$order second"; }
+        runHook preBuild
+        test "$order" = "first second"
+      '';
+    };
+
+    phases-in-order = phased "phases-in-order" {
+      prePhases = [ "aPhase" ];
+      preBuildPhases = [ "bPhase" ];
+      postPhases = [ "cPhase" ];
+      doCheck = true;
+      aPhase = "seen=a";
+      bPhase = "seen=\${seen}b";
+      buildPhase = "seen=\${seen}B";
+      checkPhase = "seen=\${seen}C";
+      cPhase = ''test "$seen" = abBC'';
+    };
+
+    source-is-writable-and-entered = stdenvNoCC.mkDerivation {
+      name = "source-is-writable-and-entered";
+      src = ./stdenv-source;
+      patches = [ ./stdenv-source.patch ];
+      installPhase = ''
+        test "$(basename "$PWD")" = stdenv-source
+        grep -qx patched file
+        cp file $out
+      '';
+    };
+
+    substitution = phased "substitution" {
+      key = "v";
+      buildPhase = ''
+        printf 'a & b @key@ "x" a\n\nno end' >one
+        cp one two
+        substituteInPlace one two --replace-fail 'a' '\&/&' --subst-var key --replace-quiet none there
+        printf '\\&/& & b v "x" \\&/&\n\nno end' | cmp - one
+        cmp one two
+        ! (substituteInPlace one --replace-fail absent x)
+        ! (substituteInPlace --replace-fail b x one)
+        ! (substituteInPlace nowhere --replace-fail b x)
+        ! (substituteInPlace one --replaceAll b x)
+      '';
+    };
+
+    shebangs = phased "shebangs" {
+      buildInputs = [ pkgs.bash ];
+      installPhase = ''
+        mkdir -p $out/bin
+        printf '#!/usr/bin/env bash\necho hello\n' >$out/bin/env
+        printf '#! /bin/sh -e\necho hello\n' >$out/bin/arguments
+        printf '#!/usr/bin/env no-such-program\n' >$out/bin/unknown
+        printf '#!/bin/sh\n' >$out/bin/no-script
+        cp $out/bin/env $out/bin/read-only
+        chmod 755 $out/bin/*
+        chmod 555 $out/bin/read-only
+        chmod 644 $out/bin/no-script
+        ln -s $out/bin/env $out/bin/link
+      '';
+      postFixup = ''
+        for file in env read-only; do
+          test "$(head -n 1 $out/bin/$file)" = "#!${pkgs.bash}/bin/bash"
+          test "$($out/bin/$file)" = hello
+        done
+        test "$(head -n 1 $out/bin/arguments)" = "#!${pkgs.bash}/bin/sh -e"
+        test "$(head -n 1 $out/bin/unknown)" = "#!/usr/bin/env no-such-program"
+        test "$(head -n 1 $out/bin/no-script)" = "#!/bin/sh"
+      '';
+      # made relative by fixup, after postFixup
+      doInstallCheck = true;
+      installCheckPhase = ''test "$(readlink $out/bin/link)" = env'';
+    };
+
+    strict-dependencies = phased "strict-dependencies" {
+      strictDeps = true;
+      buildInputs = [ pkgs.gitMinimal ];
+      buildPhase = "! type -P git";
+    };
+
+    loose-dependencies = phased "loose-dependencies" {
+      buildInputs = [ pkgs.gitMinimal ];
+      buildPhase = "type -P git";
+    };
+
+    environment = phased "environment" {
+      env.GREETING = "hello world";
+      list = [
+        "a"
+        "b"
+      ];
+      yes = true;
+      no = false;
+      nothing = null;
+      buildPhase = ''
+        test "$GREETING" = "hello world"
+        test "$list" = "a b"
+        test "$yes" = 1
+        test "$no" = ""
+        test -z "''${nothing+set}"
+        test "$SOURCE_DATE_EPOCH" = 315532800
+        test "$SSL_CERT_FILE" = /no-cert-file.crt
+      '';
+    };
+
+    certificates = phased "certificates" {
+      nativeBuildInputs = [ pkgs.cacert ];
+      buildPhase = "grep -q 'BEGIN CERTIFICATE' $SSL_CERT_FILE";
+    };
+
+    versions = runCommand "versions" {
+      nativeBuildInputs = [
+        pkgs.nodejs_24
+        pkgs.typescript
+        pkgs.go_1_25
+        pkgs.jre_headless
+      ];
+    } ''
+      test "$(node --version)" = v${pkgs.nodejs_24.version}
+      test "$(npm --version)" = ${pkgs.nodejs_24.npmVersion}
+      test "$(tsc --version)" = "Version ${pkgs.typescript.version}"
+      [[ "$(GOTOOLCHAIN=local go version)" == "go version go${pkgs.go_1_25.version} "* ]]
+      java -version
+      touch $out
+    '';
+
+    final-attributes =
+      let
+        package = stdenvNoCC.mkDerivation (finalAttrs: {
+          pname = "final";
+          version = "1";
+          passthru.greeting = "I am ''${finalAttrs.pname} ''${finalAttrs.version}";
+          dontUnpack = true;
+          text = finalAttrs.version;
+          installPhase = "echo $text >$out";
+        });
+        newer = package.overrideAttrs { version = "2"; };
+        newest = newer.overrideAttrs (
+          final: previous: {
+            version = previous.version + ".1";
+          }
+        );
+      in
+      assert newer.name == "final-2" && newest.name == "final-2.1";
+      runCommand "final-attributes" { } ''
+        test "$(cat ${package})" = 1
+        test "$(cat ${newest})" = 2.1
+        touch $out
+      '';
+  };
+
+  refused = {
+    "does not carry out `__structuredAttrs`" = phased "x" { __structuredAttrs = true; };
+    "knows the output `out` only" = phased "x" {
+      outputs = [
+        "out"
+        "dev"
+      ];
+    };
+    "given both in `env` and as an argument" = phased "x" {
+      env.doCheck = "1";
+      doCheck = true;
+    };
+    "`env.A` is a list" = phased "x" { env.A = [ ]; };
+    "holds a int" = phased "x" { buildInputs = [ 1 ]; };
+    "wants `name`, or `pname` and `version`" = stdenvNoCC.mkDerivation { pname = "x"; };
+    "has no `no_such_package`" = pkgs.callPackage ({ no_such_package }: no_such_package) { };
+    "it has cacert" = pkgs.callPackage ({ cacertt }: cacertt) { };
+    "dangling symlinks" = phased "dangling" { installPhase = "ln -s $out/none $out"; };
+    "unsupported interpreter directive" = phased "directive" {
+      installPhase = ''
+        printf '#!/usr/bin/env A=b sh\n' >$out
+        chmod 755 $out
+      '';
+    };
+    "do not know how to unpack" = stdenvNoCC.mkDerivation {
+      name = "single-file";
+      src = ./stdenv.nix;
+      installPhase = "touch $out";
+    };
+    "variable \$src or \$srcs should point to the source" = stdenvNoCC.mkDerivation {
+      name = "no-source";
+      installPhase = "touch $out";
+    };
+  };
+}
