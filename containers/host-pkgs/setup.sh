@@ -496,7 +496,7 @@ _patchShebangsAuto() {
 # A link that points at nothing in the store, or into the build folder, is of no use to anyone.
 _noBrokenSymlinks() {
   local link target broken=0
-  [ -z "${dontCheckForBrokenSymlinks:-}" ] && [ -e "$prefix" ] || return 0
+  [ -z "${dontCheckForBrokenSymlinks:-}" ] && { [ -e "$prefix" ] || [ -L "$prefix" ]; } || return 0
   while IFS= read -r -d '' link; do
     target=$(readlink "$link")
     if [[ "$target" != /* ]]; then

@@ -27,12 +27,13 @@ const GO_KEYS: [&str; 6] = [
     "GOINSECURE",
 ];
 /// The keys of pip's configuration that say how to connect.
-const PIP_KEYS: [&str; 6] = [
+const PIP_KEYS: [&str; 7] = [
     "index-url",
     "extra-index-url",
     "proxy",
     "trusted-host",
     "timeout",
+    "default-timeout",
     "retries",
 ];
 /// The variables that most programs take a proxy from, in either case.
@@ -397,11 +398,11 @@ mod tests {
         let user = "[install]\ntrusted-host: h.example\n[global]\nindex-url: https://i.example\n\
                     retries = 9 \n; timeout = 1\n"
             .to_owned();
-        let environment = environment(&[("PIP_TIMEOUT", "60"), ("PIP_CACHE_DIR", "/c")]);
+        let environment = environment(&[("PIP_DEFAULT_TIMEOUT", "60"), ("PIP_CACHE_DIR", "/c")]);
         assert_eq!(
             pip_conf(&[site, user], &environment),
-            "[global]\nextra-index-url = https://a.example\n    https://b.example\n\
-             index-url = https://i.example\nretries = 9\ntimeout = 60\ntrusted-host = h.example\n"
+            "[global]\ndefault-timeout = 60\nextra-index-url = https://a.example\n    https://b.example\n\
+             index-url = https://i.example\nretries = 9\ntrusted-host = h.example\n"
         );
         assert_eq!(pip_conf(&[], &[]), "");
         assert_eq!(

@@ -408,13 +408,7 @@ mod tests {
         );
         assert_eq!(
             parse(b" \x1b[1m\r@nix {\"action\":\"stop\",\"id\":7}"),
-            [
-                Event::Message {
-                    detail: false,
-                    text: "\u{fffd}".to_owned()
-                },
-                Event::Stops { id: 7 }
-            ]
+            [Event::Stops { id: 7 }]
         );
         let broken = "text @nix {\"action\":";
         assert_eq!(

@@ -19,8 +19,8 @@ let
     );
 
   ask = "(exec 3<>/dev/tcp/127.0.0.1/${port}) 2>/dev/null";
-in
-{
+
+  cases = {
   holds = {
     no-network = runCommand "no-network" { } ''
       if ${ask}; then echo "an ordinary derivation reached port ${port}" >&2; exit 1; fi
@@ -246,4 +246,10 @@ in
       installPhase = "touch $out";
     };
   };
+  };
+in
+cases
+// {
+  # by the words of the error
+  reasons = builtins.attrNames cases.refused;
 }
