@@ -1,40 +1,22 @@
 //! `cargo xtask setup`: what this machine has and lacks for the other commands, and the remedies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
 
 use crate::nix::{self, NixVersion};
 use crate::output;
 use crate::process::{Processes, is_missing_program};
+use crate::repo::Repo;
 
 /// The oldest Nix that the expressions are built with.
 const NIX_FLOOR: (u32, u32) = (2, 8);
 
-/// What host-pkgs takes from this machine's /usr, with the Debian package of each.
-const HOST_TOOLS: [(&str, &str); 19] = [
-    ("awk", "mawk"),
-    ("bash", "bash"),
-    ("bzip2", "bzip2"),
-    ("dash", "dash"),
-    ("diff", "diffutils"),
-    ("file", "file"),
-    ("find", "findutils"),
-    ("grep", "grep"),
-    ("gzip", "gzip"),
-    ("install", "coreutils"),
-    ("make", "make"),
-    ("patch", "patch"),
-    ("python3", "python3"),
-    ("sed", "sed"),
-    ("tar", "tar"),
-    ("unzip", "unzip"),
-    ("xz", "xz-utils"),
-    ("node", "nodejs"),
-    ("npm", "npm"),
-];
+/// The file that lists what host-pkgs takes from this machine's /usr, by package.
+const HOST_TOOLS: &str = "containers/host-pkgs/host-tools.json";
 
 /// Say what this machine has and lacks for the other commands
 ///
@@ -56,16 +38,28 @@ pub struct Args {
 #[derive(Debug, Default)]
 struct Machine {
     nix: Option<NixVersion>,
-    /// Which of git and curl are on PATH.
-    programs: BTreeSet<&'static str>,
-    /// Which of [`HOST_TOOLS`] are in /usr/bin.
-    tools: BTreeSet<&'static str>,
+    /// Whether curl is on PATH.
+    curl: bool,
+    /// What host-pkgs takes from /usr, by package.
+    tools: BTreeMap<String, HostTool>,
+    /// Which of its programs are not in /usr/bin.
+    missing: BTreeSet<String>,
     /// What `pip --version` says.
     pip: Option<String>,
     /// A `node` on PATH, wherever.
     other_node: Option<Utf8PathBuf>,
     certificates: Option<Utf8PathBuf>,
     access: Access,
+}
+
+/// A package of programs in [`HOST_TOOLS`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostTool {
+    /// The Debian package that has them.
+    debian: String,
+    /// Their names.
+    programs: Vec<String>,
 }
 
 /// How Nix's store is reached.
@@ -98,7 +92,7 @@ struct Finding {
 #[derive(Debug, PartialEq, Eq)]
 enum Remedy {
     /// A Debian package.
-    Package(&'static str),
+    Package(String),
     /// Something that a person decides.
     Advice(String),
 }
@@ -106,9 +100,10 @@ enum Remedy {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let processes = Processes::new(false)?;
-    let mut findings = findings(&look(&processes)?);
+    let tools = host_tools(&Repo::find()?)?;
+    let mut findings = findings(&look(&processes, &tools)?);
     output::emit(render(&findings).trim_end())?;
-    let packages = packages(&findings);
+    let packages: Vec<String> = packages(&findings).into_iter().map(str::to_owned).collect();
     if args.install && !packages.is_empty() {
         if let Err(error) = install(&processes, &packages) {
             if error
@@ -119,7 +114,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
             output::say(format!("error: {error:#}"));
         }
-        findings = self::findings(&look(&processes)?);
+        findings = self::findings(&look(&processes, &tools)?);
         output::emit("")?;
         output::emit(render(&findings).trim_end())?;
     } else if !packages.is_empty() {
@@ -138,38 +133,31 @@ fn findings(machine: &Machine) -> Vec<Finding> {
     if machine.nix.is_some() {
         findings.push(access_finding(&machine.access));
     }
-    for (program, reason) in [
-        ("git", "fetches sources, and Cargo's and Nix's checkouts"),
-        ("curl", "asks whether nixpkgs can be reached"),
-    ] {
-        findings.push(Finding {
-            what: program.to_owned(),
-            has: machine
-                .programs
-                .contains(program)
-                .then(|| "on PATH".to_owned()),
-            reason,
-            remedy: Remedy::Package(program),
-        });
-    }
+    findings.push(Finding {
+        what: "curl".to_owned(),
+        has: machine.curl.then(|| "on PATH".to_owned()),
+        reason: "asks whether nixpkgs can be reached",
+        remedy: package("curl"),
+    });
     findings.push(Finding {
         what: "certificates".to_owned(),
         has: machine.certificates.as_ref().map(Utf8PathBuf::to_string),
         reason: "builders that fetch check whom they talk to",
-        remedy: Remedy::Package("ca-certificates"),
+        remedy: package("ca-certificates"),
     });
-    findings.extend(
-        HOST_TOOLS
-            .iter()
-            .map(|(tool, package)| tool_finding(machine, tool, package)),
-    );
+    let tools = machine.tools.iter();
+    findings.extend(tools.map(|(name, tool)| tool_finding(machine, name, tool)));
     findings.push(Finding {
         what: "pip".to_owned(),
         has: machine.pip.clone(),
         reason: "host-pkgs fetches Python packages with it",
-        remedy: Remedy::Package("python3-pip"),
+        remedy: package("python3-pip"),
     });
     findings
+}
+
+fn package(name: &str) -> Remedy {
+    Remedy::Package(name.to_owned())
 }
 
 fn nix_finding(version: Option<&NixVersion>) -> Finding {
@@ -181,7 +169,7 @@ fn nix_finding(version: Option<&NixVersion>) -> Finding {
             what,
             has: Some(version.to_string()),
             reason,
-            remedy: Remedy::Package("nix-bin"),
+            remedy: package("nix-bin"),
         },
         Some(version) => {
             let remedy = format!("Nix {version} is too old: install {major}.{minor} or later");
@@ -196,7 +184,7 @@ fn nix_finding(version: Option<&NixVersion>) -> Finding {
             what,
             has: None,
             reason,
-            remedy: Remedy::Package("nix-bin"),
+            remedy: package("nix-bin"),
         },
     }
 }
@@ -223,7 +211,7 @@ fn access_finding(access: &Access) -> Finding {
             ),
         ),
         Access::Root { group, members: 0 } if group == "nixbld" => {
-            finding(None, users, Remedy::Package("nix-setup-systemd"))
+            finding(None, users, package("nix-setup-systemd"))
         }
         Access::Root { group, members: 0 } => finding(
             None,
@@ -236,17 +224,17 @@ fn access_finding(access: &Access) -> Finding {
         Access::Root { group, members } => finding(
             Some(format!("as root, {members} users in `{group}`")),
             users,
-            Remedy::Package("nix-setup-systemd"),
+            package("nix-setup-systemd"),
         ),
         Access::Owner => finding(
             Some("its owner".to_owned()),
             "who owns the store needs no daemon",
-            Remedy::Package("nix-setup-systemd"),
+            package("nix-setup-systemd"),
         ),
         Access::Trusted => finding(
             Some("a daemon that trusts this user".to_owned()),
             daemon,
-            Remedy::Package("nix-setup-systemd"),
+            package("nix-setup-systemd"),
         ),
         Access::Untrusted { user } => finding(
             None,
@@ -258,40 +246,47 @@ fn access_finding(access: &Access) -> Finding {
         Access::Nothing => finding(
             None,
             "a user who is not root needs a daemon that trusts them",
-            Remedy::Package("nix-setup-systemd"),
+            package("nix-setup-systemd"),
         ),
     }
 }
 
-fn tool_finding(machine: &Machine, tool: &str, package: &'static str) -> Finding {
-    let there = machine.tools.contains(tool);
-    let reason = match tool {
-        "node" | "npm" => "host-pkgs fetches npm packages with it, and sees only /usr",
+fn tool_finding(machine: &Machine, name: &str, tool: &HostTool) -> Finding {
+    let missing: Vec<&str> = tool
+        .programs
+        .iter()
+        .filter(|program| machine.missing.contains(*program))
+        .map(String::as_str)
+        .collect();
+    let reason = match name {
+        "dash" => "host-pkgs' builders have it as /bin/sh",
+        "nodejs" | "npm" => "host-pkgs fetches npm packages with it, and sees only /usr",
         "python3" => "host-pkgs fetches Python packages with it, and sees only /usr",
-        _ => "host-pkgs' stdenv takes it from /usr/bin",
+        _ => "host-pkgs takes it from /usr/bin",
     };
     let elsewhere = machine
         .other_node
         .as_ref()
-        .filter(|_| tool == "node" && !there);
-    let what = match elsewhere {
-        Some(node) => format!("/usr/bin/{tool} ({node} is not below /usr)"),
-        None => format!("/usr/bin/{tool}"),
+        .filter(|_| missing.contains(&"node"));
+    let what = match (elsewhere, &missing[..]) {
+        (_, []) => name.to_owned(),
+        (Some(node), _) => format!("/usr/bin/node ({node} is not below /usr)"),
+        (None, missing) => format!("{name} (/usr/bin/{})", missing.join(", ")),
     };
     Finding {
         what,
-        has: there.then(|| "there".to_owned()),
+        has: missing.is_empty().then(|| "there".to_owned()),
         reason,
-        remedy: Remedy::Package(package),
+        remedy: package(&tool.debian),
     }
 }
 
 /// The packages that would help, each once.
-fn packages(findings: &[Finding]) -> Vec<&'static str> {
+fn packages(findings: &[Finding]) -> Vec<&str> {
     let lacking = findings.iter().filter(|finding| finding.has.is_none());
-    let mut packages: Vec<&'static str> = lacking
-        .filter_map(|finding| match finding.remedy {
-            Remedy::Package(package) => Some(package),
+    let mut packages: Vec<&str> = lacking
+        .filter_map(|finding| match &finding.remedy {
+            Remedy::Package(package) => Some(package.as_str()),
             Remedy::Advice(_) => None,
         })
         .collect();
@@ -328,7 +323,7 @@ fn render(findings: &[Finding]) -> String {
 }
 
 /// Installs packages by apt, or says why not.
-fn install(processes: &Processes, packages: &[&str]) -> Result<()> {
+fn install(processes: &Processes, packages: &[String]) -> Result<()> {
     let os_release = fs_err::read_to_string("/etc/os-release").unwrap_or_default();
     let by_hand = format!("apt-get install {}", packages.join(" "));
     if !is_debian_like(&os_release) {
@@ -354,7 +349,7 @@ fn install(processes: &Processes, packages: &[&str]) -> Result<()> {
     processes.foreground(apt(&["update"]))?;
     // With recommended packages: those of nix-bin make the users that builders run as.
     let mut arguments = vec!["install", "-y", "--install-recommends"];
-    arguments.extend(packages);
+    arguments.extend(packages.iter().map(String::as_str));
     processes.foreground(apt(&arguments))
 }
 
@@ -373,8 +368,15 @@ fn is_debian_like(os_release: &str) -> bool {
     })
 }
 
+/// What host-pkgs takes from /usr, by package.
+fn host_tools(repo: &Repo) -> Result<BTreeMap<String, HostTool>> {
+    let path = repo.root.join(HOST_TOOLS);
+    let text = fs_err::read_to_string(&path)?;
+    serde_json::from_str(&text).with_context(|| format!("reading `{path}`"))
+}
+
 /// Looks at this machine.
-fn look(processes: &Processes) -> Result<Machine> {
+fn look(processes: &Processes, tools: &BTreeMap<String, HostTool>) -> Result<Machine> {
     let nix = match nix::version(processes) {
         Ok(version) => Some(version),
         Err(error) if is_missing_program(&error) => None,
@@ -385,18 +387,12 @@ fn look(processes: &Processes) -> Result<Machine> {
     } else {
         Access::Nothing
     };
-    let tools = HOST_TOOLS
-        .iter()
-        .map(|(tool, _)| *tool)
-        .filter(|tool| is_in_usr(tool))
-        .collect();
+    let programs = tools.values().flat_map(|tool| &tool.programs);
     Ok(Machine {
         nix,
-        programs: ["git", "curl"]
-            .into_iter()
-            .filter(|it| find_on_path(it).is_some())
-            .collect(),
-        tools,
+        curl: find_on_path("curl").is_some(),
+        missing: programs.filter(|it| !is_in_usr(it)).cloned().collect(),
+        tools: tools.clone(),
         pip: pip(processes)?,
         other_node: find_on_path("node"),
         certificates: certificates(),
@@ -533,11 +529,16 @@ fn trusts(list: &str, user: &str, groups: &[&str]) -> bool {
 mod tests {
     use super::*;
 
+    fn tools() -> BTreeMap<String, HostTool> {
+        host_tools(&Repo::find().unwrap()).unwrap()
+    }
+
     fn complete() -> Machine {
         Machine {
             nix: Some(NixVersion::new(2, 8)),
-            programs: BTreeSet::from(["git", "curl"]),
-            tools: HOST_TOOLS.iter().map(|(tool, _)| *tool).collect(),
+            curl: true,
+            tools: tools(),
+            missing: BTreeSet::new(),
             pip: Some("23.0".to_owned()),
             other_node: Some("/usr/bin/node".into()),
             certificates: Some("/c".into()),
@@ -564,7 +565,15 @@ mod tests {
 
     #[test]
     fn an_empty_machine_lacks_all_but_what_comes_with_nix() {
-        let packages = packages(&findings(&Machine::default()));
+        let tools = tools();
+        let missing = tools.values().flat_map(|it| it.programs.clone()).collect();
+        let machine = Machine {
+            tools,
+            missing,
+            ..Machine::default()
+        };
+        let findings = findings(&machine);
+        let packages = packages(&findings);
         for package in [
             "nix-bin",
             "git",
@@ -572,7 +581,7 @@ mod tests {
             "ca-certificates",
             "npm",
             "python3-pip",
-            "mawk",
+            "xz-utils",
         ] {
             assert!(packages.contains(&package), "{package}: {packages:?}");
         }
@@ -583,7 +592,7 @@ mod tests {
     #[test]
     fn node_elsewhere_is_not_enough() {
         let mut machine = complete();
-        machine.tools.remove("node");
+        machine.missing.insert("node".to_owned());
         machine.other_node = Some("/home/u/.nvm/bin/node".into());
         assert_eq!(
             lacking(&machine),
@@ -614,7 +623,7 @@ mod tests {
             let finding = access_finding(&access);
             assert_eq!(finding.has, None, "{access:?}");
             match finding.remedy {
-                Remedy::Package(found) => assert_eq!(Some(found), package, "{access:?}"),
+                Remedy::Package(found) => assert_eq!(Some(&*found), package, "{access:?}"),
                 Remedy::Advice(text) => {
                     assert!(advice.is_some_and(|part| text.contains(part)), "{text}");
                 }
