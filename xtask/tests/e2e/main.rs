@@ -7,7 +7,12 @@
     reason = "a panic is how a test fails; it starts processes as a user does, and says what it left out"
 )]
 
+mod arguments;
 mod clients;
 mod common;
+mod harness;
+mod hash;
 mod host_pkgs;
+mod setup;
 mod sources;
+mod test_build;

@@ -5,10 +5,10 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use serde_json::Value;
 
-use super::{run, text};
+use crate::common::{run, text};
 
 /// The settings under which Nix's sandbox works on a machine with a plain /usr.
 const NIX_CONF: &str = "sandbox = true
@@ -46,7 +46,10 @@ impl Harness {
         let unique = format!(
             "{}-{}",
             std::process::id(),
-            std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos()
+            std::time::SystemTime::UNIX_EPOCH
+                .elapsed()
+                .unwrap()
+                .as_nanos()
         );
         let test_build = format!(
             r#"{{ pkgs ? throw "no nixpkgs here", source ? null, pins ? null }}:
@@ -115,8 +118,16 @@ in
     pub fn test_build(&self, arguments: &[&str]) -> Ended {
         let output = run(&mut self.command(arguments));
         let stdout = text(&output.stdout);
-        let rows = stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        Ended { code: output.status.code(), rows, stdout, stderr: text(&output.stderr) }
+        let rows = stdout
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        Ended {
+            code: output.status.code(),
+            rows,
+            stdout,
+            stderr: text(&output.stderr),
+        }
     }
 
     /// The log file of the derivation whose name starts so.
@@ -125,7 +136,13 @@ in
         let mut found: Vec<_> = fs_err::read_dir(&folder)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(name))
+            .filter(|path| {
+                path.file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .starts_with(name)
+            })
             .collect();
         assert_eq!(found.len(), 1, "logs of {name} in {folder}: {found:?}");
         fs_err::read(found.remove(0)).unwrap()
@@ -136,7 +153,8 @@ impl Ended {
     /// The JSON line of a component.
     pub fn row(&self, component: &str) -> &Value {
         let mut rows = self.rows.iter().filter(|row| row["component"] == component);
-        rows.next().unwrap_or_else(|| panic!("no row {component}:\n{}{}", self.stdout, self.stderr))
+        rows.next()
+            .unwrap_or_else(|| panic!("no row {component}:\n{}{}", self.stdout, self.stderr))
     }
 
     /// The state of a component.
@@ -147,8 +165,28 @@ impl Ended {
     /// Fails unless stderr holds all of these.
     pub fn says(&self, parts: &[&str]) {
         for part in parts {
-            assert!(self.stderr.contains(part), "lacks `{part}`:\n{}", self.stderr);
+            assert!(
+                self.stderr.contains(part),
+                "lacks `{part}`:\n{}",
+                self.stderr
+            );
         }
+    }
+}
+
+/// A folder for PATH that holds these scripts only, and links to these programs of /usr/bin.
+pub fn programs(folder: &camino::Utf8Path, scripts: &[(&str, &str)], links: &[&str]) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs_err::create_dir_all(folder).unwrap();
+    for (name, script) in scripts {
+        let path = folder.join(name);
+        let mut file = fs_err::File::create(&path).unwrap();
+        let text = format!("#!/bin/sh\n{script}\n");
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for name in links {
+        fs_err::os::unix::fs::symlink(format!("/usr/bin/{name}"), folder.join(name)).unwrap();
     }
 }
 
@@ -168,12 +206,10 @@ pub fn processes_with(word: &str) -> Vec<Utf8PathBuf> {
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(120), "waited in vain until {what}");
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "waited in vain until {what}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// A path as text.
-pub fn utf8(path: &std::path::Path) -> &Utf8Path {
-    Utf8Path::from_path(path).unwrap()
 }
