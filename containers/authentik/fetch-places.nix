@@ -65,6 +65,7 @@ stdenvNoCC.mkDerivation {
 
   nativeBuildInputs = [ cacert ] ++ lib.unique (lib.concatMap (place: kinds.${kindOf place}) pin.places);
 
+  impureEnvVars = lib.fetchers.proxyImpureEnvVars;
   outputHash = pin.hash;
   outputHashMode = pin.mode or "recursive";
   preferLocalBuild = true;

@@ -26,7 +26,12 @@ runCommand "host-cacert" { inherit bundle; } ''
   mkdir -p $out/etc/ssl/certs $out/nix-support
   cp $bundle $out/etc/ssl/certs/ca-bundle.crt
   cat >$out/nix-support/setup-hook <<EOF
-  export NIX_SSL_CERT_FILE="\''${NIX_SSL_CERT_FILE:-$out/etc/ssl/certs/ca-bundle.crt}"
-  export SSL_CERT_FILE="\''${SSL_CERT_FILE:-$out/etc/ssl/certs/ca-bundle.crt}"
+  # a bundle that the environment names stays, if it is to be seen in here
+  if [ ! -r "\''${NIX_SSL_CERT_FILE:-}" ]; then
+    export NIX_SSL_CERT_FILE="$out/etc/ssl/certs/ca-bundle.crt"
+  fi
+  if [ ! -r "\''${SSL_CERT_FILE:-}" ]; then
+    export SSL_CERT_FILE="\$NIX_SSL_CERT_FILE"
+  fi
   EOF
 ''

@@ -1,6 +1,6 @@
 # The part of nixpkgs' `lib` that the expressions of this repository use, under the same names and
-# with the same results. xtask/tests/host_pkgs.rs holds the calls with the values that nixpkgs' own
-# library gives for them.
+# with the same results. xtask/tests/cases/lib.nix and lib.json hold the calls and the values that
+# nixpkgs' own library gives for them.
 let
   inherit (builtins)
     attrNames
@@ -10,7 +10,6 @@ let
     intersectAttrs
     isAttrs
     isFunction
-    listToAttrs
     match
     replaceStrings
     stringLength
@@ -39,34 +38,14 @@ let
 
   lib = {
     inherit (builtins)
-      attrNames
-      attrValues
-      concatLists
       concatMap
       concatStringsSep
-      elem
       filter
-      isAttrs
-      isFunction
-      isList
-      isString
-      listToAttrs
-      mapAttrs
-      replaceStrings
       ;
 
     # Fixed points and packages
 
-    fix =
-      f:
-      let
-        x = f x;
-      in
-      x;
-
     isDerivation = value: isAttrs value && value.type or null == "derivation";
-
-    recurseIntoAttrs = attrs: attrs // { recurseForDerivations = true; };
 
     # A result that can be made again with other arguments, by its `override`.
     makeOverridable =
@@ -134,16 +113,6 @@ let
     # Attribute sets
 
     filterAttrs = keep: attrs: removeAttrs attrs (filter (name: !keep name attrs.${name}) (attrNames attrs));
-    genAttrs =
-      names: f:
-      listToAttrs (
-        map (name: {
-          inherit name;
-          value = f name;
-        }) names
-      );
-    mapAttrsToList = f: attrs: map (name: f name attrs.${name}) (attrNames attrs);
-    nameValuePair = name: value: { inherit name value; };
     optionalAttrs = condition: attrs: if condition then attrs else { };
 
     # Lists and strings
@@ -151,8 +120,6 @@ let
     concatMapStringsSep =
       separator: f: list:
       concatStringsSep separator (map f list);
-    concatStrings = concatStringsSep "";
-    concatMapStrings = f: list: concatStringsSep "" (map f list);
     escapeShellArg =
       arg:
       let
@@ -160,53 +127,35 @@ let
       in
       if match "[[:alnum:],._+:@%/-]+" text == null then "'${replaceStrings [ "'" ] [ "'\\''" ] text}'" else text;
     escapeShellArgs = lib.concatMapStringsSep " " lib.escapeShellArg;
-    hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
-    hasSuffix =
-      suffix: text:
-      let
-        rest = stringLength text - stringLength suffix;
-      in
-      rest >= 0 && substring rest (stringLength suffix) text == suffix;
-    removePrefix =
-      prefix: text: if lib.hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
-    optional = condition: value: if condition then [ value ] else [ ];
     optionals = condition: list: if condition then list else [ ];
     optionalString = condition: text: if condition then text else "";
-    splitVersion = builtins.splitVersion;
     flatten = value: if builtins.isList value then builtins.concatMap lib.flatten value else [ value ];
     unique = builtins.foldl' (seen: x: if builtins.elem x seen then seen else seen ++ [ x ]) [ ];
 
     # Files and packages
 
-    getExe =
-      package:
-      lib.getExe' package (
-        package.meta.mainProgram or (throw "the package ${package.name} has no `meta.mainProgram`")
-      );
-    getExe' = package: program: "${lib.getBin package}/bin/${program}";
-    getBin = package: package.bin or package.out or package;
+    # For fixed outputs over the network: what may come in from the environment of Nix itself.
+    fetchers.proxyImpureEnvVars = [
+      "http_proxy"
+      "https_proxy"
+      "ftp_proxy"
+      "all_proxy"
+      "no_proxy"
+      "HTTP_PROXY"
+      "HTTPS_PROXY"
+      "FTP_PROXY"
+      "ALL_PROXY"
+      "NO_PROXY"
+      "NIX_SSL_CERT_FILE"
+    ];
+
     importJSON = path: builtins.fromJSON (builtins.readFile path);
-    throwIf = condition: message: if condition then throw message else value: value;
-    throwIfNot = condition: message: if condition then value: value else throw message;
-    fakeHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
     licenses = builtins.mapAttrs (_: spdxId: { inherit spdxId; free = true; }) {
       asl20 = "Apache-2.0";
       bsd3 = "BSD-3-Clause";
       gpl2 = "GPL-2.0";
       mit = "MIT";
-    };
-    platforms = rec {
-      linux = [
-        "aarch64-linux"
-        "x86_64-linux"
-      ];
-      darwin = [
-        "aarch64-darwin"
-        "x86_64-darwin"
-      ];
-      unix = linux ++ darwin;
-      all = unix;
     };
   };
 in
