@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use sha2::{Digest as _, Sha256};
 
 use crate::output;
 use crate::process::{Processes, is_missing_program};
@@ -43,6 +44,9 @@ const PROXY_KEYS: [&str; 4] = ["http_proxy", "https_proxy", "no_proxy", "all_pro
 type Settings = BTreeMap<String, String>;
 
 /// Writes the folder and gives its path.
+///
+/// It is named after its content: a run with other settings has another folder, so that two runs at
+/// once, in two terminals, don't change each other's.
 pub fn write(repo: &Repo, processes: &Processes) -> Result<Utf8PathBuf> {
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
@@ -72,19 +76,36 @@ pub fn write(repo: &Repo, processes: &Processes) -> Result<Utf8PathBuf> {
     let proxy = proxy_sh(&environment);
 
     let parent = repo.state();
-    let folder = parent.join("clients");
-    fs_err::create_dir_all(&folder)?;
-    output::set_mode(&parent, 0o700)?;
-    output::set_mode(&folder, 0o755)?;
-    for (name, text) in [
+    let files = [
         ("npmrc", npm),
         ("pip.conf", pip),
         ("go.env", go),
         ("proxy.sh", proxy),
-    ] {
-        output::write_atomically(&folder.join(name), text.as_bytes(), 0o644)?;
+    ];
+    let folder = parent.join("clients").join(name_after(&files));
+    fs_err::create_dir_all(&folder)?;
+    output::set_mode(&parent, 0o700)?;
+    output::set_mode(&folder, 0o755)?;
+    for (name, text) in &files {
+        let path = folder.join(name);
+        if !path.exists() {
+            output::write_atomically(&path, text.as_bytes(), 0o644)?;
+        }
     }
     Ok(folder)
+}
+
+/// Sixteen hexadecimal digits that other names or texts would not have.
+fn name_after(files: &[(&str, String)]) -> String {
+    let mut hasher = Sha256::new();
+    for (name, text) in files {
+        hasher.update(format!("{name} {}\n{text}", text.len()));
+    }
+    let digest = hasher.finalize();
+    digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The texts of those files that exist.
@@ -419,6 +440,17 @@ mod tests {
                 "/f"
             ]
         );
+    }
+
+    #[test]
+    fn other_settings_have_another_folder() {
+        let files = |a: &str, b: &str| [("a", a.to_owned()), ("b", b.to_owned())];
+        let name = name_after(&files("x", ""));
+        assert_eq!(name, name_after(&files("x", "")));
+        assert!(name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        for other in [files("", "x"), files("xb 0\n", ""), files("y", "")] {
+            assert_ne!(name, name_after(&other));
+        }
     }
 
     #[test]
