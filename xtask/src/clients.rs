@@ -4,19 +4,20 @@
 //! and login. Only what says *where and how to connect* is taken, by a list of allowed keys; what names
 //! files of this machine would point nowhere in the sandbox. The hash decides what is fetched.
 //!
-//! The files may hold logins. Builders run as users of their own and must be able to read them, so the
-//! files are readable for all, but the folder above them is closed to other users of the machine: Nix
-//! mounts the inner folder into the sandbox as root.
+//! The files may hold logins, and builders run as users of their own and must be able to read them. So
+//! they lie where every user of the machine can get at, the daemon's builders too, but only by a name
+//! that nobody can list or guess who doesn't know what is in them.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::output;
 use crate::process::{Processes, is_missing_program};
-use crate::repo::Repo;
 
 /// The variables of `go env` that say where modules come from.
 const GO_KEYS: [&str; 6] = [
@@ -47,7 +48,7 @@ type Settings = BTreeMap<String, String>;
 ///
 /// It is named after its content: a run with other settings has another folder, so that two runs at
 /// once, in two terminals, don't change each other's.
-pub fn write(repo: &Repo, processes: &Processes) -> Result<Utf8PathBuf> {
+pub fn write(processes: &Processes) -> Result<Utf8PathBuf> {
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -75,16 +76,14 @@ pub fn write(repo: &Repo, processes: &Processes) -> Result<Utf8PathBuf> {
     let go = go_env(&go_settings(processes, &environment)?);
     let proxy = proxy_sh(&environment);
 
-    let parent = repo.state();
     let files = [
         ("npmrc", npm),
         ("pip.conf", pip),
         ("go.env", go),
         ("proxy.sh", proxy),
     ];
-    let folder = parent.join("clients").join(name_after(&files));
+    let folder = own_folder(&temporary_folder()?)?.join(name_after(&files));
     fs_err::create_dir_all(&folder)?;
-    output::set_mode(&parent, 0o700)?;
     output::set_mode(&folder, 0o755)?;
     for (name, text) in &files {
         let path = folder.join(name);
@@ -95,14 +94,39 @@ pub fn write(repo: &Repo, processes: &Processes) -> Result<Utf8PathBuf> {
     Ok(folder)
 }
 
-/// Sixteen hexadecimal digits that other names or texts would not have.
+/// The folder for temporary files.
+fn temporary_folder() -> Result<Utf8PathBuf> {
+    Utf8PathBuf::from_path_buf(std::env::temp_dir())
+        .map_err(|path| anyhow!("the path `{}` in TMPDIR is not UTF-8", path.display()))
+}
+
+/// A folder below `parent` that this user owns and others can pass through, but not list.
+///
+/// Not below the repository: a home that is closed to others is closed to the daemon's builders.
+fn own_folder(parent: &Utf8Path) -> Result<Utf8PathBuf> {
+    let user = rustix::process::geteuid().as_raw();
+    let folder = parent.join(format!("xtask-clients-{user}"));
+    if let Err(error) = fs_err::create_dir(&folder)
+        && error.kind() != ErrorKind::AlreadyExists
+    {
+        return Err(error.into());
+    }
+    let metadata = fs_err::symlink_metadata(&folder)?;
+    if !metadata.is_dir() || metadata.uid() != user {
+        bail!("`{folder}` is not a folder of this user's own: remove it");
+    }
+    output::set_mode(&folder, 0o711)?;
+    Ok(folder)
+}
+
+/// Thirty-two hexadecimal digits that other names or texts would not have.
 fn name_after(files: &[(&str, String)]) -> String {
     let mut hasher = Sha256::new();
     for (name, text) in files {
         hasher.update(format!("{name} {}\n{text}", text.len()));
     }
     let digest = hasher.finalize();
-    digest[..8]
+    digest[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
@@ -114,7 +138,7 @@ fn read_all(files: &[Utf8PathBuf]) -> Result<Vec<String>> {
     for file in files {
         match fs_err::read(file) {
             Ok(bytes) => texts.push(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
                 return Err(error).context("reading the settings of a package client");
             }
@@ -443,11 +467,25 @@ mod tests {
     }
 
     #[test]
+    fn the_folder_is_ours_and_cannot_be_listed() {
+        let parent = tempfile::tempdir().unwrap();
+        let parent = Utf8Path::from_path(parent.path()).unwrap();
+        let folder = own_folder(parent).unwrap();
+        assert_eq!(own_folder(parent).unwrap(), folder);
+        let mode = fs_err::metadata(&folder).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o711);
+        fs_err::remove_dir(&folder).unwrap();
+        fs_err::os::unix::fs::symlink("/", &folder).unwrap();
+        let message = own_folder(parent).unwrap_err().to_string();
+        assert!(message.contains("remove it"), "{message}");
+    }
+
+    #[test]
     fn other_settings_have_another_folder() {
         let files = |a: &str, b: &str| [("a", a.to_owned()), ("b", b.to_owned())];
         let name = name_after(&files("x", ""));
         assert_eq!(name, name_after(&files("x", "")));
-        assert!(name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert!(name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
         for other in [files("", "x"), files("xb 0\n", ""), files("y", "")] {
             assert_ne!(name, name_after(&other));
         }

@@ -151,7 +151,7 @@ fn package_set<'a>(
     if choice.set == PackageSet::Nixpkgs {
         return Ok((choice.set, plain));
     }
-    let clients = clients::write(repo, processes)?;
+    let clients = clients::write(processes)?;
     let environment = pkgs::host_environment(repo, &clients, |name| std::env::var(name).ok())?;
     Ok((choice.set, Nix::new(processes, environment)))
 }
