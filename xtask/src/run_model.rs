@@ -149,6 +149,9 @@ pub struct Run {
     builds: BTreeMap<String, Build>,
     failures: BTreeMap<String, Failure>,
     other_errors: Vec<String>,
+    /// What messages without proof say of a derivation: a daemon's on all but the last failure, or
+    /// those that a builder makes up.
+    said: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default)]
@@ -225,7 +228,14 @@ impl Run {
                     text: format!("error: {text}"),
                 })
             }
-            Event::Message { detail, text } => Some(Said::Nix { detail, text }),
+            Event::Message { detail, text } => {
+                if let Some(error) = text.strip_prefix("error: ")
+                    && let Failure::Build { drv, reason } = nix_log::failure(error)
+                {
+                    self.said.entry(drv).or_insert(reason);
+                }
+                Some(Said::Nix { detail, text })
+            }
         }
     }
 
@@ -277,9 +287,12 @@ impl Run {
         !self.failures.is_empty()
     }
 
-    /// Lays the errors that named no derivation at the door of `drv`.
+    /// Lays what was said without proof, else the errors that named no derivation, at the door of
+    /// `drv`, whose build is known to have failed.
     pub fn blame(&mut self, drv: &str) {
-        let reason = if self.other_errors.is_empty() {
+        let reason = if let Some(said) = self.said.get(drv) {
+            said.clone()
+        } else if self.other_errors.is_empty() {
             "ended without an output; Nix gave no reason".to_owned()
         } else {
             self.other_errors.join("\n")
@@ -584,6 +597,26 @@ mod tests {
                 "{errors:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_daemon_s_words_count_for_what_failed() {
+        let mut run = run_of(&[]);
+        let text = format!("error: builder for '{A}' failed with exit code 3;");
+        run.apply(
+            Event::Message {
+                detail: false,
+                text,
+            },
+            at(1),
+        );
+        assert!(!run.any_failure());
+        run.blame(A);
+        let row = &run.rows(&[target()], &After::default(), at(2))[0];
+        assert_eq!(
+            (row.state, &*row.note),
+            (State::Failed, "failed with exit code 3")
+        );
     }
 
     #[test]

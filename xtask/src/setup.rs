@@ -445,6 +445,11 @@ fn certificates() -> Option<Utf8PathBuf> {
     file.is_file().then_some(file)
 }
 
+/// Whether this user goes through a daemon that does not trust them.
+pub fn is_untrusted(processes: &Processes) -> Result<bool> {
+    Ok(matches!(access(processes)?, Access::Untrusted { .. }))
+}
+
 /// How this user reaches Nix's store.
 fn access(processes: &Processes) -> Result<Access> {
     let settings = nix_settings(processes)?;
@@ -463,7 +468,11 @@ fn access(processes: &Processes) -> Result<Access> {
     if database.is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == user.as_raw()) {
         return Ok(Access::Owner);
     }
-    if !Utf8Path::new("/nix/var/nix/daemon-socket/socket").exists() {
+    let socket = std::env::var("NIX_DAEMON_SOCKET_PATH");
+    let socket = socket
+        .as_deref()
+        .unwrap_or("/nix/var/nix/daemon-socket/socket");
+    if !Utf8Path::new(socket).exists() {
         return Ok(Access::Nothing);
     }
     let id = |argument| -> Result<String> {

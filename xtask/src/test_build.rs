@@ -15,7 +15,7 @@ use crate::repo::Repo;
 use crate::report::{self, Logs};
 use crate::run_model::{After, Row, Run, Said, State, Target};
 use crate::sources::{self, Asked, Sources};
-use crate::{clients, nix_log, output, store_path};
+use crate::{clients, nix_log, output, setup, store_path};
 
 /// Build components with Nix, and run their tests
 ///
@@ -284,6 +284,12 @@ impl Session<'_> {
         let failures = report::failures(&run, log_of, &self.sources.pins, &self.sources.pins_shown);
         if !failures.is_empty() {
             output::say(format!("\n{}", failures.trim_end()));
+        }
+        if !status.success() && setup::is_untrusted(self.processes)? {
+            output::say(
+                "\nthe Nix daemon ignores the settings of this build, the sandbox's among them, \
+                 because it does not trust this user: `cargo xtask setup` says what to do",
+            );
         }
         let there = rows.iter().filter_map(|row| row.out.clone()).collect();
         let sizes = self.nix.sizes_if_valid(&there)?.unwrap_or_default();

@@ -10,6 +10,7 @@
 mod arguments;
 mod clients;
 mod common;
+mod daemon;
 mod harness;
 mod hash;
 mod host_pkgs;

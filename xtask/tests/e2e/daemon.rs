@@ -1,0 +1,140 @@
+//! As a user who is not root: through a daemon, which has to trust them.
+//!
+//! Only root can start a daemon over the store and become another user; elsewhere nothing is tested.
+
+use std::process::{Child, Command, Stdio};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::common::{root, run, stdout, text};
+
+/// Anybody but root.
+const USER: &str = "nobody";
+
+/// A daemon, and a copy of what the user needs in a folder of their own, closed to others.
+struct Machine {
+    _folder: tempfile::TempDir,
+    home: Utf8PathBuf,
+    socket: Utf8PathBuf,
+    daemon: Child,
+}
+
+impl Machine {
+    /// Starts a daemon that trusts these users; `None` without the rights to.
+    fn start(trusted: &str) -> Option<Self> {
+        if stdout(Command::new("id").arg("-u")).trim() != "0" {
+            eprintln!("only root can start a daemon over this store: nothing tested");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap();
+        stdout(Command::new("chmod").arg("755").arg(path));
+        let home = path.join("home");
+        fs_err::create_dir(&home).unwrap();
+        stdout(
+            Command::new("cp")
+                .arg("-r")
+                .args([
+                    &root().join("containers"),
+                    Utf8Path::new(env!("CARGO_BIN_EXE_xtask")),
+                ])
+                .arg(&home),
+        );
+        stdout(Command::new("chown").args(["-R", USER]).arg(&home));
+        stdout(Command::new("chmod").arg("700").arg(&home));
+        let socket = path.join("socket");
+        let daemon = Command::new("nix-daemon")
+            .env("NIX_DAEMON_SOCKET_PATH", &socket)
+            .env("NIX_CONFIG", format!("trusted-users = root {trusted}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        for _ in 0..200 {
+            if socket.exists() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        Some(Self {
+            _folder: folder,
+            home,
+            socket,
+            daemon,
+        })
+    }
+
+    /// The program, run by the user.
+    fn xtask(&self, trusted: &str) -> Command {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid", USER, "--regid", "65534", "--clear-groups"])
+            .arg(self.home.join("xtask"))
+            .current_dir(&self.home)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", &self.home)
+            .env("USER", USER)
+            .env("NIX_REMOTE", "daemon")
+            .env("NIX_DAEMON_SOCKET_PATH", &self.socket)
+            // what /etc/nix/nix.conf would tell daemon and client alike
+            .env("NIX_CONFIG", format!("trusted-users = root {trusted}"));
+        command
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+#[test]
+fn a_user_whom_the_daemon_trusts() {
+    let Some(machine) = Machine::start(USER) else {
+        return;
+    };
+    // Something that nobody built before.
+    let schema = machine.home.join("containers/authentik/sample/schema.yml");
+    let changed = fs_err::read_to_string(&schema).unwrap();
+    let now = std::time::SystemTime::now();
+    fs_err::write(&schema, format!("{changed}# {now:?}\n")).unwrap();
+    let output = run(machine.xtask(USER).args([
+        "test-build",
+        "client-ts",
+        "--no-tests",
+        "--json",
+        "--source",
+        "containers/authentik/sample",
+    ]));
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let row: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(row["state"], "built", "{said}");
+    assert!(
+        machine
+            .home
+            .join("target/test-build/client-ts/dist")
+            .is_dir()
+    );
+}
+
+#[test]
+fn a_user_whom_the_daemon_does_not_trust() {
+    let Some(machine) = Machine::start("") else {
+        return;
+    };
+    let output = run(machine.xtask("").arg("setup"));
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("extra-trusted-users = nobody"), "{said}");
+    let output = run(machine
+        .xtask("")
+        .args(["test-build", "client-ts", "--source"])
+        .arg(machine.home.join("containers/authentik/sample")));
+    let said = text(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("cargo xtask setup"), "{said}");
+}
