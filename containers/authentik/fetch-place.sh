@@ -31,5 +31,6 @@ case "$kind" in
     ;;
   file)
     cp -r "$what" got
+    chmod -R u+w got
     ;;
 esac

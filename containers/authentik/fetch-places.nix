@@ -65,7 +65,12 @@ stdenvNoCC.mkDerivation {
 
   nativeBuildInputs = [ cacert ] ++ lib.unique (lib.concatMap (place: kinds.${kindOf place}) pin.places);
 
-  impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+  # over nixpkgs; over host-pkgs the settings come from the machine's clients themselves
+  impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [
+    "GIT_PROXY_COMMAND"
+    "GOPROXY"
+    "SOCKS_SERVER"
+  ];
   outputHash = pin.hash;
   outputHashMode = pin.mode or "recursive";
   preferLocalBuild = true;
@@ -79,7 +84,7 @@ stdenvNoCC.mkDerivation {
     # Puts what the place has into the output, if it has all that is wanted.
     attempt() {
       echo "asking $1 for $2 $3"
-      rm -rf got
+      cd "$(mktemp -d)"
       if ! bash -euo pipefail $place "$1" "$2" "$3"; then
         echo "$1: $2 $3 can't be had from there" >&2
         return

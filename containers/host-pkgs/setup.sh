@@ -138,6 +138,7 @@ done
 _nativeInputs=("${_inputs[@]}")
 _activate _nativePath
 _inputs=()
+_activated=()
 for _package in ${buildInputs:-} ${propagatedBuildInputs:-}; do
   findInputs "$_package" propagated-build-inputs
 done
@@ -171,8 +172,8 @@ if [ "${NIX_BUILD_CORES:-1}" -le 0 ]; then
 fi
 export NIX_BUILD_CORES
 
-# The machine's own settings of package clients reach fixed outputs, and nothing else. The folder is
-# bound into the sandbox by `cargo xtask test-build`; without it the clients' defaults hold.
+# Only fixed outputs are told of the machine's own settings of package clients. The folder is bound
+# into each sandbox by `cargo xtask test-build`; without it the clients' defaults hold.
 if [ -n "${outputHash+set}" ] && [ -d /host/clients ]; then
   export NPM_CONFIG_USERCONFIG=/host/clients/npmrc
   export PIP_CONFIG_FILE=/host/clients/pip.conf
@@ -471,6 +472,7 @@ installPhase() {
   if [ -z "${makeFlags:-}" ] && ! _hasMakefile; then
     echo "no Makefile or custom installPhase, doing nothing"
   else
+    mkdir -p "$prefix"
     make ${makefile:+-f "$makefile"} SHELL="$SHELL" ${makeFlags:-} ${installFlags:-} ${installTargets:-install}
   fi
   runHook postInstall

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -82,9 +83,13 @@ pub fn write(processes: &Processes) -> Result<Utf8PathBuf> {
         ("go.env", go),
         ("proxy.sh", proxy),
     ];
-    let folder = own_folder(&temporary_folder()?)?.join(name_after(&files));
+    let parent = own_folder(&temporary_folder()?)?;
+    let folder = parent.join(name_after(&files));
     fs_err::create_dir_all(&folder)?;
     output::set_mode(&folder, 0o755)?;
+    // Its age says when it was used last.
+    fs_err::File::open(&folder)?.set_modified(SystemTime::now())?;
+    forget_old(&parent)?;
     for (name, text) in &files {
         let path = folder.join(name);
         if !path.exists() {
@@ -117,6 +122,25 @@ fn own_folder(parent: &Utf8Path) -> Result<Utf8PathBuf> {
     }
     output::set_mode(&folder, 0o711)?;
     Ok(folder)
+}
+
+/// How long settings are kept that no run uses: longer than any build takes.
+const KEPT: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
+/// Removes the settings of long ago, logins among them.
+fn forget_old(parent: &Utf8Path) -> Result<()> {
+    for entry in fs_err::read_dir(parent)? {
+        let entry = entry?;
+        let used = entry.metadata()?.modified()?;
+        // A clock that went backwards makes nothing old.
+        if used.elapsed().is_ok_and(|age| age > KEPT)
+            && let Err(error) = fs_err::remove_dir_all(entry.path())
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }
 
 /// Thirty-two hexadecimal digits that other names or texts would not have.
@@ -478,6 +502,27 @@ mod tests {
         fs_err::os::unix::fs::symlink("/", &folder).unwrap();
         let message = own_folder(parent).unwrap_err().to_string();
         assert!(message.contains("remove it"), "{message}");
+    }
+
+    #[test]
+    fn old_settings_are_forgotten() {
+        let parent = tempfile::tempdir().unwrap();
+        let parent = Utf8Path::from_path(parent.path()).unwrap();
+        let now = SystemTime::now();
+        for (name, used) in [
+            ("old", now - 2 * KEPT),
+            ("new", now - KEPT / 2),
+            ("future", now + 2 * KEPT),
+        ] {
+            let folder = parent.join(name);
+            fs_err::create_dir(&folder).unwrap();
+            output::write_atomically(&folder.join("npmrc"), b"x", 0o644).unwrap();
+            let folder = fs_err::File::open(&folder).unwrap();
+            folder.set_modified(used).unwrap();
+        }
+        forget_old(parent).unwrap();
+        let left = ["old", "new", "future"].map(|name| parent.join(name).exists());
+        assert_eq!(left, [false, true, true]);
     }
 
     #[test]

@@ -190,6 +190,8 @@ fn lines(text: &str) -> String {
 ///
 /// The words are those of Nix 2.3 to 2.34 and Lix.
 pub fn failure(text: &str) -> Failure {
+    // A daemon adds the builder's last lines, which are not Nix's words.
+    let text = own_words(text);
     if text.contains("interrupted by the user") {
         return Failure::Interrupted;
     }
@@ -222,6 +224,22 @@ pub fn failure(text: &str) -> Failure {
         },
         None => Failure::Other(text.to_owned()),
     }
+}
+
+/// An error up to `last 10 log lines:`.
+fn own_words(text: &str) -> &str {
+    let is_last_lines = |line: &str| {
+        let line = line.trim();
+        line.ends_with("log lines:") && (line.starts_with("last ") || line.starts_with("Last "))
+    };
+    let mut end = 0;
+    for line in text.split_inclusive('\n') {
+        if is_last_lines(line) {
+            return text[..end].trim_end();
+        }
+        end += line.len();
+    }
+    text
 }
 
 /// Words between single quotes.
@@ -417,6 +435,25 @@ mod tests {
                 detail: false,
                 text: broken.to_owned()
             }]
+        );
+    }
+
+    #[test]
+    fn the_builders_last_lines_are_not_nix_words() {
+        let drv = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-a.drv";
+        let text = format!(
+            "builder for '{drv}' failed with exit code 1;\n\
+             last 2 log lines:\n\
+             > interrupted by the user, dependency failed\n\
+             > hash mismatch in fixed-output derivation '/x.drv': specified: a got: b\n\
+             For full logs, run 'nix log {drv}'."
+        );
+        assert_eq!(
+            failure(&text),
+            Failure::Build {
+                drv: drv.to_owned(),
+                reason: "failed with exit code 1".to_owned()
+            }
         );
     }
 

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use crate::sri::Sri;
 
@@ -103,6 +103,11 @@ struct RawPlace {
 
 /// Parses the text of a pins file; `shown` is what errors call it.
 pub fn parse(text: &str, shown: &Utf8Path) -> Result<Pins> {
+    from_json(text, shown)
+}
+
+/// A type from JSON; an error starts with `shown`, line and column.
+pub fn from_json<T: DeserializeOwned>(text: &str, shown: &Utf8Path) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let message = error.to_string();
@@ -330,6 +335,12 @@ impl<'de> Deserialize<'de> for Source {
             if raw.places.is_empty() {
                 return Err("`places` is empty: a source needs at least one".to_owned());
             }
+            if !raw.files.is_empty() && matches!(raw.places[0], Place::File(_)) {
+                return Err(
+                    "`files` does not go with a `file` as the first place, which is taken whole"
+                        .to_owned(),
+                );
+            }
             if let Some(file) = raw.files.iter().find(|file| !stays_below(file)) {
                 return Err(format!(
                     "the file `{file}` must be relative and without `..`"
@@ -532,6 +543,12 @@ mod tests {
                 r#""a": {}, "generator": {"#,
                 18,
                 "missing field `hash`",
+            ),
+            (
+                r#"{ "pypi": "generator", "version": "{version}" }"#,
+                r#"{ "file": "x" }"#,
+                24,
+                "does not go with a `file`",
             ),
             (r#""flat""#, r#""deep""#, 21, "unknown variant `deep`"),
             (r#""b/c""#, r#""../c""#, 24, "`../c` must be"),

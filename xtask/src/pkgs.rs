@@ -119,6 +119,12 @@ pub fn host_environment(
             repo.root
         );
     }
+    if clients.as_str().contains(char::is_whitespace) || clients.as_str().contains('=') {
+        bail!(
+            "the path `{clients}` can't be shown to builders, for Nix's settings can't express \
+             it: set TMPDIR to a folder without blanks and `=` in its path"
+        );
+    }
     let users = variable("NIX_USER_CONF_FILES").or_else(|| {
         let home = || Some(format!("{}/.config", variable("HOME")?));
         let config = variable("XDG_CONFIG_HOME")

@@ -54,6 +54,8 @@ pub struct Interrupted {
 struct Running {
     /// Leaders of the process groups that run now.
     groups: BTreeSet<i32>,
+    /// Processes in this program's own group, which has the terminal.
+    foreground: BTreeSet<i32>,
     /// The first signal that came.
     signal: Option<i32>,
 }
@@ -159,9 +161,20 @@ impl Processes {
     pub fn foreground(&self, command: Cmd<'_>) -> Result<()> {
         let (text, mut command) = self.prepare(command);
         output::say(format!("$ {text}"));
-        let status = command
-            .status()
-            .map_err(|error| cannot_start(error, &text))?;
+        let mut child = {
+            let mut running = lock(&self.running);
+            if let Some(signal) = running.signal {
+                return Err(Interrupted { signal }.into());
+            }
+            let child = command
+                .spawn()
+                .map_err(|error| cannot_start(error, &text))?;
+            running.foreground.insert(child_id(&child));
+            child
+        };
+        let status = child.wait();
+        lock(&self.running).foreground.remove(&child_id(&child));
+        let status = status.with_context(|| format!("waiting for `{text}`"))?;
         self.still_wanted()?;
         if status.success() {
             Ok(())
@@ -298,6 +311,10 @@ fn pass_on(running: &mut Running, signal: i32) {
     };
     for group in &running.groups {
         signal_group(*group, signal);
+    }
+    // The terminal sends Ctrl-C to these itself; a second one does them no harm.
+    for process in running.foreground.iter().copied().filter_map(Pid::from_raw) {
+        let _ = kill_process(process, signal);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
+use std::time::Duration;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -20,10 +21,27 @@ pub struct Logs {
     open: HashMap<String, fs_err::File>,
 }
 
+/// How long a log is kept that no run writes again.
+const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// Removes the logs of long ago.
+fn forget_old(folder: &Utf8Path) -> Result<()> {
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        let changed = entry.metadata()?.modified()?;
+        // A clock that went backwards makes nothing old.
+        if changed.elapsed().is_ok_and(|age| age > KEPT) {
+            fs_err::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 impl Logs {
     /// Logs below `folder`, which is made.
     pub fn new(folder: Utf8PathBuf) -> Result<Self> {
         fs_err::create_dir_all(&folder)?;
+        forget_old(&folder)?;
         Ok(Self {
             folder,
             open: HashMap::new(),
@@ -187,6 +205,11 @@ pub fn unknown(name: &str, known: &[String]) -> String {
     let hint = nearest
         .map(|(_, name)| format!(": did you mean `{name}`?"))
         .unwrap_or_default();
+    if let Some((component, _)) = name.split_once(".tests.")
+        && known.iter().any(|it| it == component)
+    {
+        return format!("`{name}` is a test, it runs with its component: give `{component}`");
+    }
     let known = known
         .iter()
         .map(|name| format!("\n  {name}"))
@@ -196,8 +219,6 @@ pub fn unknown(name: &str, known: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::nix_log::Event;
     use crate::run_model::{PhaseTime, State};

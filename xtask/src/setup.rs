@@ -73,6 +73,8 @@ enum Access {
     Trusted,
     /// Through a daemon that ignores this user's settings.
     Untrusted { user: String },
+    /// Not at all: the daemon is there, but does not run.
+    Stopped,
     /// Not at all: no daemon.
     #[default]
     Nothing,
@@ -242,6 +244,14 @@ fn access_finding(access: &Access) -> Finding {
             Remedy::Advice(format!(
                 "add `extra-trusted-users = {user}` to /etc/nix/nix.conf and restart nix-daemon"
             )),
+        ),
+        Access::Stopped => finding(
+            None,
+            "a user who is not root needs a daemon that trusts them",
+            Remedy::Advice(
+                "start the daemon: `systemctl start nix-daemon`, or as root `nix-daemon &`"
+                    .to_owned(),
+            ),
         ),
         Access::Nothing => finding(
             None,
@@ -473,7 +483,12 @@ fn access(processes: &Processes) -> Result<Access> {
         .as_deref()
         .unwrap_or("/nix/var/nix/daemon-socket/socket");
     if !Utf8Path::new(socket).exists() {
-        return Ok(Access::Nothing);
+        let there = find_on_path("nix-daemon").is_some();
+        return Ok(if there {
+            Access::Stopped
+        } else {
+            Access::Nothing
+        });
     }
     let id = |argument| -> Result<String> {
         Ok(processes.capture(processes.cmd("id").arg(argument))?.stdout)
@@ -621,6 +636,7 @@ mod tests {
             (root("nixbld", 0), Some("nix-setup-systemd"), None),
             (root("builders", 0), None, Some("`builders`")),
             (Access::Nothing, Some("nix-setup-systemd"), None),
+            (Access::Stopped, None, Some("systemctl start nix-daemon")),
             (
                 Access::Untrusted {
                     user: "u".to_owned(),

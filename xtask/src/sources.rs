@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::pins::{self, Nixpkgs, Pins};
+use crate::pins::{self, Nixpkgs, Pins, Version};
 use crate::repo::Repo;
 
 /// What a folder must hold to be a source tree of authentik: what the components take from it.
@@ -24,6 +24,9 @@ pub struct Sources {
     pub pins_shown: Utf8PathBuf,
     /// The sources in a few words.
     pub shown: String,
+    /// The folder for links to results, below that of the release's: empty for the release itself, so
+    /// that other builds don't take the place of its results.
+    pub results: &'static str,
 }
 
 /// Which sources were asked for.
@@ -41,6 +44,7 @@ pub struct Asked<'a> {
 pub fn resolve(repo: &Repo, asked: &Asked<'_>) -> Result<Sources> {
     // The sample's pins name its files themselves: what lies there has to be what they say.
     let tree = asked.tree.map(source_tree).transpose()?;
+    let tree_version = tree.as_deref().map(tree_version).transpose()?;
     let pins_file = match asked.pins {
         Some(path) => Some(path.canonicalize_utf8().map_err(|error| {
             anyhow::Error::new(error).context(format!("cannot read the pins `{path}`"))
@@ -57,17 +61,21 @@ pub fn resolve(repo: &Repo, asked: &Asked<'_>) -> Result<Sources> {
         nixpkgs = pins::read(&release, repo.shown(&release))?.nixpkgs;
     }
     let version = &pins.version;
-    let shown = match (asked.sample, &tree) {
-        (true, _) => format!("sample {version}"),
-        (false, Some(tree)) => format!("{tree}, the rest from {pins_shown} {version}"),
-        (false, None) => {
-            let name = if pins_file.is_some() {
-                pins_shown.as_str()
-            } else {
-                "pins.json"
-            };
-            format!("{name} {version}")
-        }
+    let name = if pins_file.is_some() {
+        pins_shown.as_str()
+    } else {
+        "pins.json"
+    };
+    let (shown, results) = match (&tree, &tree_version) {
+        (Some(tree), Some(of_tree)) => (
+            format!("{tree} {of_tree}, the rest from {name} {version}"),
+            "source",
+        ),
+        _ if asked.sample => (format!("sample {version}"), "sample"),
+        _ => (
+            format!("{name} {version}"),
+            if pins_file.is_some() { "pins" } else { "" },
+        ),
     };
     Ok(Sources {
         tree,
@@ -76,7 +84,20 @@ pub fn resolve(repo: &Repo, asked: &Asked<'_>) -> Result<Sources> {
         nixpkgs,
         pins_shown,
         shown,
+        results,
     })
+}
+
+/// The version that the `package.json` of a source tree gives; it becomes that of the components.
+fn tree_version(tree: &Utf8Path) -> Result<Version> {
+    #[derive(serde::Deserialize)]
+    struct Manifest {
+        version: Version,
+    }
+    let path = tree.join("package.json");
+    let text = fs_err::read_to_string(&path)?;
+    let manifest: Manifest = pins::from_json(&text, &path)?;
+    Ok(manifest.version)
 }
 
 /// The absolute path of a source tree of authentik.
@@ -104,6 +125,29 @@ fn source_tree(path: &Utf8Path) -> Result<Utf8PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_of_a_tree() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = Utf8Path::from_path(folder.path()).unwrap();
+        let file = tree.join("package.json");
+        for (text, expected) in [
+            (
+                r#"{ "version": "2026.2.0-rc1", "other": 1 }"#,
+                Ok("2026.2.0-rc1"),
+            ),
+            ("{\n \"version\": \"a b\" }", Err("package.json:2:")),
+            ("{ }", Err("missing field `version`")),
+            ("{", Err("package.json:1:")),
+        ] {
+            crate::output::write_atomically(&file, text.as_bytes(), 0o644).unwrap();
+            match (tree_version(tree), expected) {
+                (Ok(version), Ok(expected)) => assert_eq!(version.to_string(), expected),
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
+                (found, _) => panic!("{text}: {found:?}"),
+            }
+        }
+    }
 
     #[test]
     fn trees_are_recognised() {

@@ -328,6 +328,11 @@ impl Session<'_> {
                     }
                     Some(Said::Log { drv, line }) => {
                         logs.line(&drv, &line)?;
+                        // stdenv says the same once more.
+                        let phase = line.strip_prefix("Running phase: ");
+                        if phase.is_some() && phase == run.phase(&drv) {
+                            continue;
+                        }
                         // A line that a builder left empty is a line.
                         let line = if line.is_empty() { " " } else { &line };
                         output::say(report::labelled(run.label(&drv), line, colours));
@@ -386,7 +391,7 @@ impl Session<'_> {
 
     /// Links to what is there, then the table and the JSON lines.
     fn link_and_show(&self, rows: &[Row], sizes: &BTreeMap<String, u64>) -> Result<()> {
-        let folder = self.repo.test_build_output();
+        let folder = self.repo.test_build_output().join(self.sources.results);
         fs_err::create_dir_all(&folder)?;
         let links: Vec<(Utf8PathBuf, String)> = rows
             .iter()

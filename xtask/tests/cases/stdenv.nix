@@ -37,8 +37,12 @@ let
     host-is-out-of-sight = runCommand "host-is-out-of-sight" { } ''
       test ! -e /usr/bin
       test ! -e /etc/ssl
-      ! type -P python3 git npm apt-get
-      ! touch /host/usr/probe /usr/lib/probe 2>/dev/null
+      for program in python3 git npm apt-get; do
+        if type -P $program; then exit 1; fi
+      done
+      for path in /host/usr/probe /usr/lib/probe; do
+        if touch $path 2>/dev/null; then echo "$path can be written" >&2; exit 1; fi
+      done
       touch $out
     '';
 
@@ -100,10 +104,11 @@ let
         substituteInPlace one two --replace-fail 'a' '\&/&' --subst-var key --replace-quiet none there
         printf '\\&/& & b v "x" \\&/&\n\nno end' | cmp - one
         cmp one two
-        ! (substituteInPlace one --replace-fail absent x)
-        ! (substituteInPlace --replace-fail b x one)
-        ! (substituteInPlace nowhere --replace-fail b x)
-        ! (substituteInPlace one --replaceAll b x)
+        refuse() { if ("$@"); then echo "not refused: $*" >&2; exit 1; fi; }
+        refuse substituteInPlace one --replace-fail absent x
+        refuse substituteInPlace --replace-fail b x one
+        refuse substituteInPlace nowhere --replace-fail b x
+        refuse substituteInPlace one --replaceAll b x
       '';
     };
 
@@ -138,7 +143,17 @@ let
     strict-dependencies = phased "strict-dependencies" {
       strictDeps = true;
       buildInputs = [ pkgs.gitMinimal ];
-      buildPhase = "! type -P git";
+      buildPhase = "if type -P git; then exit 1; fi";
+    };
+
+    in-both-lists = phased "in-both-lists" {
+      strictDeps = true;
+      nativeBuildInputs = [ pkgs.gitMinimal ];
+      buildInputs = [ pkgs.gitMinimal ];
+      buildPhase = ''
+        type -P git
+        test "$HOST_PATH" = ${pkgs.gitMinimal}/bin
+      '';
     };
 
     loose-dependencies = phased "loose-dependencies" {
