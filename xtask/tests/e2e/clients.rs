@@ -180,7 +180,7 @@ fn go_is_the_published_module(client: &Utf8Path) {
         }
         // A proxy's "no" is an answer; anything else would be a reason to look into.
         Err(reason) => {
-            let refused = ["403", "404", "410", "not available", "not found"];
+            let refused = ["403 Forbidden", "404 Not Found", "410 Gone"];
             assert!(refused.iter().any(|no| reason.contains(no)), "{reason}");
             eprintln!(
                 "the module proxy of this machine doesn't have the module; compared with the sums \
