@@ -1,7 +1,11 @@
 //! The tasks of this repository: `cargo xtask <command>`.
 
 mod clients;
+mod derivation;
+mod display;
 mod hash;
+mod history;
+mod junit;
 mod nix;
 mod nix_log;
 mod output;
@@ -11,9 +15,11 @@ mod process;
 mod repo;
 mod report;
 mod run_model;
+mod scratch;
 mod setup;
 mod sources;
 mod sri;
+mod stale;
 mod store_path;
 mod test_build;
 

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::process::ExitStatus;
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use xshell::Cmd;
 
-use crate::process::{Captured, Processes, is_missing_program};
+use crate::derivation::{self, Output};
+use crate::process::{Captured, Input, Processes, is_missing_program};
 
 /// The expression that describes the components.
 const DESCRIBE: &str = include_str!("describe.nix");
@@ -44,7 +47,7 @@ pub struct Inputs {
 }
 
 /// What is asked about the components.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Default, serde::Serialize)]
 pub struct Request {
     /// The components; all, if absent.
     pub names: Option<Vec<String>>,
@@ -52,6 +55,28 @@ pub struct Request {
     pub build: bool,
     /// Whether their tests are wanted.
     pub tests: bool,
+    /// Whether nothing is wanted but which derivations take their hashes from which pins.
+    pub pinned: bool,
+}
+
+/// A fixed-output derivation whose hash stands in a pins file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Pinned {
+    /// The store path of the derivation.
+    pub drv: String,
+    /// The pins file.
+    pub file: Utf8PathBuf,
+    /// The names that lead to the hash in it.
+    pub key: Vec<String>,
+}
+
+/// The error of an evaluation.
+#[derive(Debug)]
+pub struct EvaluationFailed {
+    /// What was evaluated.
+    pub file: Utf8PathBuf,
+    /// All that Nix said.
+    pub said: String,
 }
 
 /// What the harness offers.
@@ -92,12 +117,14 @@ pub struct Test {
 }
 
 /// How nix-build goes about it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct BuildOptions {
     /// Build what can be built after a failure.
     pub keep_going: bool,
     /// Keep the build folders of what failed.
     pub keep_failed: bool,
+    /// Where Nix makes its build folders, if not in TMPDIR.
+    pub temporary: Option<Utf8PathBuf>,
 }
 
 /// The version of the Nix on PATH.
@@ -123,6 +150,13 @@ pub fn version(processes: &Processes) -> Result<NixVersion> {
 /// The folder of the store.
 pub fn store_dir() -> Utf8PathBuf {
     std::env::var("NIX_STORE_DIR").map_or_else(|_| "/nix/store".into(), Utf8PathBuf::from)
+}
+
+/// The outputs of a derivation, read from the store itself; none when it can't be read from here.
+pub fn outputs_of(drv: &str) -> Vec<Output> {
+    let text = fs_err::read(drv).ok();
+    text.and_then(|text| derivation::outputs(&String::from_utf8_lossy(&text)))
+        .unwrap_or_default()
 }
 
 /// The stdout of a command that must succeed.
@@ -173,6 +207,19 @@ impl<'a> Nix<'a> {
 
     /// Evaluates what is asked for; derivations are written to the store if they are.
     pub fn describe(&self, inputs: &Inputs, request: &Request) -> Result<Description> {
+        self.evaluate(inputs, request)
+    }
+
+    /// Which derivations take their hashes from which pins.
+    pub fn pinned(&self, inputs: &Inputs) -> Result<Vec<Pinned>> {
+        let request = Request {
+            pinned: true,
+            ..Request::default()
+        };
+        self.evaluate(inputs, &request)
+    }
+
+    fn evaluate<T: DeserializeOwned>(&self, inputs: &Inputs, request: &Request) -> Result<T> {
         let mut command = self
             .cmd("nix-instantiate")
             .args(["--eval", "--strict", "--json"]);
@@ -198,11 +245,11 @@ impl<'a> Nix<'a> {
         }
         let captured = self.processes.capture(command)?;
         if !captured.status.success() {
-            bail!(
-                "evaluating `{}` failed:\n{}",
-                inputs.test_build,
-                captured.stderr.trim_end()
-            );
+            return Err(EvaluationFailed {
+                file: inputs.test_build.clone(),
+                said: captured.stderr,
+            }
+            .into());
         }
         serde_json::from_str(&captured.stdout)
             .with_context(|| format!("reading what `{}` evaluates to", inputs.test_build))
@@ -259,12 +306,13 @@ impl<'a> Nix<'a> {
             .collect())
     }
 
-    /// Builds derivations; hands over what nix-build says line by line as it comes.
+    /// Builds derivations; hands over what nix-build says as it comes, and pauses at least every `tick`.
     pub fn build(
         &self,
         drvs: &BTreeSet<String>,
-        options: BuildOptions,
-        on_line: impl FnMut(&[u8]) -> Result<()>,
+        options: &BuildOptions,
+        tick: Duration,
+        on_input: impl FnMut(Input<'_>) -> Result<()>,
     ) -> Result<ExitStatus> {
         let mut command = self
             .cmd("nix-build")
@@ -276,7 +324,10 @@ impl<'a> Nix<'a> {
         if options.keep_failed {
             command = command.arg("--keep-failed");
         }
-        self.processes.stream(command, on_line)
+        if let Some(folder) = &options.temporary {
+            command = command.env("TMPDIR", folder);
+        }
+        self.processes.stream(command, tick, on_input)
     }
 
     /// All derivations that each of these needs, itself included.
@@ -324,6 +375,19 @@ impl<'a> Nix<'a> {
             .try_for_each(|captured| success(captured).map(|_| ()))
     }
 }
+
+impl fmt::Display for EvaluationFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "evaluating `{}` failed:\n{}",
+            self.file,
+            self.said.trim_end()
+        )
+    }
+}
+
+impl std::error::Error for EvaluationFailed {}
 
 impl FromStr for NixVersion {
     type Err = ();

@@ -4,12 +4,19 @@
 //! what is not known here is passed over. Text that a builder prints arrives inside of a `result` and
 //! is never looked into, whatever it looks like.
 
-use serde_json::Value;
+use std::borrow::Cow;
+use std::fmt;
+
+use anyhow::Result;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::output::plain;
 
 /// Activity: copying a file from somewhere.
 const FILE_TRANSFER: u64 = 101;
+/// Activity: all builds of the run.
+const BUILDS: u64 = 104;
 /// Activity: building a derivation.
 const BUILD: u64 = 105;
 /// Activity: taking a store path from a cache.
@@ -18,6 +25,7 @@ const SUBSTITUTE: u64 = 108;
 const BUILD_LOG_LINE: u64 = 101;
 /// Result: a builder enters a phase.
 const SET_PHASE: u64 = 104;
+/// Result: the counts of an activity.
 const PROGRESS: u64 = 105;
 /// Verbosity of errors, of warnings, of notices; what is above is for `-v`.
 const LEVEL_ERROR: u64 = 0;
@@ -26,13 +34,25 @@ const LEVEL_NOTICE: u64 = 2;
 
 /// Something that Nix said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum Event<'a> {
     /// A derivation's build starts.
     BuildStarts {
         /// The activity, which later events name.
         id: u64,
         /// The store path of the derivation.
-        drv: String,
+        drv: Cow<'a, str>,
+    },
+    /// The counts of all builds will come under this activity.
+    BuildsStart {
+        /// The activity.
+        id: u64,
+    },
+    /// Something is fetched, by Nix itself.
+    FetchStarts {
+        /// The activity.
+        id: u64,
+        /// A store path or a URL.
+        what: Cow<'a, str>,
     },
     /// An activity, of any kind, ends.
     Stops {
@@ -44,7 +64,7 @@ pub enum Event {
         /// The build's activity.
         id: u64,
         /// The line as it came.
-        line: String,
+        line: Cow<'a, str>,
     },
     /// A builder entered a phase.
     Phase {
@@ -53,8 +73,13 @@ pub enum Event {
         /// Its name, such as `buildPhase`.
         phase: String,
     },
-    /// Some activity's counts changed; of builds they do whenever one ends.
-    Counts,
+    /// Some activity's counts changed; those of all builds do whenever one ends.
+    Counts {
+        /// The activity.
+        id: u64,
+        /// The counts.
+        counts: Counts,
+    },
     /// An error of Nix itself, without escape sequences.
     Error {
         /// All its lines.
@@ -67,6 +92,19 @@ pub enum Event {
         /// All its lines.
         text: String,
     },
+}
+
+/// How far an activity is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// What is done.
+    pub done: u64,
+    /// What there is to do in all, as far as is known.
+    pub expected: u64,
+    /// What runs now.
+    pub running: u64,
+    /// What failed.
+    pub failed: u64,
 }
 
 /// Why a build failed, in Nix's words.
@@ -96,84 +134,270 @@ pub enum Failure {
     Other(String),
 }
 
+/// A line of JSON, as far as it is looked at. What has another type than expected counts as absent.
+#[derive(Debug, Default)]
+struct Line<'a> {
+    action: Option<Cow<'a, str>>,
+    id: Option<u64>,
+    kind: Option<u64>,
+    level: Option<u64>,
+    fields: Vec<Field<'a>>,
+    msg: Option<Cow<'a, str>>,
+    raw_msg: Option<Cow<'a, str>>,
+}
+
+/// A value, of whatever type.
+#[derive(Debug)]
+enum Field<'a> {
+    Text(Cow<'a, str>),
+    Number(u64),
+    List(Vec<Field<'a>>),
+    Other,
+}
+
 /// The events of a line of stderr: usually one, none for what is not known.
 ///
-/// Something may stand before `@nix ` (a spinner that does not end its line); it is a message then.
-pub fn parse(line: &[u8]) -> Vec<Event> {
+/// Something may stand before `@nix ` (a spinner that does not end its line); it is a message then. A NUL
+/// stands where the middle of a very long line was left out.
+pub fn parse(line: &[u8], mut on_event: impl FnMut(Event<'_>) -> Result<()>) -> Result<()> {
     let text = String::from_utf8_lossy(line);
+    let text = if text.contains('\0') {
+        Cow::Owned(mend(&text))
+    } else {
+        text
+    };
     for (start, _) in text.match_indices("@nix {") {
-        let Ok(value) = serde_json::from_str::<Value>(&text[start + "@nix ".len()..]) else {
+        let Ok(line) = serde_json::from_str::<Line<'_>>(&text[start + "@nix ".len()..]) else {
             continue;
         };
         let before = plain(&text[..start]);
-        let mut events = Vec::new();
         if !before.trim().is_empty() {
-            events.push(Event::Message {
+            on_event(Event::Message {
                 detail: false,
                 text: before,
-            });
+            })?;
         }
-        events.extend(event(&value));
-        return events;
+        return line.event().map_or(Ok(()), on_event);
     }
     let text = plain(&text);
     if text.trim().is_empty() {
-        return Vec::new();
+        return Ok(());
     }
-    vec![Event::Message {
+    on_event(Event::Message {
         detail: false,
         text,
-    }]
+    })
 }
 
-fn event(value: &Value) -> Option<Event> {
-    let number = |key: &str| value.get(key).and_then(Value::as_u64);
-    let text = |key: &str| value.get(key).and_then(Value::as_str);
-    let first_field = || value.get("fields")?.get(0)?.as_str().map(str::to_owned);
-    match text("action")? {
-        "start" => {
-            let id = number("id")?;
-            match number("type")? {
-                BUILD => Some(Event::BuildStarts {
-                    id,
-                    drv: first_field()?,
-                }),
-                FILE_TRANSFER | SUBSTITUTE => {
-                    let text = lines(text("text")?);
-                    let detail = number("level")? > LEVEL_NOTICE + 1;
-                    (!text.is_empty()).then_some(Event::Message { detail, text })
+/// A line of JSON whose middle was left out, made whole again: neither of the two ends may lie within
+/// an escape sequence.
+fn mend(text: &str) -> String {
+    /// The length of the longest escape sequence, `\u0000`.
+    const ESCAPE: usize = 6;
+    let Some((head, tail)) = text.split_once('\0') else {
+        return text.to_owned();
+    };
+    let head = match head.rfind('\\') {
+        Some(last) if last + ESCAPE >= head.len() => {
+            let before = head[..last].trim_end_matches('\\').len();
+            // Of an even number each second one is escaped itself.
+            let is_escape = (last - before).is_multiple_of(2);
+            if is_escape { &head[..last] } else { head }
+        }
+        _ => head,
+    };
+    let tail = tail
+        .char_indices()
+        .map(|(at, _)| at)
+        .find(|at| *at >= ESCAPE - 1 && !tail.as_bytes()[at - (ESCAPE - 1)..*at].contains(&b'\\'))
+        .map_or("", |at| &tail[at..]);
+    format!("{head} [...] {tail}")
+}
+
+impl<'a> Line<'a> {
+    fn event(mut self) -> Option<Event<'a>> {
+        match self.action.as_deref()? {
+            "start" => {
+                let id = self.id?;
+                match self.kind? {
+                    BUILD => Some(Event::BuildStarts {
+                        id,
+                        drv: self.first_field()?,
+                    }),
+                    BUILDS => Some(Event::BuildsStart { id }),
+                    FILE_TRANSFER | SUBSTITUTE => Some(Event::FetchStarts {
+                        id,
+                        what: self.first_field()?,
+                    }),
+                    _ => None,
                 }
-                _ => None,
+            }
+            "stop" => Some(Event::Stops { id: self.id? }),
+            "result" => {
+                let id = self.id?;
+                match self.kind? {
+                    BUILD_LOG_LINE => Some(Event::Log {
+                        id,
+                        line: self.first_field()?,
+                    }),
+                    SET_PHASE => Some(Event::Phase {
+                        id,
+                        phase: plain(&self.first_field()?),
+                    }),
+                    PROGRESS => match self.fields[..] {
+                        [
+                            Field::Number(done),
+                            Field::Number(expected),
+                            Field::Number(running),
+                            Field::Number(failed),
+                        ] => Some(Event::Counts {
+                            id,
+                            counts: Counts {
+                                done,
+                                expected,
+                                running,
+                                failed,
+                            },
+                        }),
+                        _ => None,
+                    },
+                    _ => None,
+                }
+            }
+            "msg" => {
+                let level = self.level?;
+                // A builder can make Nix pass a message on, at any level, but never with `raw_msg`.
+                match self.raw_msg {
+                    Some(raw) if level == LEVEL_ERROR => Some(Event::Error { text: lines(&raw) }),
+                    _ => Some(Event::Message {
+                        detail: level > LEVEL_NOTICE,
+                        text: lines(&self.msg?),
+                    }),
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn first_field(&mut self) -> Option<Cow<'a, str>> {
+        if self.fields.is_empty() {
+            return None;
+        }
+        self.fields.swap_remove(0).text()
+    }
+}
+
+impl<'a> Field<'a> {
+    fn text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn number(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+}
+
+// By hand, because a line of a log may be long: what has no escapes is borrowed, and nothing is kept
+// that is not looked at.
+impl<'de> Deserialize<'de> for Line<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Line<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Line<'de>, A::Error> {
+                let mut line = Line::default();
+                while let Some(key) = map.next_key::<Field<'_>>()? {
+                    match &*key.text().unwrap_or_default() {
+                        "action" => line.action = map.next_value::<Field<'_>>()?.text(),
+                        "id" => line.id = map.next_value::<Field<'_>>()?.number(),
+                        "type" => line.kind = map.next_value::<Field<'_>>()?.number(),
+                        "level" => line.level = map.next_value::<Field<'_>>()?.number(),
+                        "msg" => line.msg = map.next_value::<Field<'_>>()?.text(),
+                        "raw_msg" => line.raw_msg = map.next_value::<Field<'_>>()?.text(),
+                        "fields" => {
+                            if let Field::List(fields) = map.next_value()? {
+                                line.fields = fields;
+                            }
+                        }
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(line)
             }
         }
-        "stop" => Some(Event::Stops { id: number("id")? }),
-        "result" => {
-            let id = number("id")?;
-            match number("type")? {
-                BUILD_LOG_LINE => Some(Event::Log {
-                    id,
-                    line: first_field()?,
-                }),
-                SET_PHASE => Some(Event::Phase {
-                    id,
-                    phase: plain(&first_field()?),
-                }),
-                PROGRESS => Some(Event::Counts),
-                _ => None,
+
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+impl<'de> Deserialize<'de> for Field<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value;
+
+        impl<'de> Visitor<'de> for Value {
+            type Value = Field<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any value")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Field::Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Field::Text(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(Field::Number(number))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Field::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Field::Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Field::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Field::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = list.next_element()? {
+                    values.push(value);
+                }
+                Ok(Field::List(values))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Field::Other)
             }
         }
-        "msg" => {
-            let level = number("level")?;
-            // A builder can make Nix pass a message on, at any level, but never with `raw_msg`.
-            match text("raw_msg") {
-                Some(raw) if level == LEVEL_ERROR => Some(Event::Error { text: lines(raw) }),
-                _ => Some(Event::Message {
-                    detail: level > LEVEL_NOTICE,
-                    text: lines(text("msg")?),
-                }),
-            }
-        }
-        _ => None,
+
+        deserializer.deserialize_any(Value)
     }
 }
 
@@ -184,6 +408,16 @@ fn lines(text: &str) -> String {
         .map(plain)
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+impl Failure {
+    /// The derivation that failed.
+    pub fn drv(&self) -> Option<&str> {
+        match self {
+            Self::Mismatch { drv, .. } | Self::Build { drv, .. } => Some(drv),
+            Self::Consequence | Self::Interrupted | Self::Other(_) => None,
+        }
+    }
 }
 
 /// What an [`Event::Error`] means for the derivations.
@@ -224,6 +458,15 @@ pub fn failure(text: &str) -> Failure {
         },
         None => Failure::Other(text.to_owned()),
     }
+}
+
+/// What an evaluation says of a file that it fetched and that has another hash than the expression
+/// gives: the URL, and the hash that it has.
+pub fn download_mismatch(text: &str) -> Option<(String, String)> {
+    let text = lines(text);
+    let (_, rest) = text.split_once("hash mismatch in file downloaded from ")?;
+    let url = quoted(rest).next()?.to_owned();
+    Some((url, labelled(rest, &["got:"])?))
 }
 
 /// An error up to `last 10 log lines:`.
@@ -294,18 +537,48 @@ mod tests {
     const OK_28: &str = include_str!("../tests/fixtures/nix-2.8/ok-internal-json.txt");
     const OK_226: &str = include_str!("../tests/fixtures/nix-2.26/ok-internal-json.txt");
 
+    /// The events of a line.
+    fn parsed(line: &[u8]) -> Vec<Event<'static>> {
+        let mut events = Vec::new();
+        parse(line, |event| {
+            events.push(match event {
+                Event::BuildStarts { id, drv } => Event::BuildStarts {
+                    id,
+                    drv: drv.into_owned().into(),
+                },
+                Event::FetchStarts { id, what } => Event::FetchStarts {
+                    id,
+                    what: what.into_owned().into(),
+                },
+                Event::Log { id, line } => Event::Log {
+                    id,
+                    line: line.into_owned().into(),
+                },
+                Event::BuildsStart { id } => Event::BuildsStart { id },
+                Event::Stops { id } => Event::Stops { id },
+                Event::Phase { id, phase } => Event::Phase { id, phase },
+                Event::Counts { id, counts } => Event::Counts { id, counts },
+                Event::Error { text } => Event::Error { text },
+                Event::Message { detail, text } => Event::Message { detail, text },
+            });
+            Ok(())
+        })
+        .unwrap();
+        events
+    }
+
     /// The events of a captured stderr.
-    fn events(sample: &str) -> Vec<Event> {
+    fn events(sample: &str) -> Vec<Event<'static>> {
         let (_, stderr) = sample.split_once("--- stderr\n").unwrap();
         let (stderr, _) = stderr.split_once("--- exit code").unwrap();
         stderr
             .lines()
-            .flat_map(|line| parse(line.as_bytes()))
+            .flat_map(|line| parsed(line.as_bytes()))
             .collect()
     }
 
-    fn errors(events: &[Event]) -> Vec<Failure> {
-        let text = |event: &Event| match event {
+    fn errors(events: &[Event<'_>]) -> Vec<Failure> {
+        let text = |event: &Event<'_>| match event {
             Event::Error { text } => Some(failure(text)),
             _ => None,
         };
@@ -320,7 +593,7 @@ mod tests {
             let log: Vec<&str> = events
                 .iter()
                 .filter_map(|event| match event {
-                    Event::Log { line, .. } => Some(line.as_str()),
+                    Event::Log { line, .. } => Some(&**line),
                     _ => None,
                 })
                 .collect();
@@ -380,7 +653,7 @@ mod tests {
             "",
             "  \r",
         ] {
-            assert_eq!(parse(line.as_bytes()), [], "{line}");
+            assert_eq!(parsed(line.as_bytes()), [], "{line}");
         }
     }
 
@@ -390,15 +663,15 @@ mod tests {
         let fields = serde_json::to_string(&[inner]).unwrap();
         let line = format!(r#"@nix {{"action":"result","id":3,"type":101,"fields":{fields}}}"#);
         assert_eq!(
-            parse(line.as_bytes()),
+            parsed(line.as_bytes()),
             [Event::Log {
                 id: 3,
-                line: inner.to_owned()
+                line: inner.into()
             }]
         );
         let passed_on = r#"@nix {"action":"msg","level":0,"msg":"error: not real"}"#;
         assert_eq!(
-            parse(passed_on.as_bytes()),
+            parsed(passed_on.as_bytes()),
             [Event::Message {
                 detail: false,
                 text: "error: not real".to_owned()
@@ -406,16 +679,53 @@ mod tests {
         );
         let warning = r#"@nix {"action":"msg","level":1,"msg":"warning: w","raw_msg":"w"}"#;
         assert!(matches!(
-            &parse(warning.as_bytes())[..],
+            &parsed(warning.as_bytes())[..],
             [Event::Message { detail: false, .. }]
         ));
+    }
+
+    #[test]
+    fn of_a_long_line_the_two_ends_are_understood() {
+        for (head, tail, expected) in [
+            ("abc", "123456", "abc [...] 6 end"),
+            // Cut within an escape sequence, or right behind one.
+            (r"ab\\", "123456", r"ab\ [...] 6 end"),
+            (r"ab\u00", "123456", "ab [...] 6 end"),
+            (r"ab\\\", "123456", r"ab\ [...] 6 end"),
+            (r"ab\n", "123456", "ab [...] 6 end"),
+            ("abc", r#"\"123456"#, "abc [...] 56 end"),
+            ("abc", r#""12345"#, "abc [...] 5 end"),
+        ] {
+            let text = format!(
+                r#"@nix {{"action":"result","fields":["{head}{}{tail} end"],"id":7,"type":101}}"#,
+                '\0'
+            );
+            let line = expected.into();
+            assert_eq!(
+                parsed(text.as_bytes()),
+                [Event::Log { id: 7, line }],
+                "{head} {tail}"
+            );
+        }
+    }
+
+    #[test]
+    fn counts() {
+        let line = br#"@nix {"action":"result","fields":[1,4,2,0],"id":9,"type":105}"#;
+        let counts = Counts {
+            done: 1,
+            expected: 4,
+            running: 2,
+            failed: 0,
+        };
+        assert_eq!(parsed(line), [Event::Counts { id: 9, counts }]);
     }
 
     #[test]
     fn something_glued_in_front() {
         let line = "\u{1b}[2K⠙ resolving@nix {\"action\":\"stop\",\"id\":7}";
         assert_eq!(
-            parse(line.as_bytes()),
+            parsed(line.as_bytes()),
             [
                 Event::Message {
                     detail: false,
@@ -425,12 +735,12 @@ mod tests {
             ]
         );
         assert_eq!(
-            parse(b" \x1b[1m\r@nix {\"action\":\"stop\",\"id\":7}"),
+            parsed(b" \x1b[1m\r@nix {\"action\":\"stop\",\"id\":7}"),
             [Event::Stops { id: 7 }]
         );
         let broken = "text @nix {\"action\":";
         assert_eq!(
-            parse(broken.as_bytes()),
+            parsed(broken.as_bytes()),
             [Event::Message {
                 detail: false,
                 text: broken.to_owned()
@@ -525,7 +835,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read(line in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse(&line);
+            let _ = parsed(&line);
         }
 
         #[test]

@@ -21,12 +21,13 @@ pub fn emit(line: &str) -> Result<()> {
     writeln!(stdout, "{line}").context("writing to stdout")
 }
 
-/// Whether escape sequences may go to stderr: on a terminal, unless `NO_COLOR` is set.
-pub fn stderr_takes_colours() -> bool {
+/// Whether escape sequences may go to stderr: on a terminal that knows them, unless `NO_COLOR` is set.
+pub fn stderr_takes_escapes() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        !refused && io::stderr().is_terminal()
+        let dumb = std::env::var_os("TERM").is_none_or(|value| value.is_empty() || value == "dumb");
+        !refused && !dumb && io::stderr().is_terminal()
     })
 }
 
@@ -59,6 +60,48 @@ pub fn write_atomically(path: &Utf8Path, contents: &[u8], mode: u32) -> Result<(
         let _ = fs_err::remove_file(&temporary);
     })?;
     Ok(())
+}
+
+/// Waits until no other run holds this lock; it is held until the file is dropped.
+pub fn lock(path: &Utf8Path) -> Result<fs_err::File> {
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder)?;
+    }
+    let file = fs_err::File::create(path)?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+        .with_context(|| format!("locking `{path}`"))?;
+    Ok(file)
+}
+
+/// Makes a folder, and makes sure that files can be made in it.
+pub fn check_writable(folder: &Utf8Path) -> Result<()> {
+    let probe = folder.join(format!(".writable.{}", std::process::id()));
+    fs_err::create_dir_all(folder)
+        .and_then(|()| fs_err::File::create(&probe))
+        .and_then(|_| fs_err::remove_file(&probe))
+        .context("the folder for results can't be written to")
+}
+
+/// A line on a terminal that is there for a while; elsewhere nothing.
+#[derive(Debug)]
+pub struct Note;
+
+impl Note {
+    /// Shows the line until the value is dropped.
+    pub fn new(text: &str) -> Self {
+        if stderr_takes_escapes() {
+            let _ = write!(io::stderr().lock(), "{text}\r");
+        }
+        Self
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        if stderr_takes_escapes() {
+            let _ = write!(io::stderr().lock(), "\u{1b}[K");
+        }
+    }
 }
 
 /// Sets the permission bits of a file or folder.
@@ -125,6 +168,15 @@ pub fn emit_json(value: &impl serde::Serialize) -> Result<()> {
 ///
 /// What a program draws on a terminal (spinners, colours) would otherwise fill a plain log.
 pub fn plain(text: &str) -> String {
+    without_escapes(text, false)
+}
+
+/// [`plain`], but colours and weights stay.
+pub fn coloured(text: &str) -> String {
+    without_escapes(text, true)
+}
+
+fn without_escapes(text: &str, colours: bool) -> String {
     let text = text.trim_end_matches('\r');
     let text = text.rsplit('\r').next().unwrap_or(text);
     let mut out = String::with_capacity(text.len());
@@ -132,12 +184,17 @@ pub fn plain(text: &str) -> String {
     while let Some(character) = characters.next() {
         match character {
             '\u{1b}' => match characters.next() {
-                // CSI: parameters, then one final character from `@` to `~`.
+                // CSI: parameters, then one final character from `@` to `~`, `m` for colours.
                 Some('[') => {
+                    let mut sequence = "\u{1b}[".to_owned();
                     for next in characters.by_ref() {
+                        sequence.push(next);
                         if ('@'..='~').contains(&next) {
                             break;
                         }
+                    }
+                    if colours && sequence.ends_with('m') {
+                        out.push_str(&sequence);
                     }
                 }
                 // OSC: up to BEL or ESC `\`.
@@ -210,6 +267,8 @@ mod tests {
         ] {
             assert_eq!(plain(text), plain_text, "{text:?}");
         }
+        let colours = "a\u{1b}[31mred\u{1b}[2A\u{1b}[0m\u{1b}]0;title\u{7}";
+        assert_eq!(coloured(colours), "a\u{1b}[31mred\u{1b}[0m");
     }
 
     #[test]

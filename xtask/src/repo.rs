@@ -81,6 +81,11 @@ impl Repo {
         self.root.join("target/xtask")
     }
 
+    /// What runs at the same time wait for each other by, before they change a file that lasts.
+    pub fn lock(&self) -> Utf8PathBuf {
+        self.state().join("lock")
+    }
+
     /// `path` as people know it: relative to the root when it is below.
     pub fn shown<'a>(&self, path: &'a Utf8Path) -> &'a Utf8Path {
         path.strip_prefix(&self.root).unwrap_or(path)

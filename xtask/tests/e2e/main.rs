@@ -14,6 +14,8 @@ mod daemon;
 mod harness;
 mod hash;
 mod host_pkgs;
+mod live;
 mod setup;
 mod sources;
+mod terminal;
 mod test_build;
