@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::output::{plain, stderr_takes_escapes};
+use crate::output::stderr_takes_escapes;
 use crate::run_model::{Ended, Running};
+use nix_log::plain;
 
 /// The least time between two drawings of the live lines.
 const BETWEEN_FRAMES: Duration = Duration::from_millis(80);
@@ -235,12 +236,12 @@ fn redraw(drawn: usize, above: &[u8], lines: &[String]) -> Vec<u8> {
         bytes.extend(format!("\u{1b}[{drawn}A").bytes());
     }
     for line in above.split_inclusive(|byte| *byte == b'\n') {
-        bytes.extend(line.strip_suffix(b"\n").unwrap_or(line));
-        bytes.extend(b"\x1b[K\r\n");
+        bytes.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+        bytes.extend_from_slice(b"\x1b[K\r\n");
     }
     for line in lines {
-        bytes.extend(line.bytes());
-        bytes.extend(b"\x1b[K\r\n");
+        bytes.extend_from_slice(line.as_bytes());
+        bytes.extend_from_slice(b"\x1b[K\r\n");
     }
     bytes.extend(b"\x1b[J\x1b[?2026l");
     bytes
@@ -313,7 +314,7 @@ impl Display {
     /// Adds lines that stay, above the live ones.
     pub fn line(&mut self, text: &str) {
         for line in text.lines() {
-            self.pending.extend(line.bytes());
+            self.pending.extend_from_slice(line.as_bytes());
             self.pending.push(b'\n');
             if self.mode == Mode::Live {
                 if self.above.len() == KEPT_LINES {
@@ -413,7 +414,10 @@ mod tests {
     }
 
     fn plain_frame(view: &View<'_>, size: Size) -> Vec<String> {
-        frame(view, size).iter().map(|line| plain(line)).collect()
+        frame(view, size)
+            .iter()
+            .map(|line| plain(line).into_owned())
+            .collect()
     }
 
     /// What a terminal shows after these bytes.

@@ -7,7 +7,6 @@ mod hash;
 mod history;
 mod junit;
 mod nix;
-mod nix_log;
 mod output;
 mod pins;
 mod pkgs;

@@ -24,10 +24,6 @@ use xshell::{Cmd, Shell};
 
 use crate::output;
 
-/// Of longer lines than this (bytes) the middle is left out: a builder may print anything.
-const LONGEST_LINE: usize = 64 << 20;
-/// How much of the end of such a line is kept: it holds what Nix says of the line.
-const LINE_END: usize = 4 << 10;
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
 
@@ -54,8 +50,8 @@ pub struct Captured {
 /// What [`Processes::stream`] hands over.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// A line of stderr without its end. Where the middle of a very long one was left out stands a NUL.
-    Line(&'a [u8]),
+    /// A piece of stderr.
+    Bytes(&'a [u8]),
     /// Nothing more has come for the moment: time to show what did, and how time passes.
     Pause,
 }
@@ -145,8 +141,8 @@ impl Processes {
         }
     }
 
-    /// Runs a command and hands over its stderr line by line as it comes, and a pause whenever nothing
-    /// more is there, at least every `tick`.
+    /// Runs a command and hands over its stderr as it comes, and a pause whenever nothing more is there,
+    /// at least every `tick`.
     ///
     /// An error of `on_input` ends the process and is returned. What the process leaves running when it
     /// is killed ends with it.
@@ -421,112 +417,37 @@ fn descendants(parents: &BTreeMap<i32, i32>, roots: &BTreeSet<i32>) -> BTreeSet<
     }
 }
 
-/// Hands over a stream's lines and pauses to its end.
+/// Hands over a stream's bytes and pauses to its end.
 fn follow(
     mut stream: impl Read + AsFd,
     tick: Duration,
     on_input: &mut impl FnMut(Input<'_>) -> Result<()>,
     text: &str,
 ) -> Result<()> {
-    let mut lines = Lines::new(LONGEST_LINE);
+    let mut chunk = vec![0; CHUNK];
     let tick = Timespec::try_from(tick).context("the time between two looks at a process")?;
+    let now = Timespec::default();
+    let mut wait = now;
     loop {
-        while let Some(line) = lines.next_line() {
-            on_input(Input::Line(line))?;
-        }
-        on_input(Input::Pause)?;
         let mut ready = [PollFd::new(&stream, PollFlags::IN)];
-        match poll(&mut ready, Some(&tick)) {
-            Ok(0) | Err(Errno::INTR) => continue,
-            Ok(_) => {}
+        match poll(&mut ready, Some(&wait)) {
+            Ok(0) => {
+                on_input(Input::Pause)?;
+                wait = tick;
+                continue;
+            }
+            Err(Errno::INTR) => continue,
+            Ok(_) => wait = now,
             Err(error) => return Err(error).with_context(|| format!("waiting for `{text}`")),
         }
-        let more = lines.fill(&mut stream);
-        if !more.with_context(|| format!("reading the output of `{text}`"))? {
-            break;
-        }
-    }
-    if let Some(line) = lines.last_line() {
-        on_input(Input::Line(line))?;
-    }
-    on_input(Input::Pause)
-}
-
-/// Cuts a stream of bytes into lines of limited length.
-struct Lines {
-    /// What was read, and not yet taken from `at` on.
-    chunk: Vec<u8>,
-    at: usize,
-    /// The line as far as it is known; whole when `ended`.
-    line: Vec<u8>,
-    /// Its last bytes, when its middle is left out.
-    end: Vec<u8>,
-    ended: bool,
-    longest: usize,
-}
-
-impl Lines {
-    fn new(longest: usize) -> Self {
-        Self {
-            chunk: Vec::new(),
-            at: 0,
-            line: Vec::new(),
-            end: Vec::new(),
-            ended: true,
-            longest,
-        }
-    }
-
-    /// Reads more, all lines of the last reading having been taken; false at the end of the stream.
-    fn fill(&mut self, stream: &mut impl Read) -> io::Result<bool> {
-        self.chunk.resize(CHUNK, 0);
-        self.at = 0;
-        let length = loop {
-            match stream.read(&mut self.chunk) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other?,
+        match stream.read(&mut chunk) {
+            Ok(0) => return on_input(Input::Pause),
+            Ok(length) => on_input(Input::Bytes(&chunk[..length]))?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("reading the output of `{text}`"));
             }
-        };
-        self.chunk.truncate(length);
-        Ok(length > 0)
-    }
-
-    /// The next line of what was read, without its end.
-    fn next_line(&mut self) -> Option<&[u8]> {
-        if self.at == self.chunk.len() {
-            return None;
         }
-        if self.ended {
-            self.line.clear();
-            self.line.shrink_to(CHUNK);
-            self.end.clear();
-        }
-        let rest = &self.chunk[self.at..];
-        let length = memchr::memchr(b'\n', rest);
-        let part = &rest[..length.unwrap_or(rest.len())];
-        let room = self.longest.saturating_sub(self.line.len()).min(part.len());
-        self.line.extend_from_slice(&part[..room]);
-        self.end.extend_from_slice(&part[room..]);
-        if self.end.len() > 2 * LINE_END.max(CHUNK) {
-            self.end.drain(..self.end.len() - LINE_END);
-        }
-        self.at += part.len() + usize::from(length.is_some());
-        self.ended = length.is_some();
-        self.ended.then(|| self.whole())
-    }
-
-    /// The last line, if the stream ended without a line end.
-    fn last_line(&mut self) -> Option<&[u8]> {
-        (!self.ended).then(|| self.whole())
-    }
-
-    fn whole(&mut self) -> &[u8] {
-        if !self.end.is_empty() {
-            self.line.push(0);
-            let start = self.end.len().saturating_sub(LINE_END);
-            self.line.extend_from_slice(&self.end[start..]);
-        }
-        &self.line
     }
 }
 
@@ -553,45 +474,7 @@ impl std::error::Error for Interrupted {}
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    /// The lines of `bytes`, read in pieces.
-    fn lines(bytes: &[u8], piece: usize, longest: usize) -> Vec<Vec<u8>> {
-        let mut lines = Lines::new(longest);
-        let mut all = Vec::new();
-        for mut piece in bytes.chunks(piece) {
-            assert!(lines.fill(&mut piece).unwrap());
-            while let Some(line) = lines.next_line() {
-                all.push(line.to_vec());
-            }
-        }
-        assert!(!lines.fill(&mut &b""[..]).unwrap());
-        all.extend(lines.last_line().map(<[u8]>::to_vec));
-        all
-    }
-
-    #[test]
-    fn lines_are_bytes() {
-        assert_eq!(lines(b"", 8, 9), Vec::<Vec<u8>>::new());
-        assert_eq!(
-            lines(b"a\xff\n\nlast", 2, 9),
-            [b"a\xff".to_vec(), b"".to_vec(), b"last".to_vec()]
-        );
-    }
-
-    #[test]
-    fn of_endless_lines_the_middle_is_left_out() {
-        let mut text = vec![b'x'; 100];
-        text.extend(vec![b'y'; 3 * CHUNK]);
-        text.extend(b"\nnext\n");
-        let lines = lines(&text, 1000, 100);
-        let mut expected = vec![b'x'; 100];
-        expected.push(0);
-        expected.extend(vec![b'y'; LINE_END]);
-        assert_eq!(lines, [expected, b"next".to_vec()]);
-    }
 
     #[test]
     fn parents_are_read_from_stat() {
@@ -607,19 +490,5 @@ mod tests {
             BTreeSet::from([3, 4])
         );
         assert_eq!(descendants(&parents, &BTreeSet::from([9])), BTreeSet::new());
-    }
-
-    proptest! {
-        #[test]
-        fn lines_as_split_gives_them(bytes in proptest::collection::vec(
-            prop_oneof![Just(b'\n'), any::<u8>()], 0..60), piece in 1_usize..9
-        ) {
-            let mut expected: Vec<Vec<u8>> =
-                bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
-            if expected.last().is_some_and(Vec::is_empty) {
-                expected.pop();
-            }
-            prop_assert_eq!(lines(&bytes, piece, 100), expected);
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! What people read of a run of nix-build: text from the model, and the log files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Write as _};
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::nix::Component;
-use crate::nix_log::Failure;
-use crate::output::{coloured, human_seconds, human_size, plain, table};
+use crate::output::{human_seconds, human_size, table};
 use crate::run_model::{Broken, Row, Run};
 use crate::store_path::{name_of, short_hash};
+use nix_log::{Failure, coloured, plain};
 
 /// The log files: one for each derivation, whole and as the builder printed it.
 pub struct Logs {
     folder: Utf8PathBuf,
-    open: HashMap<String, BufWriter<fs_err::File>>,
+    open: BTreeMap<String, BufWriter<fs_err::File>>,
 }
 
 /// How long a log is kept that no run writes again.
@@ -50,7 +50,7 @@ impl Logs {
         forget_old(&folder)?;
         Ok(Self {
             folder,
-            open: HashMap::new(),
+            open: BTreeMap::new(),
         })
     }
 
@@ -89,14 +89,19 @@ impl Logs {
 
 /// Each line of `text` with a label before it.
 pub fn labelled(label: &str, text: &str, colours: bool) -> String {
-    let lines = text.lines().map(|line| {
-        if colours {
-            format!("{label}> {}\u{1b}[0m", coloured(line))
-        } else {
-            format!("{label}> {}", plain(line))
+    let mut labelled = String::with_capacity(label.len() + text.len() + 8);
+    for line in text.lines() {
+        if !labelled.is_empty() {
+            labelled.push('\n');
         }
-    });
-    lines.collect::<Vec<_>>().join("\n")
+        labelled.push_str(label);
+        labelled.push_str("> ");
+        labelled.push_str(&if colours { coloured(line) } else { plain(line) });
+        if colours {
+            labelled.push_str("\u{1b}[0m");
+        }
+    }
+    labelled
 }
 
 /// The table at the end. Below a component that was built stand its phases, but for the shortest.
@@ -234,8 +239,8 @@ pub fn unknown(name: &str, known: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nix_log::Event;
     use crate::run_model::{PhaseTime, State};
+    use nix_log::Event;
 
     #[test]
     fn the_table() {

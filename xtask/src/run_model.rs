@@ -3,19 +3,19 @@
 //! No I/O and no clock: times come in as durations since the start of the run.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::derivation::Output;
-use crate::nix_log::{self, Counts, Event, Failure};
 use crate::store_path::name_of;
+use nix_log::{Counts, Event, Failure, beginning};
 
 /// How many lines of the failing phase are kept to be shown.
 const TAIL_LINES: usize = 30;
-/// How many characters of each of these lines.
+/// How much of each of these lines, in bytes.
 const TAIL_WIDTH: usize = 2000;
 
 /// What is to be built: a component or one of its tests.
@@ -197,7 +197,7 @@ pub struct Run {
     labels: BTreeMap<String, String>,
     /// Derivations of targets that are to be built.
     wanted: Vec<String>,
-    active: HashMap<u64, Activity>,
+    active: BTreeMap<u64, Activity>,
     counts: Counts,
     builds: BTreeMap<String, Build>,
     failures: BTreeMap<String, Failure>,
@@ -645,11 +645,7 @@ impl Build {
         if self.tail.len() == TAIL_LINES {
             self.tail.pop_front();
         }
-        let end = line
-            .char_indices()
-            .nth(TAIL_WIDTH)
-            .map_or(line.len(), |(at, _)| at);
-        self.tail.push_back(line[..end].to_owned());
+        self.tail.push_back(beginning(line, TAIL_WIDTH).to_owned());
     }
 
     fn end(&self, now: Duration) -> Duration {
@@ -915,7 +911,7 @@ mod tests {
         assert_eq!(broken[0].phase, Some("checkPhase"));
         assert_eq!(broken[0].tail.len(), TAIL_LINES);
         assert_eq!(broken[0].tail[0], "line 71");
-        assert_eq!(broken[0].tail[29].chars().count(), TAIL_WIDTH);
+        assert_eq!(broken[0].tail[29], "ä".repeat(TAIL_WIDTH / 2));
         assert_eq!(run.label(DEP), "dep-2");
     }
 

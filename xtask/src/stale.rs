@@ -7,12 +7,12 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::nix::Pinned;
-use crate::nix_log::{self, Failure};
 use crate::output;
 use crate::pins::{self, Change};
 use crate::repo::Repo;
 use crate::sources::Sources;
 use crate::sri::Sri;
+use nix_log::Failure;
 
 /// A pin whose hash is stale.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,6 @@ use crate::history::History;
 use crate::nix::{
     self, BuildOptions, Component, Description, EvaluationFailed, Inputs, Nix, Request,
 };
-use crate::nix_log::{self, Failure};
 use crate::pkgs::{self, PackageSet};
 use crate::process::{Input, Interrupted, Processes};
 use crate::repo::Repo;
@@ -24,9 +23,12 @@ use crate::sources::{self, Asked, Sources};
 use crate::sri::Sri;
 use crate::stale::{self, Stale};
 use crate::{clients, junit, output, setup, store_path};
+use nix_log::{Event, Failure, beginning};
 
 /// The longest time between two looks at the running builds: the live lines count seconds.
 const TICK: Duration = Duration::from_millis(100);
+/// How much of a builder's line is shown, in bytes; the log has it whole.
+const SHOWN: usize = 10_000;
 
 /// Build components with Nix, and run their tests
 ///
@@ -461,20 +463,18 @@ impl<'a> Session<'a> {
             verbose: args.verbose,
             scratch,
         };
+        let mut reader = nix_log::Reader::default();
         let status = self.nix.build(drvs, &options, TICK, |input| match input {
-            Input::Line(line) => nix_log::parse(line, |event| {
-                let at = start.elapsed();
-                match run.apply(event, at) {
-                    Some(said) => screen.show(said, run, at),
-                    None => Ok(()),
-                }
-            }),
+            Input::Bytes(bytes) => {
+                reader.read(bytes, &mut |event| screen.take(event, run, start.elapsed()))
+            }
             Input::Pause => {
                 screen.logs.flush()?;
                 screen.display.refresh(|| self.view(run, start.elapsed()));
                 Ok(())
             }
         })?;
+        reader.end(&mut |event| screen.take(event, run, start.elapsed()))?;
         screen.note_ends(run, start.elapsed());
         Ok(status)
     }
@@ -710,7 +710,14 @@ struct Screen {
 }
 
 impl Screen {
-    /// Shows and logs what an event said.
+    /// Takes an event into the model, shows and logs what it said.
+    fn take(&mut self, event: Event<'_>, run: &mut Run, at: Duration) -> Result<()> {
+        match run.apply(event, at) {
+            Some(said) => self.show(said, run, at),
+            None => Ok(()),
+        }
+    }
+
     fn show(&mut self, said: Said<'_>, run: &mut Run, at: Duration) -> Result<()> {
         match said {
             Said::Starts { drv } => {
@@ -763,7 +770,8 @@ impl Screen {
 
     fn labelled(&mut self, label: &str, text: &str) {
         let colours = self.display.mode() == Mode::Live;
-        self.display.line(&report::labelled(label, text, colours));
+        self.display
+            .line(&report::labelled(label, beginning(text, SHOWN), colours));
     }
 
     fn note_ends(&mut self, run: &mut Run, at: Duration) {

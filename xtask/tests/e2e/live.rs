@@ -121,3 +121,18 @@ fn quiet_and_verbose() {
     let said = terminal.screen();
     assert!(said.contains("one> tick 80\n"), "{said}");
 }
+
+#[test]
+fn ctrl_c_on_the_terminal() {
+    let harness = Harness::new(r#"slow = sh "slow" { } (phase "buildPhase" + "sleep 1000");"#);
+    let mut terminal = start(&harness, &["slow"], 24, 100);
+    wait_until("it builds", || terminal.screen().contains("buildPhase"));
+    terminal.type_keys(b"\x03");
+    assert_eq!(terminal.wait(), Some(130));
+    let screen = terminal.screen();
+    assert!(
+        screen.contains("interrupted by SIGINT while building slow (buildPhase)"),
+        "{screen}"
+    );
+    assert!(!screen.contains("building 1"), "{screen}");
+}

@@ -1,8 +1,11 @@
-//! What Nix says with `--log-format internal-json`: bytes of a line in, an event out.
+//! What Nix says with `--log-format internal-json`: bytes in, events out.
 //!
 //! The format is that of `JSONLogger` in Nix's `libutil/logging.cc`. It is not documented and grows:
 //! what is not known here is passed over. Text that a builder prints arrives inside of a `result` and
 //! is never looked into, whatever it looks like.
+
+mod lines;
+mod text;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +14,8 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::output::plain;
+use crate::lines::Lines;
+pub use crate::text::{beginning, coloured, plain};
 
 /// Activity: copying a file from somewhere.
 const FILE_TRANSFER: u64 = 101;
@@ -155,11 +159,44 @@ enum Field<'a> {
     Other,
 }
 
+/// Longer lines than this (bytes) are not kept whole: a builder may print anything.
+const LONGEST_LINE: usize = 64 << 20;
+
+/// Reads what Nix writes to stderr, piece by piece.
+#[derive(Debug)]
+pub struct Reader {
+    lines: Lines,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self {
+            lines: Lines::new(LONGEST_LINE),
+        }
+    }
+}
+
+impl Reader {
+    /// Takes in a piece and hands over the events of the lines that end in it.
+    pub fn read(
+        &mut self,
+        piece: &[u8],
+        on_event: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.lines.push(piece, &mut |line| parse(line, on_event))
+    }
+
+    /// Hands over the events of a last line without an end.
+    pub fn end(&mut self, on_event: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<()> {
+        self.lines.end(&mut |line| parse(line, on_event))
+    }
+}
+
 /// The events of a line of stderr: usually one, none for what is not known.
 ///
 /// Something may stand before `@nix ` (a spinner that does not end its line); it is a message then. A NUL
 /// stands where the middle of a very long line was left out.
-pub fn parse(line: &[u8], mut on_event: impl FnMut(Event<'_>) -> Result<()>) -> Result<()> {
+fn parse(line: &[u8], on_event: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<()> {
     let text = String::from_utf8_lossy(line);
     let text = if text.contains('\0') {
         Cow::Owned(mend(&text))
@@ -174,7 +211,7 @@ pub fn parse(line: &[u8], mut on_event: impl FnMut(Event<'_>) -> Result<()>) -> 
         if !before.trim().is_empty() {
             on_event(Event::Message {
                 detail: false,
-                text: before,
+                text: before.into_owned(),
             })?;
         }
         return line.event().map_or(Ok(()), on_event);
@@ -185,7 +222,7 @@ pub fn parse(line: &[u8], mut on_event: impl FnMut(Event<'_>) -> Result<()>) -> 
     }
     on_event(Event::Message {
         detail: false,
-        text,
+        text: text.into_owned(),
     })
 }
 
@@ -242,7 +279,7 @@ impl<'a> Line<'a> {
                     }),
                     SET_PHASE => Some(Event::Phase {
                         id,
-                        phase: plain(&self.first_field()?),
+                        phase: plain(&self.first_field()?).into_owned(),
                     }),
                     PROGRESS => match self.fields[..] {
                         [
@@ -529,18 +566,19 @@ mod tests {
 
     use super::*;
 
-    const FAILS_28: &str = include_str!("../tests/fixtures/nix-2.8/fails-internal-json.txt");
-    const FAILS_226: &str = include_str!("../tests/fixtures/nix-2.26/fails-internal-json.txt");
-    const MISMATCH_28: &str = include_str!("../tests/fixtures/nix-2.8/mismatch-internal-json.txt");
+    const FAILS_28: &str = include_str!("../../tests/fixtures/nix-2.8/fails-internal-json.txt");
+    const FAILS_226: &str = include_str!("../../tests/fixtures/nix-2.26/fails-internal-json.txt");
+    const MISMATCH_28: &str =
+        include_str!("../../tests/fixtures/nix-2.8/mismatch-internal-json.txt");
     const MISMATCH_226: &str =
-        include_str!("../tests/fixtures/nix-2.26/mismatch-internal-json.txt");
-    const OK_28: &str = include_str!("../tests/fixtures/nix-2.8/ok-internal-json.txt");
-    const OK_226: &str = include_str!("../tests/fixtures/nix-2.26/ok-internal-json.txt");
+        include_str!("../../tests/fixtures/nix-2.26/mismatch-internal-json.txt");
+    const OK_28: &str = include_str!("../../tests/fixtures/nix-2.8/ok-internal-json.txt");
+    const OK_226: &str = include_str!("../../tests/fixtures/nix-2.26/ok-internal-json.txt");
 
     /// The events of a line.
     fn parsed(line: &[u8]) -> Vec<Event<'static>> {
         let mut events = Vec::new();
-        parse(line, |event| {
+        parse(line, &mut |event| {
             events.push(match event {
                 Event::BuildStarts { id, drv } => Event::BuildStarts {
                     id,
