@@ -583,6 +583,9 @@ fn sandbox_finding(store: &Store, host: Need) -> Finding {
 ///
 /// Switching the sandbox off is no remedy: host-pkgs has its tools from it.
 fn sandbox_remedy(access: &Access, error: &str) -> &'static str {
+    if error.contains("move the repository") {
+        return "move the repository";
+    }
     if error.contains("getting attributes of path") {
         return "bring what is not there, see the host tools, then look again";
     }
@@ -1013,9 +1016,11 @@ fn store(processes: &Processes, repo: &Repo) -> Result<Store> {
         | Access::Nothing => Trial::NotTried,
         _ => {
             // What else builders are shown is of no matter here: something that is everywhere.
-            let environment =
-                pkgs::host_environment(repo, "/usr".into(), |name| std::env::var(name).ok())?;
-            trial(processes, &environment, &access)?
+            match pkgs::host_environment(repo, "/usr".into(), |name| std::env::var(name).ok()) {
+                Ok(environment) => trial(processes, &environment, &access)?,
+                // Over nixpkgs the settings are not needed.
+                Err(error) => Trial::Impossible(format!("{error:#}")),
+            }
         }
     };
     Ok(Store { access, trial })

@@ -241,6 +241,27 @@ fn a_nix_that_does_not_run_is_a_finding() {
     }
 }
 
+#[test]
+fn a_repository_that_nix_can_not_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("two words");
+    fs_err::create_dir(&copy).unwrap();
+    stdout(
+        Command::new("cp")
+            .arg("-r")
+            .arg(root().join("containers"))
+            .arg(&copy),
+    );
+    let mut command = xtask();
+    command.current_dir(&copy).env_remove("CARGO_MANIFEST_DIR");
+    let output = run(command.args(["setup", "--json"]));
+    let findings = findings(&text(&output.stdout));
+    let sandbox = finding(&findings, "sandbox");
+    assert_eq!(sandbox["remedy"], "move the repository", "{sandbox}");
+    let found = sandbox["found"].as_str().unwrap();
+    assert!(found.contains("two words"), "{found}");
+}
+
 /// `setup --json` in mounts of its own, made by a shell script that ends in `exec ... "$@"`; the folder
 /// `$D` is there for it. Exit code, findings and stderr; `None` without the rights to.
 fn in_mounts(script: &str) -> Option<(Option<i32>, Vec<Value>, String)> {
