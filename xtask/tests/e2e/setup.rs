@@ -316,7 +316,13 @@ fn an_empty_store_on_a_small_disk() {
         ("64m", 1, "lacking", "main"),
         ("3g", 0, "warning", "larger-components"),
     ] {
-        let script = format!("mount -t tmpfs -o size={size} none /nix; exec \"$@\"");
+        // Nix kills all processes of a user before it builds as that user. The locks on users stay
+        // this machine's, lest the builders of other tests be killed.
+        let script = format!(
+            "users=/nix/var/nix/userpool; mkdir -p $users; mount --bind $users $D; \
+             mount -t tmpfs -o size={size} none /nix; mkdir -p $users; mount --bind $D $users; \
+             exec \"$@\""
+        );
         let Some((ended, findings, said)) = in_mounts(&script) else {
             return;
         };
