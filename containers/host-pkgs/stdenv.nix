@@ -104,6 +104,13 @@ let
             throw "mkDerivation wants `name`, or `pname` and `version`"
         );
       refused = filter (key: attrs ? ${key}) unsupported;
+      # who refuses an argument says where it comes from: no other part of the error does in Nix 2.8
+      given =
+        key:
+        let
+          pos = builtins.unsafeGetAttrPos key attrs;
+        in
+        lib.optionalString (pos != null) " (given at ${pos.file}:${toString pos.line})";
       outputs = attrs.outputs or [ "out" ];
       isFixedOutput = attrs ? outputHash;
 
@@ -154,9 +161,9 @@ let
 
       finalPackage =
         if refused != [ ] then
-          throw "${name}: host-pkgs does not carry out `${builtins.head refused}`, which nixpkgs would"
+          throw "${name}: host-pkgs does not carry out `${builtins.head refused}`, which nixpkgs would${given (builtins.head refused)}"
         else if outputs != [ "out" ] then
-          throw "${name}: host-pkgs knows the output `out` only, not `outputs = [ ${toString outputs} ]`"
+          throw "${name}: host-pkgs knows the output `out` only, not `outputs = [ ${toString outputs} ]`${given "outputs"}"
         else
           drv
           // (attrs.passthru or { })
