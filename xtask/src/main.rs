@@ -3,6 +3,7 @@
 mod clients;
 mod derivation;
 mod display;
+mod eval_error;
 mod hash;
 mod history;
 mod junit;

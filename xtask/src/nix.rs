@@ -13,7 +13,11 @@ use serde::de::DeserializeOwned;
 use xshell::Cmd;
 
 use crate::derivation::{self, Output};
+use crate::eval_error::{self, Reader};
+use crate::output;
+use crate::pkgs::PackageSet;
 use crate::process::{Captured, Input, Processes, is_missing_program};
+use crate::repo::Repo;
 
 /// The expression that describes the components.
 const DESCRIBE: &str = include_str!("describe.nix");
@@ -73,10 +77,10 @@ pub struct Pinned {
 /// The error of an evaluation.
 #[derive(Debug)]
 pub struct EvaluationFailed {
-    /// What was evaluated.
-    pub file: Utf8PathBuf,
     /// All that Nix said.
     pub said: String,
+    /// What of it people need.
+    pub told: String,
 }
 
 /// What the harness offers.
@@ -173,6 +177,25 @@ fn success(captured: Captured) -> Result<String> {
     Ok(stdout)
 }
 
+/// Who reads why an evaluation failed.
+fn reader<'a>(inputs: &'a Inputs, repo: &'a Repo, verbose: bool) -> Reader<'a> {
+    let mut roots = vec![repo.root.clone()];
+    // Newer Nix resolves links before it opens a file.
+    roots.extend(repo.root.canonicalize_utf8());
+    Reader {
+        roots,
+        expression: repo.shown(&inputs.test_build),
+        source: inputs.source.as_deref(),
+        pins: inputs.pins.clone().unwrap_or_else(|| repo.pins()),
+        set: if inputs.host_pkgs.is_some() {
+            PackageSet::Host
+        } else {
+            PackageSet::Nixpkgs
+        },
+        verbose,
+    }
+}
+
 impl NixVersion {
     /// A version by its first two numbers.
     #[cfg(test)]
@@ -206,23 +229,37 @@ impl<'a> Nix<'a> {
     }
 
     /// Evaluates what is asked for; derivations are written to the store if they are.
-    pub fn describe(&self, inputs: &Inputs, request: &Request) -> Result<Description> {
-        self.evaluate(inputs, request)
+    ///
+    /// With `verbose` all that Nix says of it is shown, not only why it fails.
+    pub fn describe(
+        &self,
+        inputs: &Inputs,
+        request: &Request,
+        repo: &Repo,
+        verbose: bool,
+    ) -> Result<Description> {
+        self.evaluate(inputs, request, repo, verbose)
     }
 
     /// Which derivations take their hashes from which pins.
-    pub fn pinned(&self, inputs: &Inputs) -> Result<Vec<Pinned>> {
+    pub fn pinned(&self, inputs: &Inputs, repo: &Repo) -> Result<Vec<Pinned>> {
         let request = Request {
             pinned: true,
             ..Request::default()
         };
-        self.evaluate(inputs, &request)
+        self.evaluate(inputs, &request, repo, false)
     }
 
-    fn evaluate<T: DeserializeOwned>(&self, inputs: &Inputs, request: &Request) -> Result<T> {
-        let mut command = self
-            .cmd("nix-instantiate")
-            .args(["--eval", "--strict", "--json"]);
+    fn evaluate<T: DeserializeOwned>(
+        &self,
+        inputs: &Inputs,
+        request: &Request,
+        repo: &Repo,
+        verbose: bool,
+    ) -> Result<T> {
+        let mut command =
+            self.cmd("nix-instantiate")
+                .args(["--eval", "--strict", "--json", "--show-trace"]);
         if request.build {
             command = command.arg("--read-write-mode");
         }
@@ -244,10 +281,21 @@ impl<'a> Nix<'a> {
             }
         }
         let captured = self.processes.capture(command)?;
+        if verbose && !captured.stderr.trim().is_empty() {
+            output::say(captured.stderr.trim_end());
+        }
         if !captured.status.success() {
+            let told = eval_error::tell(
+                &captured.stderr,
+                &captured.status.to_string(),
+                &reader(inputs, repo, verbose),
+            );
+            if !told.before.is_empty() {
+                output::say(told.before);
+            }
             return Err(EvaluationFailed {
-                file: inputs.test_build.clone(),
                 said: captured.stderr,
+                told: told.error,
             }
             .into());
         }
@@ -378,12 +426,7 @@ impl<'a> Nix<'a> {
 
 impl fmt::Display for EvaluationFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "evaluating `{}` failed:\n{}",
-            self.file,
-            self.said.trim_end()
-        )
+        f.write_str(&self.told)
     }
 }
 

@@ -923,7 +923,7 @@ fn nix_state(processes: &Processes) -> Result<NixState> {
     if let Ok(version) = said.parse() {
         return Ok(NixState::Runs(version));
     }
-    let error = format!("no version in `{}`", output::plain(said));
+    let error = format!("no version in `{}`", nix_log::plain(said));
     let remedy = nix_remedy(&error).to_owned();
     Ok(NixState::Broken { error, remedy })
 }
@@ -1071,7 +1071,11 @@ fn judge_trial(built: &Captured, daemon: bool) -> Trial {
 
 /// What a failed program of Nix gives as the cause, in one line.
 fn nix_error(captured: &Captured) -> String {
-    let lines: Vec<String> = captured.stderr.lines().map(output::plain).collect();
+    let lines: Vec<String> = captured
+        .stderr
+        .lines()
+        .map(|line| nix_log::plain(line).into_owned())
+        .collect();
     let errors: Vec<&str> = lines
         .iter()
         .filter_map(|line| Some(line.split_once("error:")?.1.trim().trim_end_matches(';')))

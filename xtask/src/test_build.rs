@@ -348,7 +348,8 @@ impl<'a> Session<'a> {
     fn describe(&self, request: &Request) -> Result<Description> {
         let shown = self.repo.shown(&self.inputs.test_build);
         let _note = output::Note::new(&format!("evaluating {shown}"));
-        self.nix.describe(&self.inputs, request)
+        self.nix
+            .describe(&self.inputs, request, self.repo, self.args.verbose)
     }
 
     fn list(&self, components: &[Component]) -> Result<()> {
@@ -427,7 +428,7 @@ impl<'a> Session<'a> {
         let mismatch =
             |(_, failure): &(&str, &Failure)| matches!(failure, Failure::Mismatch { .. });
         let stale = if run.failures().any(|failure| mismatch(&failure)) {
-            stale::after_build(run.failures(), &self.nix.pinned(&self.inputs)?)
+            stale::after_build(run.failures(), &self.nix.pinned(&self.inputs, self.repo)?)
         } else {
             Vec::new()
         };

@@ -11,6 +11,7 @@ mod arguments;
 mod clients;
 mod common;
 mod daemon;
+mod evaluation;
 mod harness;
 mod hash;
 mod host_pkgs;
