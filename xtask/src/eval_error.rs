@@ -32,8 +32,8 @@ const MACHINERY: [&str; 2] = ["lib.nix", "stdenv.nix"];
 /// Who reads an error, and what they know.
 #[derive(Debug)]
 pub struct Reader<'a> {
-    /// The repository's root, by all names that Nix may have for it.
-    pub roots: Vec<Utf8PathBuf>,
+    /// The repository's root.
+    pub root: &'a Utf8Path,
     /// The expression that was evaluated, as people know it.
     pub expression: &'a Utf8Path,
     /// A source tree in place of the pinned one.
@@ -347,9 +347,7 @@ impl Place {
 impl Reader<'_> {
     /// A file's path below the repository's root.
     fn relative<'p>(&self, file: &'p str) -> Option<&'p Utf8Path> {
-        self.roots
-            .iter()
-            .find_map(|root| Utf8Path::new(file).strip_prefix(root).ok())
+        Utf8Path::new(file).strip_prefix(self.root).ok()
     }
 
     fn owner(&self, place: &Place) -> Owner {
@@ -489,6 +487,8 @@ impl<'a> Trace<'a> {
             }
         }
         let mut whose = match (owners.contains(&Owner::Set), owners.contains(&Owner::Nix)) {
+            // Whose frames Nix omitted it does not say.
+            _ if failure.omitted > 0 => String::new(),
             (true, true) => format!(" in {} and Nix", reader.set.name()),
             (true, false) => format!(" in {}", reader.set.name()),
             (false, true) => " in Nix".to_owned(),
@@ -795,7 +795,7 @@ mod tests {
 
     fn reader(set: PackageSet) -> Reader<'static> {
         Reader {
-            roots: vec!["/build/samples".into(), "/private/build/samples".into()],
+            root: "/build/samples".into(),
             expression: "containers/authentik/test-build.nix".into(),
             source: Some("/src/authentik".into()),
             pins: "/elsewhere/pins.json".into(),
@@ -905,43 +905,86 @@ mod tests {
 
     #[test]
     fn what_components_want_and_the_set_lacks() {
-        let component =
-            "  while evaluating 'mkDerivation' at containers/authentik/client-ts.nix:12:1
-  while evaluating anonymous lambda at containers/authentik/client-ts.nix:2:1
-";
-        let scope = "  while evaluating 'callPackageWith' at containers/authentik/scope.nix:24:17
+        // The word for a call, the columns of two `inherit`, the frames left out.
+        for (samples, calling, inherit, column, left_out) in [
+            (
+                [
+                    sample!("2.8", "component-missing-argument"),
+                    sample!("2.8", "component-missing-attribute"),
+                    sample!("2.8", "component-refused-argument"),
+                ],
+                "evaluating",
+                18,
+                20,
+                [
+                    "6 more frames in Nix",
+                    "16 more frames in host-pkgs and Nix",
+                    "10 more frames in host-pkgs and Nix",
+                ],
+            ),
+            (
+                [
+                    sample!("2.26", "component-missing-argument"),
+                    sample!("2.26", "component-missing-attribute"),
+                    sample!("2.26", "component-refused-argument"),
+                ],
+                "calling",
+                29,
+                28,
+                [
+                    "11 more frames in host-pkgs and Nix",
+                    "26 more frames in host-pkgs and Nix",
+                    "17 more frames in host-pkgs and Nix",
+                ],
+            ),
+        ] {
+            let [argument, attribute, refused] = samples;
+            let component = format!(
+                "  while {calling} 'mkDerivation' at containers/authentik/client-ts.nix:12:1
+  while {calling} anonymous lambda at containers/authentik/client-ts.nix:2:1
+"
+            );
+            let scope = format!(
+                "  while {calling} 'callPackageWith' at containers/authentik/scope.nix:24:17
   while evaluating the attribute 'client-ts' at containers/authentik/scope.nix:24:5
-  while evaluating the attribute 'client-ts' at containers/authentik/test-build.nix:12:18
-";
-        assert_eq!(
-            told(sample!("2.8", "component-missing-argument")),
-            format!(
-                "host-pkgs has no `typescrypt`, which containers/authentik/client-ts.nix:9 wants: \
-                 did you mean `typescript`?\n{scope}6 more frames in Nix: `-v` shows them"
-            )
-        );
-        assert_eq!(
-            told(sample!("2.8", "component-missing-attribute")),
-            format!(
-                "the pins have no `openapi`, which containers/authentik/client-ts.nix:24:20 wants: \
-                 add it to `sources` in /elsewhere/pins.json
+  while evaluating the attribute 'client-ts' at containers/authentik/test-build.nix:12:{inherit}
+"
+            );
+            assert_eq!(
+                told(argument),
+                format!(
+                    "host-pkgs has no `typescrypt`, which containers/authentik/client-ts.nix:9 \
+                     wants: did you mean `typescript`?\n{scope}{}: `-v` shows them",
+                    left_out[0]
+                )
+            );
+            let caret = " ".repeat(column);
+            assert_eq!(
+                told(attribute),
+                format!(
+                    "the pins have no `openapi`, which \
+                     containers/authentik/client-ts.nix:24:{column} wants: \
+                     add it to `sources` in /elsewhere/pins.json
     23|
     24|   inherit (sources) schema openapi;
-      |                    ^
+      |{caret}^
     25|   templates = sources.ts-templates;
-  while evaluating the attribute 'openapi' at containers/authentik/client-ts.nix:24:20
-{component}{scope}16 more frames in host-pkgs and Nix: `-v` shows them"
-            )
-        );
-        assert_eq!(
-            told(sample!("2.8", "component-refused-argument")),
-            format!(
-                "host-pkgs does not carry out `hardeningDisable`, which \
-                 containers/authentik/client-ts.nix:18 gives: do without it, or carry it out in \
-                 containers/host-pkgs/stdenv.nix\n\
-                 {component}{scope}10 more frames in host-pkgs and Nix: `-v` shows them"
-            )
-        );
+  while evaluating the attribute 'openapi' at containers/authentik/client-ts.nix:24:{column}
+{component}{scope}{}: `-v` shows them",
+                    left_out[1]
+                )
+            );
+            assert_eq!(
+                told(refused),
+                format!(
+                    "host-pkgs does not carry out `hardeningDisable`, which \
+                     containers/authentik/client-ts.nix:18 gives: do without it, or carry it out \
+                     in containers/host-pkgs/stdenv.nix\n\
+                     {component}{scope}{}: `-v` shows them",
+                    left_out[2]
+                )
+            );
+        }
     }
 
     #[test]
@@ -1007,7 +1050,7 @@ mod tests {
              containers/authentik/scope.nix"
         );
         assert_eq!(
-            host("/private/build/samples/containers/host-pkgs/go.nix:3"),
+            host("/build/samples/containers/host-pkgs/go.nix:3"),
             "host-pkgs has no `foo`, which containers/host-pkgs/go.nix:3 wants: add it to \
              containers/host-pkgs/default.nix"
         );
@@ -1140,7 +1183,7 @@ mod tests {
            25| }
 
        … while evaluating the attribute 'lib.foo'
-         at /private/build/samples/containers/authentik/client-ts.nix:24:12:
+         at /build/samples/containers/authentik/client-ts.nix:24:12:
            23|
            24|   schema = lib.foo;
              |            ^
@@ -1349,7 +1392,6 @@ at last:
         let reader = reader(PackageSet::Nixpkgs);
         for (file, owner) in [
             ("/build/samples/a.nix", Owner::Ours),
-            ("/private/build/samples/a.nix", Owner::Ours),
             ("/build/samples/containers/host-pkgs/go.nix", Owner::Ours),
             ("/build/samples/containers/host-pkgs/lib.nix", Owner::Set),
             ("/build/samples-not/a.nix", Owner::Set),

@@ -179,11 +179,8 @@ fn success(captured: Captured) -> Result<String> {
 
 /// Who reads why an evaluation failed.
 fn reader<'a>(inputs: &'a Inputs, repo: &'a Repo, verbose: bool) -> Reader<'a> {
-    let mut roots = vec![repo.root.clone()];
-    // Newer Nix resolves links before it opens a file.
-    roots.extend(repo.root.canonicalize_utf8());
     Reader {
-        roots,
+        root: &repo.root,
         expression: repo.shown(&inputs.test_build),
         source: inputs.source.as_deref(),
         pins: inputs.pins.clone().unwrap_or_else(|| repo.pins()),

@@ -56,11 +56,15 @@ fn line_of(path: &str, text: &str) -> usize {
     whole[..start].matches('\n').count() + 1
 }
 
-/// The text after the first line, which says over which package set.
-fn error(ended: &Ended) -> &str {
+/// What follows the line that says over which package set, without Nix's warnings, and with the word
+/// of Nix 2.8 for a call.
+fn error(ended: &Ended) -> String {
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     assert_eq!(ended.stdout, "");
-    ended.stderr.split_once('\n').unwrap().1
+    let lines = ended.stderr.lines().skip(1);
+    let lines = lines.filter(|line| !line.starts_with("warning: "));
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    text.replace(" while calling ", " while evaluating ")
 }
 
 /// The one line with the caret of an excerpt, as far as the caret.
@@ -70,133 +74,160 @@ fn caret(error: &str) -> Option<&str> {
         .find(|line| line.trim_start().starts_with('|'))
 }
 
-/// What is wrong, the text of the component that is changed and to what, how the error begins, and
-/// whether lines of the source are shown. LINE is that of the change, NEXT the one after.
-const KINDS: [(&str, &str, &str, &str, bool); 16] = [
+/// See [`KINDS`].
+type Kind = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    Option<bool>,
+);
+
+/// What is wrong, the text of the component that is changed and to what, what is said, and whether lines
+/// of the source are shown, where all versions of Nix agree. FILE is the component's, LINE that of the
+/// change, NEXT the one after.
+const KINDS: [Kind; 16] = [
     (
         "a missing argument",
         "  sources,\n",
         "  sources,\n  zoo,\n",
-        "host-pkgs has no `zoo`, which containers/authentik/client-ts.nix:NEXT wants: add it to \
-             containers/host-pkgs/default.nix, or, if it is a component, to \
-             containers/authentik/scope.nix",
-        false,
+        &[
+            "error: host-pkgs has no `zoo`, which FILE:NEXT wants: add it to containers/host-pkgs/default.nix, or, if it is a component, to containers/authentik/scope.nix\n",
+        ],
+        Some(false),
     ),
     (
         "an argument with a typing error",
         "  sources,\n",
         "  sources,\n  typescrypt,\n",
-        "host-pkgs has no `typescrypt`, which containers/authentik/client-ts.nix:NEXT wants: \
-             did you mean `typescript`?",
-        false,
+        &[
+            "error: host-pkgs has no `typescrypt`, which FILE:NEXT wants: did you mean `typescript`?\n",
+        ],
+        Some(false),
     ),
     (
         "a missing function of the library",
         ARGUMENT,
         "  strictDeps = lib.foo true;",
-        "host-pkgs has no `lib.foo`, which containers/authentik/client-ts.nix:LINE:16 wants: \
-             add it to containers/host-pkgs/lib.nix",
-        true,
+        &[
+            "error: host-pkgs has no `lib.foo`, which FILE:LINE:16 wants: add it to containers/host-pkgs/lib.nix\n",
+        ],
+        Some(true),
     ),
     (
         "a missing source",
         "  inherit (sources) schema;",
         "  inherit (sources) schema openapi;",
-        "the pins have no `openapi`, which containers/authentik/client-ts.nix:LINE:20 wants: \
-             add it to `sources` in containers/authentik/pins.json",
-        true,
+        &[
+            "error: the pins have no `openapi`, which FILE:LINE:",
+            " wants: add it to `sources` in containers/authentik/pins.json\n",
+        ],
+        Some(true),
     ),
     (
         "a missing attribute of something else",
         ARGUMENT,
         "  strictDeps = nodejs_24.meta.platfroms;",
-        "`nodejs_24.meta` has no `platfroms`, which containers/authentik/client-ts.nix:LINE:16 \
-             wants: did you mean `platforms`?",
-        true,
+        &[
+            "error: `nodejs_24.meta` has no `platfroms`, which FILE:LINE:16 wants: did you mean `platforms`?\n",
+        ],
+        Some(true),
     ),
     (
         "an argument that host-pkgs refuses",
         ARGUMENT,
         "  hardeningDisable = [ \"all\" ];",
-        "host-pkgs does not carry out `hardeningDisable`, which \
-             containers/authentik/client-ts.nix:LINE gives: do without it, or carry it out in \
-             containers/host-pkgs/stdenv.nix",
-        false,
+        &[
+            "error: host-pkgs does not carry out `hardeningDisable`, which FILE:LINE gives: do without it, or carry it out in containers/host-pkgs/stdenv.nix\n",
+        ],
+        Some(false),
     ),
     (
         "an output that host-pkgs refuses",
         ARGUMENT,
         "  outputs = [ \"out\" \"dev\" ];",
-        "containers/authentik/client-ts.nix:LINE: client-ts-2026.2.0: host-pkgs knows the output \
-             `out` only, not `outputs = [ out dev ]`",
-        false,
+        &[
+            "error: FILE:LINE: client-ts-2026.2.0: host-pkgs knows the output `out` only, not `outputs = [ out dev ]`\n",
+        ],
+        Some(false),
     ),
     (
         "a syntax error",
         ARGUMENT,
         "  strictDeps = true",
-        "containers/authentik/client-ts.nix:NEXT:21: syntax error, unexpected '=', expecting ';'",
-        true,
+        &["error: FILE:NEXT:21: syntax error, unexpected '=', expecting ';'\n"],
+        Some(true),
     ),
     (
         "an undefined variable",
         ARGUMENT,
         "  strictDeps = zoo;",
-        "containers/authentik/client-ts.nix:LINE:16: undefined variable 'zoo': if the package \
-             set has it, name it among the file's arguments",
-        true,
+        &[
+            "error: FILE:LINE:16: undefined variable 'zoo': if the package set has it, name it among the file's arguments\n",
+        ],
+        Some(true),
     ),
     (
         "throw",
         ARGUMENT,
         "  strictDeps = throw \"no\\n  second line\";",
-        "no\n  second line\n  while evaluating the attribute 'strictDeps' at \
-             containers/authentik/client-ts.nix:LINE:3",
-        true,
+        &[
+            "error: no\n  second line\n  while ",
+            "\n  while evaluating the attribute 'strictDeps' at FILE:LINE:3\n",
+        ],
+        Some(true),
     ),
     (
         "assert",
         ARGUMENT,
         "  strictDeps = assert 1 == 2; true;",
-        "containers/authentik/client-ts.nix:LINE:16: assertion '(1 == 2)' failed",
-        true,
+        &[
+            "FILE:LINE:16",
+            " assertion '(1 == 2)'",
+            "\n  while evaluating the attribute 'strictDeps' at FILE:LINE:3\n",
+        ],
+        Some(true),
     ),
     (
         "infinite recursion",
         ARGUMENT,
         "  strictDeps = let x = y; y = x; in x;",
-        "containers/authentik/client-ts.nix:LINE:24: infinite recursion encountered",
-        true,
+        &["error: FILE:LINE:24: infinite recursion encountered\n"],
+        Some(true),
     ),
     (
         "a type error",
         ARGUMENT,
         "  strictDeps = 1 + \"a\";",
-        "containers/authentik/client-ts.nix:LINE:20: cannot add a string to an integer",
-        true,
+        &["error: FILE:LINE:20: cannot add a string to an integer\n"],
+        Some(true),
     ),
     (
         "an import of a missing file",
         ARGUMENT,
         "  strictDeps = import ./no-such-file.nix;",
-        "getting status of 'ROOT/containers/authentik/no-such-file.nix': No such file or \
-             directory\n  while evaluating the attribute 'strictDeps' at \
-             containers/authentik/client-ts.nix:LINE:3",
-        true,
+        &[
+            "'ROOT/containers/authentik/no-such-file.nix'",
+            "\n  while evaluating the attribute 'strictDeps' at FILE:LINE:3\n",
+        ],
+        Some(true),
     ),
     (
         "a type error in host-pkgs' library",
         ARGUMENT,
         "  strictDeps = lib.escapeShellArg { };",
-        "containers/host-pkgs/lib.nix:COERCED:16: cannot coerce a set to a string",
-        true,
+        &[
+            "cannot coerce a set to a string",
+            "\n  while evaluating 'escapeShellArg' at FILE:LINE:16\n",
+        ],
+        None,
     ),
     (
         "recursion",
         ARGUMENT,
         "  strictDeps = let f = n: if n == 0 then throw \"deep\" else f (n - 1) + 1; in f 500;",
-        "deep\n  while evaluating 'f' at containers/authentik/client-ts.nix:LINE:60 (500 times)",
-        true,
+        &["error: deep\n", "\n  while evaluating 'f' at FILE:LINE:"],
+        Some(true),
     ),
 ];
 
@@ -207,32 +238,31 @@ fn each_kind_of_error_names_its_place() {
         "    client-ts = callPackage",
     );
     let harness = line_of("containers/authentik/test-build.nix", "inherit (scope)");
-    let coerced = line_of("containers/host-pkgs/lib.nix", "text = toString arg");
     let outer_frames = format!(
         "
   while evaluating 'callPackageWith' at containers/authentik/scope.nix:{scope}:17
   while evaluating the attribute 'client-ts' at containers/authentik/scope.nix:{scope}:5
-  while evaluating the attribute 'client-ts' at containers/authentik/test-build.nix:{harness}:18
-"
+  while evaluating the attribute 'client-ts' at containers/authentik/test-build.nix:{harness}:"
     );
-    for (what, from, to, first, has_caret) in KINDS {
+    for (what, from, to, parts, has_caret) in KINDS {
         let copy = Copy::new();
         copy.change(CLIENT, from, to);
-        let ended = copy.build(&[]);
-        let error = error(&ended);
+        let error = error(&copy.build(&[]));
         let line = line_of(CLIENT, from);
-        let first = first
-            .replace("ROOT", copy.harness.root().as_str())
-            .replace("LINE", &line.to_string())
-            .replace("NEXT", &(line + 1).to_string())
-            .replace("COERCED", &coerced.to_string());
-        assert!(
-            error.starts_with(&format!("error: {first}\n")),
-            "{what}:\n{error}"
-        );
-        assert_eq!(caret(error).is_some(), has_caret, "{what}:\n{error}");
+        for part in parts {
+            let part = part
+                .replace("ROOT", copy.harness.root().as_str())
+                .replace("FILE", CLIENT)
+                .replace("LINE", &line.to_string())
+                .replace("NEXT", &(line + 1).to_string());
+            assert!(error.contains(&part), "{what}, `{part}`:\n{error}");
+        }
+        assert!(error.starts_with("error: "), "{what}:\n{error}");
+        if let Some(has_caret) = has_caret {
+            assert_eq!(caret(&error).is_some(), has_caret, "{what}:\n{error}");
+        }
         assert!(error.contains(&outer_frames), "{what}:\n{error}");
-        assert!(error.lines().count() <= 16, "{what}:\n{error}");
+        assert!(error.lines().count() <= 18, "{what}:\n{error}");
         for foreign in [
             "«string»",
             "(string)",
@@ -269,13 +299,15 @@ fn a_package_of_host_pkgs_is_ours_as_well() {
         "stdenvNoCC.mkDerivation {",
         "stdenvNoCC.mkDerivation {\n  x = zoo;",
     );
-    let ended = copy.build(&[]);
-    ended.says(&[
+    let error = error(&copy.build(&[]));
+    for part in [
         "error: containers/host-pkgs/typescript.nix:",
         ": undefined variable 'zoo': if the package set has it",
         "  while evaluating 'callPackageWith' at containers/host-pkgs/default.nix:",
         "  while evaluating the attribute 'client-ts' at containers/authentik/scope.nix:",
-    ]);
+    ] {
+        assert!(error.contains(part), "{part}\n{error}");
+    }
 }
 
 #[test]
@@ -286,27 +318,25 @@ fn all_of_it_with_verbose() {
         ARGUMENT,
         "  strictDeps = builtins.trace \"here\" (lib.foo true);",
     );
-    let short = copy.build(&[]);
-    let short = error(&short).strip_prefix("trace: here\n").unwrap();
+    let short = error(&copy.build(&[]));
+    let short = short.strip_prefix("trace: here\n").unwrap();
     let (short, more) = short.trim_end().rsplit_once('\n').unwrap();
-    assert!(
-        more.ends_with(" more frames in host-pkgs: `-v` shows them"),
-        "{more}"
-    );
+    assert!(more.contains(" more frames in host-pkgs"), "{more}");
+    assert!(more.ends_with(": `-v` shows them"), "{more}");
 
-    let ended = copy.build(&["--verbose"]);
+    let whole = error(&copy.build(&["--verbose"]));
     let root = copy.harness.root();
-    let whole = error(&ended);
     let nix = whole.split_once("\ntrace: here\n").unwrap().1;
     let line = line_of(CLIENT, ARGUMENT);
     for part in [
-        &*format!("error: attribute 'foo' missing\n\n       at {root}/{CLIENT}:{line}:39:\n\n"),
+        "error: attribute 'foo' missing\n",
+        &format!("       at {root}/{CLIENT}:{line}:39:\n"),
         &format!("           {line}|   strictDeps = builtins.trace \"here\" (lib.foo true);\n"),
-        "\n\n       … while evaluating the attribute 'strictDeps'\n\n",
+        "       … while evaluating the attribute 'strictDeps'\n",
     ] {
         assert!(nix.contains(part), "{part}\n{nix}");
     }
-    assert!(nix.starts_with("error: "), "{nix}");
+    assert!(nix.starts_with("error:"), "{nix}");
     for frame in ["lib.nix:", "stdenv.nix:", "scope.nix:", "test-build.nix:"] {
         assert!(nix.contains(frame), "{frame}\n{nix}");
     }
@@ -322,11 +352,8 @@ fn verbose_shows_what_nix_says_of_a_good_evaluation() {
     let copy = Copy::new();
     let scope = "containers/authentik/scope.nix";
     let component = "client-ts = callPackage";
-    copy.change(
-        scope,
-        component,
-        format!("client-ts = builtins.trace \"here\" {}", "callPackage"),
-    );
+    let traced = "client-ts = builtins.trace \"here\" callPackage";
+    copy.change(scope, component, traced);
     let ended = copy.harness.test_build(&["--list"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(!ended.stderr.contains("trace: here"), "{}", ended.stderr);
@@ -342,35 +369,44 @@ fn a_file_that_is_not_what_its_pin_says() {
     let mut changed = fs_err::read_to_string(copy.path(schema)).unwrap();
     changed.push_str("# changed\n");
     fs_err::write(copy.path(schema), changed).unwrap();
-    let ended = copy.build(&["--sample"]);
+    let error = error(&copy.build(&["--sample"]));
     let root = copy.harness.root();
-    let error = error(&ended);
-    assert!(
-        error.starts_with(&format!(
+    for part in [
+        &*format!(
             "error: {root}/containers/authentik/sample/pins.json: schema.yml is not what the pin \
              `schema` says (sha256-"
-        )) && error.contains(&format!(
-            "its own hash: cargo xtask hash --flat {root}/{schema}\n"
-        )),
-        "{error}"
-    );
-    ended.says(&[
+        ),
+        &format!("its own hash: cargo xtask hash --flat {root}/{schema}\n"),
         "\n  while evaluating 'fromFile' at containers/authentik/sources.nix:",
         "\n  while evaluating the attribute 'schema' at containers/authentik/client-ts.nix:",
-    ]);
+    ] {
+        assert!(error.contains(part), "{part}\n{error}");
+    }
 }
 
 #[test]
-fn a_stack_overflow_has_no_trace() {
+fn a_stack_overflow() {
     let copy = Copy::new();
     copy.change(
         CLIENT,
         ARGUMENT,
         "  strictDeps = let f = n: f (n + 1) + 1; in f 1;",
     );
-    let ended = copy.build(&[]);
+    let error = error(&copy.build(&[]));
+    // Nix 2.8 has no trace of it, later ones say that there are thousands of frames like others.
+    if error.contains("max-call-depth") {
+        let line = line_of(CLIENT, ARGUMENT);
+        let first = format!("error: {CLIENT}:{line}:27: stack overflow; max-call-depth exceeded\n");
+        assert!(error.starts_with(&first), "{error}");
+        assert!(
+            error.ends_with(" more frames: `-v` shows them\n"),
+            "{error}"
+        );
+        assert!(error.lines().count() < 20, "{error}");
+        return;
+    }
     assert_eq!(
-        error(&ended),
+        error,
         "error: evaluating `containers/authentik/test-build.nix` failed: \
          stack overflow (possible infinite recursion)\n"
     );
@@ -389,10 +425,11 @@ fn ten_megabytes_of_traces() {
         ),
     );
     let start = Instant::now();
-    let ended = copy.build(&[]);
-    let error = error(&ended);
+    let error = error(&copy.build(&[]));
     assert!(start.elapsed() < Duration::from_secs(60));
-    assert!(error.starts_with("(99960 lines before these: `-v` shows them)\ntrace: 99960 x"));
+    // A warning of Nix would be one line more.
+    assert!(error.starts_with("(9996"), "{error}");
+    assert!(error.contains(" lines before these: `-v` shows them)\ntrace: 99960 x"));
     assert!(
         error.contains(&format!(
             "\ntrace: 99999 {line}\nerror: {CLIENT}:{}:",
@@ -413,16 +450,11 @@ fn bytes_that_are_not_text() {
         ARGUMENT,
         b"  strictDeps = throw \"a\xff\xfe \x1b[31mb\";",
     );
-    let ended = copy.build(&[]);
-    assert!(
-        error(&ended).starts_with(&format!(
-            "error: a\u{fffd}\u{fffd} b\n  while evaluating the attribute 'strictDeps' at \
-             {CLIENT}:{}:3\n",
-            line_of(CLIENT, ARGUMENT)
-        )),
-        "{}",
-        ended.stderr
-    );
+    let error = error(&copy.build(&[]));
+    let line = line_of(CLIENT, ARGUMENT);
+    let frame = format!("\n  while evaluating the attribute 'strictDeps' at {CLIENT}:{line}:3\n");
+    assert!(error.starts_with("error: a\u{fffd}\u{fffd} b\n"), "{error}");
+    assert!(error.contains(&frame), "{error}");
 }
 
 #[test]
