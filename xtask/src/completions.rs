@@ -247,10 +247,9 @@ fn components(repo: &Repo) -> Vec<Word> {
     let describe = |names| {
         let request = Request {
             names,
-            build: false,
-            tests: false,
+            ..Request::default()
         };
-        nix.describe(&inputs, &request)
+        nix.describe(&inputs, &request, repo, false)
     };
     // A component that does not evaluate takes the others' descriptions away, but no names.
     describe(None)

@@ -269,18 +269,27 @@ impl Run {
         match event {
             Event::BuildStarts { id, drv } => {
                 let drv = drv.into_owned();
+                let known =
+                    |activity: &Activity| matches!(activity, Activity::Build(it) if *it == drv);
+                let known = self.active.values().any(known);
                 self.active.insert(id, Activity::Build(drv.clone()));
-                self.builds.insert(
-                    drv.clone(),
-                    Build {
-                        started: at,
-                        ..Build::default()
-                    },
-                );
+                if known {
+                    // A remote builder says it once more.
+                    return None;
+                }
+                let build = Build {
+                    started: at,
+                    ..Build::default()
+                };
+                self.builds.insert(drv.clone(), build);
                 Some(Said::Starts { drv })
             }
             Event::BuildsStart { id } => {
-                self.active.insert(id, Activity::AllBuilds);
+                // A remote builder counts its own builds, within those of this run.
+                let known = |activity: &Activity| matches!(activity, Activity::AllBuilds);
+                if !self.active.values().any(known) {
+                    self.active.insert(id, Activity::AllBuilds);
+                }
                 None
             }
             Event::FetchStarts { id, what } => {
@@ -913,6 +922,35 @@ mod tests {
         assert_eq!(broken[0].tail[0], "line 71");
         assert_eq!(broken[0].tail[29], "ä".repeat(TAIL_WIDTH / 2));
         assert_eq!(run.label(DEP), "dep-2");
+    }
+
+    #[test]
+    fn a_remote_builder_s_own_counts_say_nothing_of_the_run() {
+        let mut run = Run::new(&[target()]);
+        let counts = |id, running, failed| Event::Counts {
+            id,
+            counts: Counts {
+                running,
+                failed,
+                ..Counts::default()
+            },
+        };
+        let start = |id| Event::BuildStarts { id, drv: A.into() };
+        run.apply(Event::BuildsStart { id: 1 }, at(0));
+        run.apply(start(2), at(1));
+        let output = Output {
+            path: "/out/a".to_owned(),
+            fixed: None,
+        };
+        run.note_derivation(A, vec![output]);
+        run.apply(counts(1, 2, 0), at(1));
+        run.apply(Event::BuildsStart { id: 3 }, at(2));
+        assert_eq!(run.apply(start(4), at(2)), None);
+        assert_eq!(run.apply(counts(3, 0, 1), at(3)), None);
+        assert!(run.note_ends(at(3), |_| false, |_| true).is_empty());
+        assert_eq!(run.running(at(3), |_| None)[0].time, at(2));
+        run.apply(counts(1, 0, 1), at(4));
+        assert_eq!(run.note_ends(at(4), |_| false, |_| false), [A]);
     }
 
     #[test]

@@ -463,7 +463,8 @@ impl Failure {
 pub fn failure(text: &str) -> Failure {
     // A daemon adds the builder's last lines, which are not Nix's words.
     let text = own_words(text);
-    if text.contains("interrupted by the user") {
+    // "by the user" up to Nix 2.34.
+    if text.contains("interrupted by the user") || text.contains("interrupted by user") {
         return Failure::Interrupted;
     }
     let summary = text.starts_with("build of ") && text.trim_end().ends_with(" failed");
@@ -474,7 +475,7 @@ pub fn failure(text: &str) -> Failure {
     if summary || dependency {
         return Failure::Consequence;
     }
-    let drv = quoted(text).find(|word| word.strip_suffix(".drv").is_some());
+    let drv = quoted(text).find_map(derivation);
     if text.contains("hash mismatch in fixed-output derivation")
         && let Some(drv) = drv
         && let (Some(specified), Some(got)) = (
@@ -522,6 +523,12 @@ fn own_words(text: &str) -> &str {
     text
 }
 
+/// The derivation that a word names: of timeouts older versions say `….drv!out` or `….drv^out`.
+fn derivation(word: &str) -> Option<&str> {
+    let end = word.find(['!', '^']).unwrap_or(word.len());
+    Some(&word[..end]).filter(|drv| drv.strip_suffix(".drv").is_some())
+}
+
 /// Words between single quotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('\'').skip(1).step_by(2)
@@ -548,6 +555,11 @@ fn reason(text: &str, drv: &str) -> String {
         });
     if let Some(rest) = old {
         let rest = rest.lines().next().unwrap_or(rest);
+        // Where it lies in the sandbox differs from version to version and helps nobody.
+        let rest = match rest.split_once(" at ") {
+            Some((what, _)) if what.starts_with("failed to produce output path") => what,
+            _ => rest,
+        };
         return rest.trim_end_matches([';', ':']).to_owned();
     }
     // Nix 2.30 and later: "Cannot build '…'." and "Reason: …" on a line of its own.
@@ -556,7 +568,11 @@ fn reason(text: &str, drv: &str) -> String {
         .find_map(|line| line.trim_start().strip_prefix("Reason: "));
     newer.map_or_else(
         || text.to_owned(),
-        |rest| rest.trim_end_matches('.').to_owned(),
+        |rest| {
+            // "builder failed with …", as older ones say "builder for '…' failed with …".
+            let rest = rest.strip_prefix("builder ").unwrap_or(rest);
+            rest.trim_end_matches('.').to_owned()
+        },
     )
 }
 
@@ -822,14 +838,11 @@ mod tests {
             ),
             (
                 "builder for '/s/a.drv' failed to produce output path for output 'out' at '/b'",
-                build(
-                    "/s/a.drv",
-                    "failed to produce output path for output 'out' at '/b'",
-                ),
+                build("/s/a.drv", "failed to produce output path for output 'out'"),
             ),
             (
                 "Cannot build '/s/a.drv'.\n       Reason: builder failed with exit code 3.\n",
-                build("/s/a.drv", "builder failed with exit code 3"),
+                build("/s/a.drv", "failed with exit code 3"),
             ),
             (
                 "Cannot build '/s/a.drv'.\nReason: 1 dependency failed.\n",
@@ -844,6 +857,14 @@ mod tests {
                 Failure::Consequence,
             ),
             ("interrupted by the user", Failure::Interrupted),
+            ("interrupted by user", Failure::Interrupted),
+            (
+                "building of '/s/a.drv!out' timed out after 2 seconds of silence",
+                build(
+                    "/s/a.drv",
+                    "building of '/s/a.drv!out' timed out after 2 seconds of silence",
+                ),
+            ),
             (
                 "a 'x' is required",
                 Failure::Other("a 'x' is required".to_owned()),

@@ -363,28 +363,6 @@ fn verbose_shows_what_nix_says_of_a_good_evaluation() {
 }
 
 #[test]
-fn a_file_that_is_not_what_its_pin_says() {
-    let copy = Copy::new();
-    let schema = "containers/authentik/sample/schema.yml";
-    let mut changed = fs_err::read_to_string(copy.path(schema)).unwrap();
-    changed.push_str("# changed\n");
-    fs_err::write(copy.path(schema), changed).unwrap();
-    let error = error(&copy.build(&["--sample"]));
-    let root = copy.harness.root();
-    for part in [
-        &*format!(
-            "error: {root}/containers/authentik/sample/pins.json: schema.yml is not what the pin \
-             `schema` says (sha256-"
-        ),
-        &format!("its own hash: cargo xtask hash --flat {root}/{schema}\n"),
-        "\n  while evaluating 'fromFile' at containers/authentik/sources.nix:",
-        "\n  while evaluating the attribute 'schema' at containers/authentik/client-ts.nix:",
-    ] {
-        assert!(error.contains(part), "{part}\n{error}");
-    }
-}
-
-#[test]
 fn a_stack_overflow() {
     let copy = Copy::new();
     copy.change(
