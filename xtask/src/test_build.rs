@@ -1,6 +1,7 @@
 //! `cargo xtask test-build`: builds components for real, with Nix, and says how it went.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -413,7 +414,7 @@ impl<'a> Session<'a> {
         if let Some(interrupted) = &interrupted {
             let unfinished = self.without_output(run)?;
             output::say(interruption(interrupted, run, unfinished.keys()));
-        } else if !success {
+        } else if !success && status.is_none_or(|status| status.signal().is_none()) {
             self.find_culprits(run)?;
         }
         let missing = targets.iter().filter(|target| !valid.contains(&target.out));
@@ -628,6 +629,11 @@ impl<'a> Session<'a> {
             return Ok(ExitCode::from(1));
         }
         if let Some(status) = outcome.status.filter(|status| !status.success()) {
+            if status.signal().is_some() {
+                bail!(
+                    "something killed nix-build ({status}): what it built is kept, run this again"
+                );
+            }
             let reasons = run.other_errors().join("\n");
             bail!("nix-build ended without building ({status})\n{reasons}");
         }

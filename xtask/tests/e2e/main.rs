@@ -8,6 +8,7 @@
 )]
 
 mod arguments;
+mod bad_input;
 mod clients;
 mod common;
 mod daemon;
@@ -16,6 +17,7 @@ mod harness;
 mod hash;
 mod host_pkgs;
 mod live;
+mod pins;
 mod setup;
 mod sources;
 mod terminal;

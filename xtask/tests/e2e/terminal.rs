@@ -13,7 +13,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 pub struct Terminal {
     /// The program.
     pub child: Child,
-    master: OwnedFd,
+    master: Option<OwnedFd>,
     seen: Arc<Mutex<Seen>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -73,7 +73,7 @@ impl Terminal {
         let reader = read_aside(master.try_clone().unwrap(), Arc::clone(&seen));
         Self {
             child,
-            master,
+            master: Some(master),
             seen,
             reader: Some(reader),
         }
@@ -87,12 +87,25 @@ impl Terminal {
             .parser
             .screen_mut()
             .set_size(rows, columns);
-        tcsetwinsize(&self.master, size(rows, columns)).unwrap();
+        tcsetwinsize(self.master.as_ref().unwrap(), size(rows, columns)).unwrap();
     }
 
     /// Types something; `\x03` is Ctrl-C.
     pub fn type_keys(&self, keys: &[u8]) {
-        assert_eq!(rustix::io::write(&self.master, keys), Ok(keys.len()));
+        assert_eq!(
+            rustix::io::write(self.master.as_ref().unwrap(), keys),
+            Ok(keys.len())
+        );
+    }
+
+    /// Closes the terminal, as closing its window does.
+    pub fn hang_up(mut self) {
+        // The last one to hold it is the reader: the process that waits for it ends with the terminal.
+        self.master = None;
+        let leader = self.child.id();
+        let process = rustix::process::Pid::from_raw(i32::try_from(leader).unwrap()).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::HUP).unwrap();
+        self.child.wait().unwrap();
     }
 
     /// What is on the screen now.
