@@ -161,6 +161,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.write_pins {
         refuse_to_write(&repo, &asked)?;
     }
+    if let Some(file) = &args.junit {
+        // Said before anything is built, not after.
+        let folder = file.parent().filter(|folder| !folder.as_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            bail!("`--junit {file}`: `{folder}` is no folder");
+        }
+    }
     let processes = Processes::new(args.verbose)?;
     let sources = sources::resolve(&repo, &asked)?;
     let mut session = Session::new(args, &repo, &processes, sources)?;
