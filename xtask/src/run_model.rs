@@ -252,6 +252,7 @@ impl Run {
         self.counts = Counts::default();
         self.other_errors.clear();
         for drv in accepted {
+            self.builds.remove(drv);
             self.failures.remove(drv);
             self.said.remove(drv);
         }

@@ -80,6 +80,11 @@ fn accepted_hashes_are_written_and_the_build_goes_on() {
     }
     restored.push_str(rest);
     assert_eq!(restored, PINS);
+    assert!(
+        !ended.stderr.contains("ended without an output"),
+        "{}",
+        ended.stderr
+    );
     let again = harness.test_build(&["both", "--json"]);
     assert_eq!((again.code, again.state("both")), (Some(0), "cached"));
 }
@@ -91,6 +96,11 @@ fn what_differs_with_each_build_ends() {
     // Nix keeps what it built under its true hash: the second round finds it there.
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(ended.stderr.matches("written to ").count(), 1);
+    assert!(
+        !ended.stderr.contains("ended without an output"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
