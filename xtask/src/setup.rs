@@ -322,10 +322,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 ///
 /// The daemon of a user whom it does not trust builds with another sandbox; elsewhere Nix may not be
 /// able to isolate builders at all.
-#[expect(
-    dead_code,
-    reason = "for test-build, to be called after a build that failed"
-)]
 pub fn sandbox_problem(processes: &Processes) -> Result<Option<String>> {
     let Store { access, trial } = store(processes, &Repo::find()?)?;
     Ok(match (&access, &trial) {
@@ -340,11 +336,6 @@ pub fn sandbox_problem(processes: &Processes) -> Result<Option<String>> {
         )),
         _ => None,
     })
-}
-
-/// Whether this user goes through a daemon that does not trust them.
-pub fn is_untrusted(processes: &Processes) -> Result<bool> {
-    Ok(store(processes, &Repo::find()?)?.trial == Trial::Ignored)
 }
 
 /// Judges a machine.

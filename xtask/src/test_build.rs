@@ -601,11 +601,12 @@ impl<'a> Session<'a> {
             output::say(format!("\n{}", failure.trim_end()));
         }
         let succeeded = outcome.status.is_none_or(|status| status.success());
-        if !succeeded && setup::is_untrusted(self.processes)? {
-            output::say(
-                "\nthe Nix daemon ignores the settings of this build, the sandbox's among them, \
-                 because it does not trust this user: `cargo xtask setup` says what to do",
-            );
+        if !succeeded
+            && self.inputs.host_pkgs.is_some()
+            && outcome.interrupted.is_none()
+            && let Some(problem) = setup::sandbox_problem(self.processes)?
+        {
+            output::say(format!("\n{problem}"));
         }
         let rows = &outcome.rows;
         self.link(rows)?;
