@@ -1,0 +1,4 @@
+//! What the derivations call while they build, and `cargo xtask` offers outside of them: one tested
+//! implementation of each tool, inside and outside of Nix.
+
+pub mod strip_refs;

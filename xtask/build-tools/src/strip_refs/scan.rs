@@ -1,0 +1,1 @@
+//! Where in bytes the references are.
