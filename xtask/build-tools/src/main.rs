@@ -27,7 +27,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<ExitCode> {
     }
     let command = arguments.remove(0);
     match command.to_str() {
-        Some("strip-refs") => build_tools::strip_refs::cli(arguments),
+        Some("strip-refs") => build_tools::strip_refs::cli(&arguments),
         Some("-h" | "--help") => {
             std::io::stdout().lock().write_all(USAGE.as_bytes())?;
             Ok(ExitCode::SUCCESS)

@@ -9,6 +9,6 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// The command `build-tools strip-refs`, with the arguments after its name.
-pub fn cli(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
+pub fn cli(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     anyhow::bail!("unknown arguments {arguments:?}")
 }
