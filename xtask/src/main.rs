@@ -22,6 +22,7 @@ mod sources;
 mod sri;
 mod stale;
 mod store_path;
+mod strip_refs;
 mod test_build;
 
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ struct Cli {
 enum Command {
     Setup(setup::Args),
     TestBuild(test_build::Args),
+    StripRefs(strip_refs::Args),
     Hash(hash::Args),
     Completions(completions::Args),
 }
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Setup(args) => setup::run(&args),
         Command::TestBuild(args) => test_build::run(&args),
+        Command::StripRefs(args) => strip_refs::run(args),
         Command::Hash(args) => hash::run(&args),
         Command::Completions(args) => completions::run(&args),
     };
