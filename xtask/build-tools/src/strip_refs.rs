@@ -101,8 +101,8 @@ pub fn run(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> Resul
     }
     let known: Hashes = scanned.known.keys().copied().collect();
     let kept: BTreeSet<Hash> = keep.iter().map(|(hash, _)| *hash).collect();
-    if writes && !scanned.journals.is_empty() {
-        // Unfinished copies of the run that was killed.
+    if writes {
+        // Unfinished copies of a run that was killed.
         let leftovers: BTreeSet<_> = scanned.leftovers.iter().cloned().collect();
         scanned
             .records
@@ -327,10 +327,7 @@ fn change(
             links.push((place, target, new));
         }
     }
-    let mut doomed: Vec<&Place> = scanned.doomed.iter().collect();
-    if !scanned.journals.is_empty() {
-        doomed.extend(&scanned.leftovers);
-    }
+    let doomed: Vec<&Place> = scanned.doomed.iter().chain(&scanned.leftovers).collect();
     let mut configs = Vec::new();
     for root in (0..roots.len()).filter(|_| options.venv) {
         let place = Place {

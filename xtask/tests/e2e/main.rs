@@ -20,5 +20,6 @@ mod live;
 mod pins;
 mod setup;
 mod sources;
+mod strip_refs;
 mod terminal;
 mod test_build;

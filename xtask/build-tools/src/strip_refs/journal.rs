@@ -29,9 +29,16 @@ pub fn is_journal(name: &[u8]) -> bool {
     name.starts_with(JOURNAL)
 }
 
-/// Whether a file has the name of a temporary file.
+/// Whether a file has the name of a temporary file: only a run that was killed leaves one behind.
 pub fn is_temporary(name: &[u8]) -> bool {
-    name.starts_with(TEMPORARY)
+    let numbers = name.strip_prefix(TEMPORARY).unwrap_or_default();
+    let mut numbers = numbers.split(|byte| *byte == b'-');
+    let mut is_number = || {
+        numbers
+            .next()
+            .is_some_and(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit))
+    };
+    is_number() && is_number() && numbers.next().is_none()
 }
 
 /// The name of a temporary file of this process.
@@ -141,5 +148,19 @@ mod tests {
         assert_eq!(parse(&bytes), Some(paths.to_vec()));
         // Somebody else's file of that name.
         assert_eq!(parse(b"notes\n"), None);
+    }
+
+    #[test]
+    fn names_of_temporary_files() {
+        assert!(is_temporary(&temporary(12)));
+        for other in [
+            ".strip-refs.tmp-",
+            ".strip-refs.tmp-1",
+            ".strip-refs.tmp-1-a",
+            "x-1-2",
+            ".strip-refs.tmp-1-2-3",
+        ] {
+            assert!(!is_temporary(other.as_bytes()), "{other}");
+        }
     }
 }

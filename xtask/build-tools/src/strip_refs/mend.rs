@@ -105,6 +105,7 @@ impl Mender<'_> {
         let length = read::data(
             old,
             window,
+            0,
             &mut |row| {
                 if archive.borrow().stores(row.offset) {
                 } else if self.known.contains(row.hash) {
@@ -301,13 +302,13 @@ fn keep_attributes(old: BorrowedFd<'_>, new: BorrowedFd<'_>, stat: &Stat) -> Res
 }
 
 fn copy_xattrs(old: BorrowedFd<'_>, new: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    let mut names = vec![0_u8; rustix::fs::flistxattr(old, &mut [0_u8; 0])?];
+    let mut names = vec![0_u8; rustix::fs::flistxattr_query(old)?];
     let length = rustix::fs::flistxattr(old, &mut names)?;
     for name in names[..length]
         .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty())
     {
-        let mut value = vec![0_u8; rustix::fs::fgetxattr(old, name, &mut [0_u8; 0])?];
+        let mut value = vec![0_u8; rustix::fs::fgetxattr_query(old, name)?];
         let length = rustix::fs::fgetxattr(old, name, &mut value)?;
         rustix::fs::fsetxattr(new, name, &value[..length], XattrFlags::empty())?;
     }

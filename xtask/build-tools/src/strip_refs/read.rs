@@ -12,7 +12,7 @@ use rustix::io::{Errno, pread};
 
 use super::scan::{LENGTH, Row, Visitor, Window};
 
-/// How much is read of a file before its holes are looked for.
+/// How much of a file is searched before its holes are looked for: it would take longer in small ones.
 const SMALL: u64 = 1 << 20;
 /// How much of an archive is read at once.
 const CHUNK: usize = 1 << 16;
@@ -56,16 +56,17 @@ pub fn whole(fd: BorrowedFd<'_>) -> Result<Vec<u8>> {
 }
 
 /// Calls `each` with the rows of a file's data, and `copy` with the data and its offset before that.
-/// The answer is the file's length.
+/// Holes in the first `whole` bytes are read as data. The answer is the file's length.
 pub fn data(
     fd: BorrowedFd<'_>,
     window: &mut Window,
+    whole: u64,
     each: Visitor<'_>,
     copy: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<u64> {
     let mut offset = 0;
-    // Up to where there is data: nobody asks for the holes of small files.
-    let mut data_end = SMALL;
+    // Up to where there is data.
+    let mut data_end = whole;
     window.restart(0);
     loop {
         if offset >= data_end {
@@ -122,6 +123,7 @@ pub fn file(fd: BorrowedFd<'_>, name: &[u8], window: &mut Window, sink: Sink<'_>
     let bytes = data(
         fd,
         window,
+        SMALL,
         &mut |row| {
             if !archive.borrow().stores(row.offset) {
                 sink(None, row);

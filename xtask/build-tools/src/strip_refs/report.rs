@@ -197,11 +197,10 @@ impl<'a> Report<'a> {
 
     /// Says what a run that was killed, or never came, left to do; whether there is any.
     pub fn unfinished(&self, err: &mut dyn Write, roots: &[Root]) -> bool {
+        let killed = "a run was killed before its end: run `strip-refs` again";
         let lists = [
-            (
-                &self.scanned.journals,
-                "a run was killed before its end: run `strip-refs` again",
-            ),
+            (&self.scanned.journals, killed),
+            (&self.scanned.leftovers, killed),
             (
                 &self.scanned.doomed,
                 "a venv made relocatable has none: run `strip-refs --venv`",

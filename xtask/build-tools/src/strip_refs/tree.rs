@@ -307,44 +307,57 @@ pub fn scan(roots: &[Root], store: &[u8], venv: bool, jobs: usize) -> Scanned {
         venv,
     };
     let mut all = Scanned::default();
-    for (number, root) in roots.iter().enumerate().rev() {
-        let place = Place {
-            root: number,
-            path: Vec::new(),
-        };
-        let start = root
-            .folder
-            .try_clone()
-            .map_err(anyhow::Error::from)
-            .and_then(|fd| {
-                let folder = Arc::new(Folder {
-                    fd,
-                    place,
-                    doomed: false,
-                });
-                match &root.only {
-                    Some(name) => Ok(Job::Files(folder, vec![CString::new(name.clone())?])),
-                    None => Ok(Job::Folder(folder, c".".to_owned(), false)),
-                }
-            });
-        match start {
-            Ok(job) => shared.queue().jobs.push(job),
-            Err(error) => all.errors.push(format!("{error:#}")),
-        }
-    }
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs.max(1))
-            .map(|_| scope.spawn(|| Worker::new(&shared).work()))
-            .collect();
-        for worker in workers {
-            match worker.join() {
-                Ok(scanned) => all.merge(scanned),
-                Err(panic) => std::panic::resume_unwind(panic),
+    // Files that were named come last: they may lie in folders that were.
+    for files in [false, true] {
+        for (number, root) in roots.iter().enumerate().rev() {
+            if root.only.is_some() == files
+                && let Err(error) = start(&shared, number, root)
+            {
+                all.errors.push(format!("{error:#}"));
             }
         }
-    });
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..jobs.max(1))
+                .map(|_| scope.spawn(|| Worker::new(&shared).work()))
+                .collect();
+            for worker in workers {
+                match worker.join() {
+                    Ok(scanned) => all.merge(scanned),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+        });
+    }
     all.sort();
     all
+}
+
+/// Puts the job with which a root begins into the queue.
+fn start(shared: &Shared<'_>, number: usize, root: &Root) -> Result<()> {
+    let place = Place {
+        root: number,
+        path: Vec::new(),
+    };
+    let folder = Arc::new(Folder {
+        fd: root.folder.try_clone()?,
+        place,
+        doomed: false,
+    });
+    let job = match &root.only {
+        Some(name) => {
+            if shared
+                .queue()
+                .seen
+                .contains(&id_of(&rustix::fs::fstat(&root.folder)?))
+            {
+                return Ok(());
+            }
+            Job::Files(folder, vec![CString::new(name.clone())?])
+        }
+        None => Job::Folder(folder, c".".to_owned(), false),
+    };
+    shared.queue().jobs.push(job);
+    Ok(())
 }
 
 struct Worker<'a> {
