@@ -6,11 +6,11 @@
 mod arguments;
 mod journal;
 mod mend;
-mod read;
+pub mod read;
 mod report;
 pub mod scan;
 mod tree;
-mod venv;
+pub mod venv;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
