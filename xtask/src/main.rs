@@ -1,6 +1,7 @@
 //! The tasks of this repository: `cargo xtask <command>`.
 
 mod clients;
+mod completions;
 mod hash;
 mod nix;
 mod nix_log;
@@ -39,6 +40,7 @@ enum Command {
     Setup(setup::Args),
     TestBuild(test_build::Args),
     Hash(hash::Args),
+    Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&args),
         Command::TestBuild(args) => test_build::run(&args),
         Command::Hash(args) => hash::run(&args),
+        Command::Completions(args) => completions::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
