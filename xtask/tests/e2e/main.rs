@@ -10,6 +10,7 @@
 mod arguments;
 mod clients;
 mod common;
+mod completions;
 mod daemon;
 mod harness;
 mod hash;
