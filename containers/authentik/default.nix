@@ -29,4 +29,6 @@ in
 pkgs.callPackage ./scope.nix {
   pinsFile = toPath pins;
   source = toPath source;
+  # what the package set itself pins; nixpkgs says nothing of the kind
+  pinnedTools = pkgs.pinned or [ ];
 }

@@ -1,8 +1,8 @@
-# fetchPlaces { name, pin, version, folder }: one pinned source, from the first of its places that
+# fetchPlaces { name, pin, version, pinsFile }: one pinned source, from the first of its places that
 # has it. A fixed-output derivation: whatever the place, the hash decides.
 #
 # `pin` is an entry of `sources` in pins.json; `{version}` in its texts is `version`; files are
-# relative to `folder`.
+# relative to `pinsFile`.
 {
   lib,
   stdenvNoCC,
@@ -18,7 +18,7 @@
   name,
   pin,
   version,
-  folder,
+  pinsFile,
 }:
 
 let
@@ -54,7 +54,7 @@ let
     "attempt "
     + lib.escapeShellArgs [
       kind
-      (if kind == "file" then "${folder + "/${place.file}"}" else expand place.${kind})
+      (if kind == "file" then "${dirOf pinsFile + "/${place.file}"}" else expand place.${kind})
       (expand (place.rev or place.version or ""))
       (place.path or "")
     ];
@@ -113,4 +113,13 @@ stdenvNoCC.mkDerivation {
     echo "none of the ${toString (builtins.length pin.places)} places of the pin ${name} has it" >&2
     exit 1
   '';
+
+  passthru.pin = {
+    file = pinsFile;
+    key = [
+      "sources"
+      name
+      "hash"
+    ];
+  };
 }

@@ -3,6 +3,7 @@
 {
   lib,
   newScope,
+  pinnedTools,
   pinsFile,
   source,
 }:
@@ -22,5 +23,9 @@ lib.makeScope newScope (
 
     client-go = callPackage ./client-go.nix { };
     client-ts = callPackage ./client-ts.nix { };
+
+    # The fixed-output derivations whose hash stands in a pins file. Each says where in `pin`:
+    # { file; key = the names that lead to the hash; }
+    pinned = builtins.filter (value: value ? pin) (builtins.attrValues self.sources) ++ pinnedTools;
   }
 )

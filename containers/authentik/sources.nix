@@ -71,7 +71,7 @@ let
       fetchPlaces {
         inherit name pin;
         version = pin.version or pins.version;
-        folder = dirOf pinsFile;
+        inherit pinsFile;
       };
 in
 builtins.mapAttrs fromPin pins.sources // fromTree // { inherit version; }

@@ -10,4 +10,7 @@ in
   recurseForDerivations = true;
 
   inherit (scope) client-go client-ts;
+
+  # no component: which derivation takes its hash from which pin, for `--write-pins`
+  inherit (scope) pinned;
 }

@@ -94,6 +94,11 @@ let
     nodejs_24 = pkgs.callPackage ./nodejs.nix { inherit fetchNpmPackage; };
     python3Packages.pip = pkgs.callPackage ./pip.nix { };
     typescript = pkgs.callPackage ./typescript.nix { inherit fetchNpmPackage; };
+
+    # What takes its hash from pins.json; nixpkgs has nothing like it.
+    pinned =
+      map fetchNpmPackage (builtins.attrNames pins.npm)
+      ++ map fetchWheel (builtins.attrNames pins.pypi);
   };
 
   # The tarball of a package of the npm registry, by the host's npm with the host's settings.
@@ -111,6 +116,7 @@ let
         /host/usr/bin/node "$npm" pack --silent "$npmPackage"
         mv ./*.tgz $out
       '';
+      passthru.pin = pin "npm" name;
     };
 
   # The wheel of a PyPI package, by the host's pip with the host's settings.
@@ -131,7 +137,18 @@ let
           --platform manylinux_2_17_x86_64 --dest . "$requirement"
         mv ./*.whl $out
       '';
+      passthru.pin = pin "pypi" name;
     };
+
+  # Where in which file the hash of a package stands.
+  pin = registry: name: {
+    file = ./pins.json;
+    key = [
+      registry
+      name
+      "hash"
+    ];
+  };
 in
 if builtins.elem system supported then
   pkgs

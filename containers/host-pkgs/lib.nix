@@ -29,12 +29,13 @@ let
 
   min = a: b: if a < b then a else b;
 
+  # Where a function names an argument.
   where =
-    fn:
+    fn: name:
     let
-      pos = builtins.unsafeGetAttrPos (builtins.head (attrNames (functionArgs fn))) (functionArgs fn);
+      pos = builtins.unsafeGetAttrPos name (functionArgs fn);
     in
-    if functionArgs fn == { } || pos == null then "" else " at ${pos.file}:${toString pos.line}";
+    if pos == null then "" else " at ${pos.file}:${toString pos.line}";
 
   lib = {
     inherit (builtins)
@@ -85,7 +86,7 @@ let
         lib.makeOverridable fn given
       else
         throw (
-          "the package set has no `${name}`, which the function${where fn} calls for"
+          "the package set has no `${name}`, which the function${where fn name} calls for"
           + lib.optionalString (suggestions != [ ]) "; it has ${concatStringsSep ", " suggestions}"
         );
 

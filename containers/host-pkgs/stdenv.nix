@@ -69,26 +69,34 @@ let
     ];
   };
 
+  # Where an argument comes from: nothing else in the error says so with Nix 2.8.
+  given =
+    attrs: key:
+    let
+      pos = builtins.unsafeGetAttrPos key attrs;
+    in
+    lib.optionalString (pos != null) " (given at ${pos.file}:${toString pos.line})";
+
   checkEnv =
     name: arguments: env:
     builtins.mapAttrs (
       key: value:
       if arguments ? ${key} then
-        throw "${name}: `${key}` is given both in `env` and as an argument of the derivation"
+        throw "${name}: `${key}` is given both in `env` and as an argument of the derivation${given env key}"
       else if isString value || isBool value || isInt value || lib.isDerivation value then
         value
       else
-        throw "${name}: `env.${key}` is a ${builtins.typeOf value}; it has to be a string, a boolean, an integer or a derivation"
+        throw "${name}: `env.${key}` is a ${builtins.typeOf value}; it has to be a string, a boolean, an integer or a derivation${given env key}"
     ) env;
 
   checkInputs =
-    name: kind: inputs:
+    name: attrs: kind: inputs:
     map (
       input:
       if input == null || lib.isDerivation input || isString input || builtins.isPath input then
         input
       else
-        throw "${name}: `${kind}` holds a ${builtins.typeOf input}; it has to hold derivations, strings and paths"
+        throw "${name}: `${kind}` holds a ${builtins.typeOf input}; it has to hold derivations, strings and paths${given attrs kind}"
     ) (lib.flatten inputs);
 
   make =
@@ -108,7 +116,7 @@ let
       isFixedOutput = attrs ? outputHash;
 
       # What may be left out is made empty, as in nixpkgs.
-      inputs = builtins.mapAttrs (checkInputs name) {
+      inputs = builtins.mapAttrs (checkInputs name attrs) {
         buildInputs = attrs.buildInputs or [ ];
         nativeBuildInputs =
           (attrs.nativeBuildInputs or [ ])
@@ -154,9 +162,9 @@ let
 
       finalPackage =
         if refused != [ ] then
-          throw "${name}: host-pkgs does not carry out `${builtins.head refused}`, which nixpkgs would"
+          throw "${name}: host-pkgs does not carry out `${builtins.head refused}`, which nixpkgs would${given attrs (builtins.head refused)}"
         else if outputs != [ "out" ] then
-          throw "${name}: host-pkgs knows the output `out` only, not `outputs = [ ${toString outputs} ]`"
+          throw "${name}: host-pkgs knows the output `out` only, not `outputs = [ ${toString outputs} ]`${given attrs "outputs"}"
         else
           drv
           // (attrs.passthru or { })

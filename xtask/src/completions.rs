@@ -63,11 +63,11 @@ pub struct Args {
 /// A shell that there is a script for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Shell {
-    /// Bash, from 4.4
+    /// Bash, 4.4 or later
     Bash,
     /// Zsh
     Zsh,
-    /// Fish
+    /// Fish, 3.1 or later
     Fish,
 }
 
@@ -248,10 +248,9 @@ fn components(repo: &Repo) -> Vec<Word> {
     let describe = |names| {
         let request = Request {
             names,
-            build: false,
-            tests: false,
+            ..Request::default()
         };
-        nix.describe(&inputs, &request)
+        nix.describe(&inputs, &request, repo, false)
     };
     // A component that does not evaluate takes the others' descriptions away, but no names.
     describe(None)

@@ -10,17 +10,23 @@
   pins ? "",
 }:
 let
-  # { names: the components wanted, or null for all; build: with derivations; tests: those too }
+  # { names: the components wanted, or null for all; build: with derivations; tests: those too;
+  #   pinned: only which derivations take their hashes from which pins }
   asked = builtins.fromJSON request;
 
   path = text: /. + text;
   given = name: text: if text == "" then { } else { ${name} = path text; };
 
-  attributes = removeAttrs (import (path testBuild) (
+  harness = import (path testBuild) (
     (if hostPkgs == "" then { } else { pkgs = import (path hostPkgs) { }; })
     // given "source" source
     // given "pins" pins
-  )) [ "recurseForDerivations" ];
+  );
+
+  attributes = removeAttrs harness [
+    "pinned"
+    "recurseForDerivations"
+  ];
 
   names = builtins.attrNames attributes;
   isDerivation = value: builtins.isAttrs value && value.type or "" == "derivation";
@@ -48,6 +54,13 @@ let
     }
     // built component;
 in
+if asked.pinned then
+  map (derivation: {
+    drv = derivation.drvPath;
+    file = toString derivation.pin.file;
+    inherit (derivation.pin) key;
+  }) (harness.pinned or [ ])
+else
 {
   inherit names;
   components = map describe (

@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// The hash of a file's contents.
-fn flat(path: &Path) -> Result<Sri> {
+pub fn flat(path: &Path) -> Result<Sri> {
     // Asked first: opening a FIFO would wait for a writer.
     if !fs_err::metadata(path)?.is_file() {
         bail!("`{}` is not a regular file", path.display());
@@ -100,7 +100,7 @@ fn flat(path: &Path) -> Result<Sri> {
 }
 
 /// The hash of a path's NAR.
-fn tree(path: &Path) -> Result<Sri> {
+pub fn tree(path: &Path) -> Result<Sri> {
     match nar::hash_path(path, CaseHack::native()) {
         Ok(hash) => Ok(Sri::sha256(hash.sha256)),
         Err(nar::Error::UnsupportedFileType(path)) => Err(anyhow!(

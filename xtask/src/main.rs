@@ -2,9 +2,13 @@
 
 mod clients;
 mod completions;
+mod derivation;
+mod display;
+mod eval_error;
 mod hash;
+mod history;
+mod junit;
 mod nix;
-mod nix_log;
 mod output;
 mod pins;
 mod pkgs;
@@ -12,9 +16,11 @@ mod process;
 mod repo;
 mod report;
 mod run_model;
+mod scratch;
 mod setup;
 mod sources;
 mod sri;
+mod stale;
 mod store_path;
 mod test_build;
 

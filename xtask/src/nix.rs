@@ -4,13 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::process::ExitStatus;
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use xshell::Cmd;
 
-use crate::process::{Captured, Processes, is_missing_program};
+use crate::derivation::{self, Output};
+use crate::eval_error::{self, Reader};
+use crate::output;
+use crate::pkgs::PackageSet;
+use crate::process::{Captured, Input, Processes, is_missing_program};
+use crate::repo::Repo;
 
 /// The expression that describes the components.
 const DESCRIBE: &str = include_str!("describe.nix");
@@ -44,7 +51,7 @@ pub struct Inputs {
 }
 
 /// What is asked about the components.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Default, serde::Serialize)]
 pub struct Request {
     /// The components; all, if absent.
     pub names: Option<Vec<String>>,
@@ -52,6 +59,28 @@ pub struct Request {
     pub build: bool,
     /// Whether their tests are wanted.
     pub tests: bool,
+    /// Whether nothing is wanted but which derivations take their hashes from which pins.
+    pub pinned: bool,
+}
+
+/// A fixed-output derivation whose hash stands in a pins file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Pinned {
+    /// The store path of the derivation.
+    pub drv: String,
+    /// The pins file.
+    pub file: Utf8PathBuf,
+    /// The names that lead to the hash in it.
+    pub key: Vec<String>,
+}
+
+/// The error of an evaluation.
+#[derive(Debug)]
+pub struct EvaluationFailed {
+    /// All that Nix said.
+    pub said: String,
+    /// What of it people need.
+    pub told: String,
 }
 
 /// What the harness offers.
@@ -92,12 +121,14 @@ pub struct Test {
 }
 
 /// How nix-build goes about it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct BuildOptions {
     /// Build what can be built after a failure.
     pub keep_going: bool,
     /// Keep the build folders of what failed.
     pub keep_failed: bool,
+    /// Where Nix makes its build folders, if not in TMPDIR.
+    pub temporary: Option<Utf8PathBuf>,
 }
 
 /// The version of the Nix on PATH.
@@ -125,6 +156,13 @@ pub fn store_dir() -> Utf8PathBuf {
     std::env::var("NIX_STORE_DIR").map_or_else(|_| "/nix/store".into(), Utf8PathBuf::from)
 }
 
+/// The outputs of a derivation, read from the store itself; none when it can't be read from here.
+pub fn outputs_of(drv: &str) -> Vec<Output> {
+    let text = fs_err::read(drv).ok();
+    text.and_then(|text| derivation::outputs(&String::from_utf8_lossy(&text)))
+        .unwrap_or_default()
+}
+
 /// The stdout of a command that must succeed.
 fn success(captured: Captured) -> Result<String> {
     let Captured {
@@ -137,6 +175,22 @@ fn success(captured: Captured) -> Result<String> {
         bail!("`{command}` failed ({status}):\n{}", stderr.trim_end());
     }
     Ok(stdout)
+}
+
+/// Who reads why an evaluation failed.
+fn reader<'a>(inputs: &'a Inputs, repo: &'a Repo, verbose: bool) -> Reader<'a> {
+    Reader {
+        root: &repo.root,
+        expression: repo.shown(&inputs.test_build),
+        source: inputs.source.as_deref(),
+        pins: inputs.pins.clone().unwrap_or_else(|| repo.pins()),
+        set: if inputs.host_pkgs.is_some() {
+            PackageSet::Host
+        } else {
+            PackageSet::Nixpkgs
+        },
+        verbose,
+    }
 }
 
 impl NixVersion {
@@ -172,10 +226,37 @@ impl<'a> Nix<'a> {
     }
 
     /// Evaluates what is asked for; derivations are written to the store if they are.
-    pub fn describe(&self, inputs: &Inputs, request: &Request) -> Result<Description> {
-        let mut command = self
-            .cmd("nix-instantiate")
-            .args(["--eval", "--strict", "--json"]);
+    ///
+    /// With `verbose` all that Nix says of it is shown, not only why it fails.
+    pub fn describe(
+        &self,
+        inputs: &Inputs,
+        request: &Request,
+        repo: &Repo,
+        verbose: bool,
+    ) -> Result<Description> {
+        self.evaluate(inputs, request, repo, verbose)
+    }
+
+    /// Which derivations take their hashes from which pins.
+    pub fn pinned(&self, inputs: &Inputs, repo: &Repo) -> Result<Vec<Pinned>> {
+        let request = Request {
+            pinned: true,
+            ..Request::default()
+        };
+        self.evaluate(inputs, &request, repo, false)
+    }
+
+    fn evaluate<T: DeserializeOwned>(
+        &self,
+        inputs: &Inputs,
+        request: &Request,
+        repo: &Repo,
+        verbose: bool,
+    ) -> Result<T> {
+        let mut command =
+            self.cmd("nix-instantiate")
+                .args(["--eval", "--strict", "--json", "--show-trace"]);
         if request.build {
             command = command.arg("--read-write-mode");
         }
@@ -197,12 +278,23 @@ impl<'a> Nix<'a> {
             }
         }
         let captured = self.processes.capture(command)?;
+        if verbose && !captured.stderr.trim().is_empty() {
+            output::say(captured.stderr.trim_end());
+        }
         if !captured.status.success() {
-            bail!(
-                "evaluating `{}` failed:\n{}",
-                inputs.test_build,
-                captured.stderr.trim_end()
+            let told = eval_error::tell(
+                &captured.stderr,
+                &captured.status.to_string(),
+                &reader(inputs, repo, verbose),
             );
+            if !told.before.is_empty() {
+                output::say(told.before);
+            }
+            return Err(EvaluationFailed {
+                said: captured.stderr,
+                told: told.error,
+            }
+            .into());
         }
         serde_json::from_str(&captured.stdout)
             .with_context(|| format!("reading what `{}` evaluates to", inputs.test_build))
@@ -259,12 +351,13 @@ impl<'a> Nix<'a> {
             .collect())
     }
 
-    /// Builds derivations; hands over what nix-build says line by line as it comes.
+    /// Builds derivations; hands over what nix-build says as it comes, and pauses at least every `tick`.
     pub fn build(
         &self,
         drvs: &BTreeSet<String>,
-        options: BuildOptions,
-        on_line: impl FnMut(&[u8]) -> Result<()>,
+        options: &BuildOptions,
+        tick: Duration,
+        on_input: impl FnMut(Input<'_>) -> Result<()>,
     ) -> Result<ExitStatus> {
         let mut command = self
             .cmd("nix-build")
@@ -276,7 +369,10 @@ impl<'a> Nix<'a> {
         if options.keep_failed {
             command = command.arg("--keep-failed");
         }
-        self.processes.stream(command, on_line)
+        if let Some(folder) = &options.temporary {
+            command = command.env("TMPDIR", folder);
+        }
+        self.processes.stream(command, tick, on_input)
     }
 
     /// All derivations that each of these needs, itself included.
@@ -324,6 +420,14 @@ impl<'a> Nix<'a> {
             .try_for_each(|captured| success(captured).map(|_| ()))
     }
 }
+
+impl fmt::Display for EvaluationFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told)
+    }
+}
+
+impl std::error::Error for EvaluationFailed {}
 
 impl FromStr for NixVersion {
     type Err = ();

@@ -21,12 +21,13 @@ pub fn emit(line: &str) -> Result<()> {
     writeln!(stdout, "{line}").context("writing to stdout")
 }
 
-/// Whether escape sequences may go to stderr: on a terminal, unless `NO_COLOR` is set.
-pub fn stderr_takes_colours() -> bool {
+/// Whether escape sequences may go to stderr: on a terminal that knows them, unless `NO_COLOR` is set.
+pub fn stderr_takes_escapes() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        !refused && io::stderr().is_terminal()
+        let dumb = std::env::var_os("TERM").is_none_or(|value| value.is_empty() || value == "dumb");
+        !refused && !dumb && io::stderr().is_terminal()
     })
 }
 
@@ -59,6 +60,48 @@ pub fn write_atomically(path: &Utf8Path, contents: &[u8], mode: u32) -> Result<(
         let _ = fs_err::remove_file(&temporary);
     })?;
     Ok(())
+}
+
+/// Waits until no other run holds this lock; it is held until the file is dropped.
+pub fn lock(path: &Utf8Path) -> Result<fs_err::File> {
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder)?;
+    }
+    let file = fs_err::File::create(path)?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+        .with_context(|| format!("locking `{path}`"))?;
+    Ok(file)
+}
+
+/// Makes a folder, and makes sure that files can be made in it.
+pub fn check_writable(folder: &Utf8Path) -> Result<()> {
+    let probe = folder.join(format!(".writable.{}", std::process::id()));
+    fs_err::create_dir_all(folder)
+        .and_then(|()| fs_err::File::create(&probe))
+        .and_then(|_| fs_err::remove_file(&probe))
+        .context("the folder for results can't be written to")
+}
+
+/// A line on a terminal that is there for a while; elsewhere nothing.
+#[derive(Debug)]
+pub struct Note;
+
+impl Note {
+    /// Shows the line until the value is dropped.
+    pub fn new(text: &str) -> Self {
+        if stderr_takes_escapes() {
+            let _ = write!(io::stderr().lock(), "{text}\r");
+        }
+        Self
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        if stderr_takes_escapes() {
+            let _ = write!(io::stderr().lock(), "\u{1b}[K");
+        }
+    }
 }
 
 /// Sets the permission bits of a file or folder.
@@ -121,51 +164,8 @@ pub fn emit_json(value: &impl serde::Serialize) -> Result<()> {
     emit(&serde_json::to_string(value).context("writing JSON")?)
 }
 
-/// `text` without escape sequences, and without what a carriage return overwrote.
-///
-/// What a program draws on a terminal (spinners, colours) would otherwise fill a plain log.
-pub fn plain(text: &str) -> String {
-    let text = text.trim_end_matches('\r');
-    let text = text.rsplit('\r').next().unwrap_or(text);
-    let mut out = String::with_capacity(text.len());
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '\u{1b}' => match characters.next() {
-                // CSI: parameters, then one final character from `@` to `~`.
-                Some('[') => {
-                    for next in characters.by_ref() {
-                        if ('@'..='~').contains(&next) {
-                            break;
-                        }
-                    }
-                }
-                // OSC: up to BEL or ESC `\`.
-                Some(']') => {
-                    while let Some(next) = characters.next() {
-                        if next == '\u{7}' {
-                            break;
-                        }
-                        if next == '\u{1b}' {
-                            characters.next();
-                            break;
-                        }
-                    }
-                }
-                _ => {}
-            },
-            '\t' => out.push(character),
-            _ if character.is_control() => {}
-            _ => out.push(character),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -196,23 +196,6 @@ mod tests {
     }
 
     #[test]
-    fn escape_sequences_go() {
-        for (text, plain_text) in [
-            ("\u{1b}[31;1merror:\u{1b}[0m bad", "error: bad"),
-            (
-                "\u{1b}]8;;http://x\u{7}link\u{1b}]8;;\u{1b}\\ done",
-                "link done",
-            ),
-            ("10 %\r20 %\r30 %\r", "30 %"),
-            ("a\tb\u{8}", "a\tb"),
-            ("\u{1b}", ""),
-            ("\u{1b}[3", ""),
-        ] {
-            assert_eq!(plain(text), plain_text, "{text:?}");
-        }
-    }
-
-    #[test]
     fn files_are_replaced_with_their_mode() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
@@ -227,13 +210,5 @@ mod tests {
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
         let error = write_atomically(&path.join("below"), b"", 0o644).unwrap_err();
         assert!(format!("{error:#}").contains(path.as_str()), "{error:#}");
-    }
-
-    proptest! {
-        #[test]
-        fn plain_is_idempotent(text in ".*") {
-            let once = plain(&text);
-            prop_assert_eq!(plain(&once), once);
-        }
     }
 }

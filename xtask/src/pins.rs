@@ -3,9 +3,11 @@
 //! Nix reads the same file. What is checked here is checked before Nix starts, because Nix would say
 //! neither line nor key.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,7 +15,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
+use serde_json::value::RawValue;
+
 use crate::sri::Sri;
+use crate::{hash, output};
 
 /// The content of a pins file.
 #[derive(Debug, serde::Deserialize)]
@@ -45,6 +50,7 @@ pub struct Nixpkgs {
 #[derive(Debug)]
 struct Source {
     hash: Sri,
+    mode: Mode,
     places: Vec<Place>,
 }
 
@@ -72,15 +78,15 @@ struct RawSource {
     #[serde(rename = "version")]
     _version: Option<Version>,
     hash: Sri,
-    #[serde(rename = "mode", default)]
-    _mode: Mode,
+    #[serde(default)]
+    mode: Mode,
     #[serde(default)]
     files: Vec<Utf8PathBuf>,
     places: Vec<Place>,
 }
 
 /// What the hash of a source is of: its NAR, or the content of a single file.
-#[derive(Default, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
     Flat,
@@ -261,22 +267,106 @@ impl Pins {
         })
     }
 
-    /// The keys, such as `sources.schema.hash`, under which a hash stands.
-    pub fn keys_of(&self, hash: &Sri) -> Vec<String> {
-        let nixpkgs = self
-            .nixpkgs
-            .iter()
-            .map(|pin| ("nixpkgs".to_owned(), &pin.hash));
-        let sources = self
-            .sources
-            .iter()
-            .map(|(name, pin)| (format!("sources.{name}"), &pin.hash));
-        nixpkgs
-            .chain(sources)
-            .filter(|(_, pinned)| *pinned == hash)
-            .map(|(key, _)| format!("{key}.hash"))
-            .collect()
+    /// The hash that does not say what its file holds, for each source that comes from a file beside
+    /// the pins first of all. `folder` is that of the pins.
+    pub fn stale_files(&self, folder: &Utf8Path) -> Result<Vec<Change>> {
+        let mut stale = Vec::new();
+        for (name, source) in &self.sources {
+            let Some(Place::File(file)) = source.places.first() else {
+                continue;
+            };
+            if source.hash.as_sha256().is_none() {
+                continue;
+            }
+            let path = folder.join(file);
+            let to = match source.mode {
+                Mode::Flat => hash::flat(path.as_std_path())?,
+                Mode::Recursive => hash::tree(path.as_std_path())?,
+            };
+            if to != source.hash {
+                stale.push(Change {
+                    key: ["sources", name, "hash"].map(str::to_owned).to_vec(),
+                    from: source.hash.clone(),
+                    to,
+                });
+            }
+        }
+        Ok(stale)
     }
+}
+
+/// A new hash for a pin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The names that lead to the hash, such as `sources`, `schema`, `hash`.
+    pub key: Vec<String>,
+    /// What it is now.
+    pub from: Sri,
+    /// What it becomes.
+    pub to: Sri,
+}
+
+impl Change {
+    /// The names that lead to the hash, as people write them.
+    pub fn shown(&self) -> String {
+        self.key.join(".")
+    }
+}
+
+/// Writes new hashes into a pins file, in one piece; nothing but these values changes.
+///
+/// `lock` is a file by which runs at the same time wait for each other.
+pub fn write(path: &Utf8Path, lock: &Utf8Path, changes: &[Change]) -> Result<()> {
+    let _lock = output::lock(lock)?;
+    let path = path.canonicalize_utf8()?;
+    let text = fs_err::read_to_string(&path)?;
+    let new = with_changes(&text, changes).with_context(|| format!("changing `{path}`"))?;
+    let mode = std::os::unix::fs::MetadataExt::mode(&fs_err::metadata(&path)?) & 0o7777;
+    output::write_atomically(&path, new.as_bytes(), mode)
+}
+
+/// The text of a pins file with new hashes.
+fn with_changes(text: &str, changes: &[Change]) -> Result<String> {
+    let mut places = Vec::new();
+    for change in changes {
+        let shown = change.shown();
+        let place =
+            place_of(text, &change.key).with_context(|| format!("there is no `{shown}`"))?;
+        let found: String = serde_json::from_str(&text[place.clone()])
+            .with_context(|| format!("`{shown}` is no text"))?;
+        if found != change.from.to_string() {
+            bail!(
+                "`{shown}` is `{found}`, no longer `{}`: something else changed it meanwhile",
+                change.from
+            );
+        }
+        places.push((place, format!("\"{}\"", change.to)));
+    }
+    places.sort_by_key(|(place, _)| place.start);
+    let mut new = String::with_capacity(text.len());
+    let mut at = 0;
+    for (place, value) in places {
+        new.push_str(
+            text.get(at..place.start)
+                .context("a value is changed twice")?,
+        );
+        new.push_str(&value);
+        at = place.end;
+    }
+    new.push_str(&text[at..]);
+    Ok(new)
+}
+
+/// Where in a text of JSON the value lies to which these names lead.
+fn place_of(text: &str, key: &[String]) -> Option<Range<usize>> {
+    let mut value: &RawValue = serde_json::from_str(text).ok()?;
+    for name in key {
+        let object: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(value.get()).ok()?;
+        value = object.get(name.as_str())?;
+    }
+    // A `RawValue` that is borrowed is a part of the text.
+    let start = value.get().as_ptr().addr() - text.as_ptr().addr();
+    Some(start..start + value.get().len())
 }
 
 impl FromStr for Version {
@@ -348,6 +438,7 @@ impl<'de> Deserialize<'de> for Source {
             }
             Ok(Self {
                 hash: raw.hash,
+                mode: raw.mode,
                 places: raw.places,
             })
         })
@@ -450,14 +541,94 @@ mod tests {
             pins.files().collect::<Vec<_>>(),
             [("schema", Utf8Path::new("schema.yml"))]
         );
-        let keys = pins.keys_of(&HASH.parse().unwrap());
+    }
+
+    fn change(key: &[&str], from: &str, to: &str) -> Change {
+        Change {
+            key: key.iter().map(|&name| name.to_owned()).collect(),
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+        }
+    }
+
+    const OTHER: &str = "sha256-DFAv73KG7NcfBDnRd6ahWCkqKEfaOY1LbuYqMn2AAck=";
+
+    #[test]
+    fn only_the_values_change() {
+        let changes = [
+            change(&["sources", "schema", "hash"], HASH, OTHER),
+            change(&["nixpkgs", "hash"], HASH, OTHER),
+        ];
+        let text = good().replace("  \"sources\"", "\t\"sources\"\r");
+        let new = with_changes(&text, &changes).unwrap();
+        assert_eq!(new.matches(OTHER).count(), 2);
+        assert_eq!(new.replacen(OTHER, HASH, 2), text);
+        let generator = new.find("generator").unwrap();
+        assert!(new[generator..].contains(HASH), "{new}");
+        assert_eq!(with_changes(&text, &[]).unwrap(), text);
+    }
+
+    #[test]
+    fn what_can_t_be_changed() {
+        let schema = ["sources", "schema", "hash"];
+        for (changes, part) in [
+            (
+                vec![change(&["sources", "x", "hash"], HASH, OTHER)],
+                "there is no `sources.x.hash`",
+            ),
+            (
+                vec![change(&["version"], HASH, OTHER)],
+                "`version` is `2026.2.0`, no longer",
+            ),
+            (
+                vec![change(&["sources"], HASH, OTHER)],
+                "`sources` is no text",
+            ),
+            (
+                vec![change(&schema, OTHER, HASH)],
+                "something else changed it meanwhile",
+            ),
+            (vec![change(&schema, HASH, OTHER); 2], "changed twice"),
+        ] {
+            let error = format!("{:#}", with_changes(&good(), &changes).unwrap_err());
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(with_changes("{", &[change(&schema, HASH, OTHER)]).is_err());
+    }
+
+    #[test]
+    fn the_file_keeps_its_mode_and_links_stay_links() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let (file, link) = (folder.join("pins.json"), folder.join("link"));
+        output::write_atomically(&file, good().as_bytes(), 0o600).unwrap();
+        fs_err::os::unix::fs::symlink(&file, &link).unwrap();
+        let changes = [change(&["nixpkgs", "hash"], HASH, OTHER)];
+        write(&link, &folder.join("lock"), &changes).unwrap();
+        assert!(link.is_symlink());
+        assert!(fs_err::read_to_string(&file).unwrap().contains(OTHER));
+        let mode = fs_err::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn files_that_are_not_what_their_pins_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        output::write_atomically(&folder.join("f"), b"hi\n", 0o644).unwrap();
+        // Golden: `nix hash file` of Nix 2.8.
+        let right = "sha256-mOpuTyFvL7S2n/+bOkSELDhobKaF8/VdxIxdP7EQe+Q=";
+        let pins = |hash: &str| {
+            let text = format!(
+                r#"{{ "version": "1", "sources": {{ "f": {{ "hash": "{hash}", "mode": "flat", "places": [{{ "file": "f" }}] }} }} }}"#
+            );
+            parse(&text, "p".into()).unwrap()
+        };
+        assert_eq!(pins(right).stale_files(folder).unwrap(), []);
         assert_eq!(
-            keys,
-            [
-                "nixpkgs.hash",
-                "sources.generator.hash",
-                "sources.schema.hash"
-            ]
+            pins(HASH).stale_files(folder).unwrap(),
+            [change(&["sources", "f", "hash"], HASH, right)]
         );
     }
 
@@ -599,14 +770,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8Path::from_path(folder.path()).unwrap();
         let path = folder.join("pins.json");
-        crate::output::write_atomically(&path, good().as_bytes(), 0o644).unwrap();
+        output::write_atomically(&path, good().as_bytes(), 0o644).unwrap();
         let message = format!("{:#}", read(&path, "pins.json".into()).unwrap_err());
         for part in ["pins.json", "`schema`", "schema.yml"] {
             assert!(message.contains(part), "{message}");
         }
-        crate::output::write_atomically(&folder.join("schema.yml"), b"x", 0o644).unwrap();
+        output::write_atomically(&folder.join("schema.yml"), b"x", 0o644).unwrap();
         read(&path, "pins.json".into()).unwrap();
-        crate::output::write_atomically(&path, b"{\n\"\xff", 0o644).unwrap();
+        output::write_atomically(&path, b"{\n\"\xff", 0o644).unwrap();
         let message = read(&path, "pins.json".into()).unwrap_err().to_string();
         assert_eq!(message, "pins.json:2: bytes that are not UTF-8");
     }

@@ -6,22 +6,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt as _;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group, set_child_subreaper};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use xshell::{Cmd, Shell};
 
 use crate::output;
 
-/// Longer lines than this (bytes) are cut: a builder may print anything.
-const LONGEST_LINE: usize = 16 << 20;
+/// How much is read at once.
+const CHUNK: usize = 64 << 10;
 
 /// Starts processes and passes signals on to them.
 pub struct Processes {
@@ -41,6 +45,15 @@ pub struct Captured {
     pub stderr: String,
     /// The command line, for messages.
     pub command: String,
+}
+
+/// What [`Processes::stream`] hands over.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A piece of stderr.
+    Bytes(&'a [u8]),
+    /// Nothing more has come for the moment: time to show what did, and how time passes.
+    Pause,
 }
 
 /// The error of a run that a signal ended.
@@ -63,8 +76,10 @@ struct Running {
 impl Processes {
     /// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the run.
     ///
-    /// With `verbose` each command line is shown before it runs.
+    /// With `verbose` each command line is shown before it runs. Processes whose parents end become
+    /// children of this one, so that none is lost.
     pub fn new(verbose: bool) -> Result<Self> {
+        set_child_subreaper(Some(getpid())).context("becoming the reaper of orphans")?;
         let shell = Shell::new().context("finding the current folder")?;
         let mut signals =
             Signals::new([SIGINT, SIGTERM, SIGHUP]).context("registering signal handlers")?;
@@ -126,35 +141,51 @@ impl Processes {
         }
     }
 
-    /// Runs a command and hands over its stderr line by line as it comes, without line ends.
+    /// Runs a command and hands over its stderr as it comes, and a pause whenever nothing more is there,
+    /// at least every `tick`.
     ///
-    /// An error of `on_line` ends the process and is returned.
+    /// An error of `on_input` ends the process and is returned. What the process leaves running when it
+    /// is killed ends with it.
     pub fn stream(
         &self,
         command: Cmd<'_>,
-        mut on_line: impl FnMut(&[u8]) -> Result<()>,
+        tick: Duration,
+        mut on_input: impl FnMut(Input<'_>) -> Result<()>,
     ) -> Result<ExitStatus> {
         let (text, mut command) = self.prepare(command);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = self.spawn(command, &text)?;
         let mut outcome = Ok(());
         if let Some(stderr) = child.stderr.take() {
-            let mut lines = Lines::new(BufReader::with_capacity(1 << 16, stderr));
-            outcome = loop {
-                match lines.next_line() {
-                    Ok(Some(line)) => {
-                        if let Err(error) = on_line(line) {
-                            signal_group(child_id(&child), Signal::TERM);
-                            break Err(error);
-                        }
-                    }
-                    Ok(None) => break Ok(()),
-                    Err(error) => break Err(anyhow!(error).context(format!("reading `{text}`"))),
-                }
-            };
+            outcome = follow(stderr, tick, &mut on_input, &text);
+            if outcome.is_err() {
+                signal_group(child_id(&child), Signal::TERM);
+            }
         }
         let status = wait(&self.running, &mut child, &text)?;
+        if status.signal().is_some() {
+            self.kill_orphans();
+        }
         outcome.map(|()| status)
+    }
+
+    /// Kills what children that were killed themselves left running.
+    ///
+    /// This process is their reaper (see [`Processes::new`]), so that they are children of it now.
+    fn kill_orphans(&self) {
+        let running = lock(&self.running);
+        let own = BTreeSet::from([getpid().as_raw_nonzero().get()]);
+        let parents = parents();
+        let known: BTreeSet<i32> = running.groups.union(&running.foreground).copied().collect();
+        let kept = descendants(&parents, &known);
+        for process in descendants(&parents, &own) {
+            if !known.contains(&process)
+                && !kept.contains(&process)
+                && let Some(process) = Pid::from_raw(process)
+            {
+                let _ = kill_process(process, Signal::KILL);
+            }
+        }
     }
 
     /// Runs a command in the foreground, with this program's terminal; a failure is an error.
@@ -386,42 +417,35 @@ fn descendants(parents: &BTreeMap<i32, i32>, roots: &BTreeSet<i32>) -> BTreeSet<
     }
 }
 
-/// Lines of bytes, of limited length.
-struct Lines<R> {
-    reader: R,
-    line: Vec<u8>,
-}
-
-impl<R: BufRead> Lines<R> {
-    fn new(reader: R) -> Self {
-        Self {
-            reader,
-            line: Vec::new(),
-        }
-    }
-
-    /// The next line without its end; what is beyond [`LONGEST_LINE`] is dropped.
-    fn next_line(&mut self) -> io::Result<Option<&[u8]>> {
-        self.line.clear();
-        let mut anything = false;
-        loop {
-            let buffer = match self.reader.fill_buf() {
-                Ok(buffer) => buffer,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            if buffer.is_empty() {
-                return Ok(anything.then_some(self.line.as_slice()));
+/// Hands over a stream's bytes and pauses to its end.
+fn follow(
+    mut stream: impl Read + AsFd,
+    tick: Duration,
+    on_input: &mut impl FnMut(Input<'_>) -> Result<()>,
+    text: &str,
+) -> Result<()> {
+    let mut chunk = vec![0; CHUNK];
+    let tick = Timespec::try_from(tick).context("the time between two looks at a process")?;
+    let now = Timespec::default();
+    let mut wait = now;
+    loop {
+        let mut ready = [PollFd::new(&stream, PollFlags::IN)];
+        match poll(&mut ready, Some(&wait)) {
+            Ok(0) => {
+                on_input(Input::Pause)?;
+                wait = tick;
+                continue;
             }
-            anything = true;
-            let end = buffer.iter().position(|byte| *byte == b'\n');
-            let part = &buffer[..end.unwrap_or(buffer.len())];
-            let room = LONGEST_LINE.saturating_sub(self.line.len());
-            self.line.extend_from_slice(&part[..part.len().min(room)]);
-            let used = part.len() + usize::from(end.is_some());
-            self.reader.consume(used);
-            if end.is_some() {
-                return Ok(Some(&self.line));
+            Err(Errno::INTR) => continue,
+            Ok(_) => wait = now,
+            Err(error) => return Err(error).with_context(|| format!("waiting for `{text}`")),
+        }
+        match stream.read(&mut chunk) {
+            Ok(0) => return on_input(Input::Pause),
+            Ok(length) => on_input(Input::Bytes(&chunk[..length]))?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("reading the output of `{text}`"));
             }
         }
     }
@@ -450,36 +474,7 @@ impl std::error::Error for Interrupted {}
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn lines(bytes: &[u8], capacity: usize) -> Vec<Vec<u8>> {
-        let mut reader = Lines::new(BufReader::with_capacity(capacity, bytes));
-        let mut all = Vec::new();
-        while let Some(line) = reader.next_line().unwrap() {
-            all.push(line.to_vec());
-        }
-        all
-    }
-
-    #[test]
-    fn lines_are_bytes() {
-        assert_eq!(lines(b"", 8), Vec::<Vec<u8>>::new());
-        assert_eq!(
-            lines(b"a\xff\n\nlast", 2),
-            [b"a\xff".to_vec(), b"".to_vec(), b"last".to_vec()]
-        );
-    }
-
-    #[test]
-    fn endless_lines_are_cut() {
-        let mut text = vec![b'x'; LONGEST_LINE + 10];
-        text.extend(b"\nnext\n");
-        let lines = lines(&text, 1 << 16);
-        assert_eq!(lines[0].len(), LONGEST_LINE);
-        assert_eq!(lines[1], b"next");
-    }
 
     #[test]
     fn parents_are_read_from_stat() {
@@ -495,19 +490,5 @@ mod tests {
             BTreeSet::from([3, 4])
         );
         assert_eq!(descendants(&parents, &BTreeSet::from([9])), BTreeSet::new());
-    }
-
-    proptest! {
-        #[test]
-        fn lines_as_split_gives_them(bytes in proptest::collection::vec(
-            prop_oneof![Just(b'\n'), any::<u8>()], 0..60), capacity in 1_usize..9
-        ) {
-            let mut expected: Vec<Vec<u8>> =
-                bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
-            if expected.last().is_some_and(Vec::is_empty) {
-                expected.pop();
-            }
-            prop_assert_eq!(lines(&bytes, capacity), expected);
-        }
     }
 }

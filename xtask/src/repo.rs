@@ -9,7 +9,7 @@ pub const MARK: &str = "containers/authentik/pins.json";
 /// The paths of the repository that the commands use.
 #[derive(Clone, Debug)]
 pub struct Repo {
-    /// Absolute path of the root.
+    /// Absolute path of the root, without links: Nix 2.26 gives no lines of files behind one.
     pub root: Utf8PathBuf,
 }
 
@@ -24,9 +24,7 @@ impl Repo {
         if let Ok(manifest) = std::env::var("CARGO_MANIFEST_DIR")
             && let Some(root) = find_upwards(Utf8Path::new(&manifest))
         {
-            return Ok(Self {
-                root: root.to_owned(),
-            });
+            return Self::at(root);
         }
         let current = std::env::current_dir().context("finding the current folder")?;
         let Some(current) = Utf8Path::from_path(&current) else {
@@ -41,9 +39,14 @@ impl Repo {
                  run this inside of the repository"
             );
         };
-        Ok(Self {
-            root: root.to_owned(),
-        })
+        Self::at(root)
+    }
+
+    fn at(root: &Utf8Path) -> Result<Self> {
+        let root = root
+            .canonicalize_utf8()
+            .with_context(|| format!("finding the links in `{root}`"))?;
+        Ok(Self { root })
     }
 
     /// The container's folder.
@@ -79,6 +82,11 @@ impl Repo {
     /// What xtask keeps between runs.
     pub fn state(&self) -> Utf8PathBuf {
         self.root.join("target/xtask")
+    }
+
+    /// What runs at the same time wait for each other by, before they change a file that lasts.
+    pub fn lock(&self) -> Utf8PathBuf {
+        self.state().join("lock")
     }
 
     /// `path` as people know it: relative to the root when it is below.

@@ -1,28 +1,29 @@
 //! What people read of a run of nix-build: text from the model, and the log files.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::Write as _;
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write as _};
 use std::time::Duration;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::nix::Component;
-use crate::nix_log::Failure;
-use crate::output::{human_seconds, human_size, plain, table};
-use crate::pins::Pins;
+use crate::output::{human_seconds, human_size, table};
 use crate::run_model::{Broken, Row, Run};
-use crate::sri::Sri;
 use crate::store_path::{name_of, short_hash};
+use nix_log::{Failure, coloured, plain};
 
 /// The log files: one for each derivation, whole and as the builder printed it.
 pub struct Logs {
     folder: Utf8PathBuf,
-    open: HashMap<String, fs_err::File>,
+    open: BTreeMap<String, BufWriter<fs_err::File>>,
 }
 
 /// How long a log is kept that no run writes again.
 const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// Phases shorter than this, in seconds, are left out of the table.
+const SHORT_PHASE: f64 = 0.1;
 
 /// Removes the logs of long ago.
 fn forget_old(folder: &Utf8Path) -> Result<()> {
@@ -37,6 +38,11 @@ fn forget_old(folder: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
+/// The file of a derivation's log.
+pub fn log_path(folder: &Utf8Path, drv: &str) -> Utf8PathBuf {
+    folder.join(format!("{}-{}.log", name_of(drv), short_hash(drv)))
+}
+
 impl Logs {
     /// Logs below `folder`, which is made.
     pub fn new(folder: Utf8PathBuf) -> Result<Self> {
@@ -44,58 +50,67 @@ impl Logs {
         forget_old(&folder)?;
         Ok(Self {
             folder,
-            open: HashMap::new(),
+            open: BTreeMap::new(),
         })
-    }
-
-    /// The file of a derivation's log.
-    pub fn path(&self, drv: &str) -> Utf8PathBuf {
-        self.folder
-            .join(format!("{}-{}.log", name_of(drv), short_hash(drv)))
     }
 
     /// Begins a derivation's log anew.
     pub fn start(&mut self, drv: &str) -> Result<()> {
-        let file = fs_err::File::create(self.path(drv))?;
-        self.open.insert(drv.to_owned(), file);
+        let file = fs_err::File::create(log_path(&self.folder, drv))?;
+        self.open.insert(drv.to_owned(), BufWriter::new(file));
         Ok(())
     }
 
-    /// Adds a line, at once: someone may be following the file.
+    /// Adds a line.
     pub fn line(&mut self, drv: &str, line: &str) -> Result<()> {
         if let Some(file) = self.open.get_mut(drv) {
-            let mut bytes = Vec::with_capacity(line.len() + 1);
-            bytes.extend_from_slice(line.as_bytes());
-            bytes.push(b'\n');
-            file.write_all(&bytes)?;
+            file.write_all(line.as_bytes())?;
+            file.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    /// Writes what waits: someone may be following the files.
+    pub fn flush(&mut self) -> Result<()> {
+        for file in self.open.values_mut() {
+            file.flush()?;
         }
         Ok(())
     }
 
     /// Ends a derivation's log.
-    pub fn end(&mut self, drv: &str) {
-        self.open.remove(drv);
+    pub fn end(&mut self, drv: &str) -> Result<()> {
+        match self.open.remove(drv) {
+            Some(mut file) => Ok(file.flush()?),
+            None => Ok(()),
+        }
     }
 }
 
 /// Each line of `text` with a label before it.
 pub fn labelled(label: &str, text: &str, colours: bool) -> String {
-    let lines = text.lines().map(|line| {
-        if colours {
-            format!("{label}> {line}\u{1b}[0m")
-        } else {
-            format!("{label}> {}", plain(line))
+    let mut labelled = String::with_capacity(label.len() + text.len() + 8);
+    for line in text.lines() {
+        if !labelled.is_empty() {
+            labelled.push('\n');
         }
-    });
-    lines.collect::<Vec<_>>().join("\n")
+        labelled.push_str(label);
+        labelled.push_str("> ");
+        labelled.push_str(&if colours { coloured(line) } else { plain(line) });
+        if colours {
+            labelled.push_str("\u{1b}[0m");
+        }
+    }
+    labelled
 }
 
-/// The table at the end.
+/// The table at the end. Below a component that was built stand its phases, but for the shortest.
 pub fn rows_table(rows: &[Row], sizes: &BTreeMap<String, u64>) -> String {
     let header = ["component", "state", "time", "size", "output"]
         .map(str::to_owned)
         .to_vec();
-    let row = |row: &Row| {
+    let mut lines = vec![header];
+    for row in rows {
         let time = if row.seconds > 0.0 {
             human_seconds(row.seconds)
         } else {
@@ -104,42 +119,50 @@ pub fn rows_table(rows: &[Row], sizes: &BTreeMap<String, u64>) -> String {
         let size = row.out.as_ref().and_then(|out| sizes.get(out));
         let size = size.map_or_else(|| "-".to_owned(), |size| human_size(*size));
         let output = row.out.clone().unwrap_or_else(|| row.note.clone());
-        vec![
+        lines.push(vec![
             row.component.clone(),
             row.state.to_string(),
             time,
             size,
             output,
-        ]
-    };
-    table(
-        &[header]
-            .into_iter()
-            .chain(rows.iter().map(row))
-            .collect::<Vec<_>>(),
-    )
+        ]);
+        let phases = row
+            .phases
+            .iter()
+            .filter(|phase| phase.seconds >= SHORT_PHASE);
+        lines.extend(phases.map(|phase| {
+            vec![
+                format!("  {}", phase.phase),
+                String::new(),
+                human_seconds(phase.seconds),
+            ]
+        }));
+    }
+    table(&lines)
+}
+
+/// A hash mismatch, and what to do about it.
+pub fn mismatch(label: &str, specified: &str, got: &str, remedy: &str) -> String {
+    let remedy = remedy
+        .lines()
+        .map(|line| format!("  {line}\n"))
+        .collect::<String>();
+    format!("{label}: hash mismatch\n  specified: {specified}\n  got:       {got}\n{remedy}")
 }
 
 /// What failed, why and where to read on.
+///
+/// `log_of` knows a derivation's log, `remedy_of` what to do about a hash mismatch of it.
 pub fn failures(
     run: &Run,
     log_of: impl Fn(&str) -> Option<Utf8PathBuf>,
-    pins: &Pins,
-    pins_shown: &Utf8Path,
-) -> String {
+    remedy_of: impl Fn(&str) -> String,
+) -> Vec<(String, String)> {
     let one = |broken: Broken<'_>| {
         let label = run.label(broken.drv);
         let mut text = match broken.failure {
             Failure::Mismatch { specified, got, .. } => {
-                let keys = specified
-                    .parse::<Sri>()
-                    .map_or_else(|_| Vec::new(), |it| pins.keys_of(&it));
-                let pinned = keys.iter().fold(String::new(), |text, key| {
-                    text + "  pinned as: `" + key + "` in " + pins_shown.as_str() + "\n"
-                });
-                format!(
-                    "{label}: hash mismatch\n  specified: {specified}\n  got:       {got}\n{pinned}"
-                )
+                mismatch(label, specified, got, &remedy_of(broken.drv))
             }
             Failure::Build { reason, .. } => {
                 let place = broken
@@ -159,13 +182,9 @@ pub fn failures(
         if let Some(log) = log_of(broken.drv) {
             text = text + "  whole log: " + log.as_str() + "\n";
         }
-        text
+        (broken.drv.to_owned(), text)
     };
-    run.broken()
-        .into_iter()
-        .map(one)
-        .collect::<Vec<_>>()
-        .join("\n")
+    run.broken().into_iter().map(one).collect()
 }
 
 /// The components with version, description and tests.
@@ -220,8 +239,8 @@ pub fn unknown(name: &str, known: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nix_log::Event;
     use crate::run_model::{PhaseTime, State};
+    use nix_log::Event;
 
     #[test]
     fn the_table() {
@@ -236,6 +255,7 @@ mod tests {
                 seconds,
             }],
             note: note.to_owned(),
+            culprit: None,
         };
         let rows = [
             row("client-ts", State::Built, Some("/o"), 12.34, ""),
@@ -251,7 +271,8 @@ mod tests {
         assert_eq!(
             rows_table(&rows, &BTreeMap::from([("/o".to_owned(), 2048)])),
             "component              state    time    size     output\n\
-             client-ts              built    12.3 s  2.0 KiB  /o\n\
+             client-ts              built    12.3 s  2.0 KiB  /o\n  \
+             p                             12.3 s\n\
              client-ts.tests.types  failed   -       -        dependency x failed\n\
              z                      skipped  -       -\n"
         );
@@ -260,17 +281,13 @@ mod tests {
     #[test]
     fn failures_say_all() {
         let hash = "sha256-1iFc8xdnNoal0IzrvjMMDl376Ks7Ok7CEzoKEl8cJIg=";
-        let pins = format!(
-            r#"{{ "version": "1", "sources": {{ "go": {{ "hash": "{hash}", "places": [{{ "file": "x" }}] }} }} }}"#
-        );
-        let pins = crate::pins::parse(&pins, "p".into()).unwrap();
         let mut run = Run::new(&[]);
         let drv = |name: &str| format!("/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-{name}.drv");
         let now = Duration::ZERO;
         run.apply(
             Event::BuildStarts {
                 id: 1,
-                drv: drv("b"),
+                drv: drv("b").into(),
             },
             now,
         );
@@ -284,7 +301,7 @@ mod tests {
         run.apply(
             Event::Log {
                 id: 1,
-                line: "\u{1b}[31moops".to_owned(),
+                line: "\u{1b}[31moops".into(),
             },
             now,
         );
@@ -298,16 +315,24 @@ mod tests {
             run.apply(Event::Error { text }, now);
         }
         let log = |drv: &str| drv.contains("-b").then(|| "logs/b.log".into());
+        let texts: Vec<String> = failures(&run, log, |_| "accept it\nor not".to_owned())
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
         assert_eq!(
-            failures(&run, log, &pins, "pins.json".into()),
-            format!(
-                "a: hash mismatch\n  specified: {hash}\n  got:       sha256-g\n  \
-                 pinned as: `sources.go.hash` in pins.json\n  derivation: {}\n\n\
-                 b in buildPhase: failed with exit code 3\n  | oops\n  derivation: {}\n  \
-                 whole log: logs/b.log\n",
-                drv("a"),
-                drv("b")
-            )
+            texts,
+            [
+                format!(
+                    "a: hash mismatch\n  specified: {hash}\n  got:       sha256-g\n  accept it\n  \
+                     or not\n  derivation: {}\n",
+                    drv("a")
+                ),
+                format!(
+                    "b in buildPhase: failed with exit code 3\n  | oops\n  derivation: {}\n  \
+                     whole log: logs/b.log\n",
+                    drv("b")
+                ),
+            ]
         );
     }
 

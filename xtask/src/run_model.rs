@@ -2,18 +2,20 @@
 //!
 //! No I/O and no clock: times come in as durations since the start of the run.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::nix_log::{self, Event, Failure};
+use crate::derivation::Output;
 use crate::store_path::name_of;
+use nix_log::{Counts, Event, Failure, beginning};
 
 /// How many lines of the failing phase are kept to be shown.
 const TAIL_LINES: usize = 30;
-/// How many characters of each of these lines.
+/// How much of each of these lines, in bytes.
 const TAIL_WIDTH: usize = 2000;
 
 /// What is to be built: a component or one of its tests.
@@ -65,6 +67,9 @@ pub struct Row {
     /// Why it is not there.
     #[serde(skip)]
     pub note: String,
+    /// The derivation because of whose failure it is not there: its own or one that it needs.
+    #[serde(skip)]
+    pub culprit: Option<String>,
 }
 
 /// How long a phase took.
@@ -78,8 +83,8 @@ pub struct PhaseTime {
 
 /// What an event asks to be shown and logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// A derivation's build starts.
+pub enum Said<'a> {
+    /// A derivation's build starts: time for [`Run::note_derivation`].
     Starts {
         /// The derivation.
         drv: String,
@@ -89,7 +94,7 @@ pub enum Said {
         /// The derivation.
         drv: String,
         /// The line as it came.
-        line: String,
+        line: Cow<'a, str>,
     },
     /// A builder's new phase.
     Phase {
@@ -103,7 +108,7 @@ pub enum Said {
         /// The derivation.
         drv: String,
     },
-    /// A build may have ended: time for [`Run::note_outputs`].
+    /// Builds may have ended: time for [`Run::note_ends`].
     Counts,
     /// Nix says something.
     Nix {
@@ -112,6 +117,52 @@ pub enum Said {
         /// All its lines.
         text: String,
     },
+    /// Nix says why a derivation failed.
+    Failed {
+        /// The derivation.
+        drv: String,
+        /// All that Nix says.
+        text: String,
+    },
+}
+
+/// A build that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running<'a> {
+    /// What people call it.
+    pub label: &'a str,
+    /// The phase it is in, if the builder named any.
+    pub phase: Option<&'a str>,
+    /// The last line that the builder printed.
+    pub line: &'a str,
+    /// Since it began.
+    pub time: Duration,
+    /// How long it usually takes, if that is known.
+    pub usual: Option<Duration>,
+}
+
+/// A build that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended<'a> {
+    /// What people call it.
+    pub label: &'a str,
+    /// Whether it left its outputs.
+    pub well: bool,
+    /// The last phase.
+    pub phase: Option<&'a str>,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// A build that went well, for the history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Built<'a> {
+    /// What people call it.
+    pub label: &'a str,
+    /// In seconds.
+    pub seconds: f64,
+    /// Its phases, in order.
+    pub phases: Vec<PhaseTime>,
 }
 
 /// What is known about the store after the run.
@@ -144,41 +195,66 @@ pub struct Broken<'a> {
 #[derive(Debug, Default)]
 pub struct Run {
     labels: BTreeMap<String, String>,
-    outs: BTreeMap<String, String>,
-    active: HashMap<u64, String>,
+    /// Derivations of targets that are to be built.
+    wanted: Vec<String>,
+    active: BTreeMap<u64, Activity>,
+    counts: Counts,
     builds: BTreeMap<String, Build>,
     failures: BTreeMap<String, Failure>,
     other_errors: Vec<String>,
-    /// What messages without proof say of a derivation: a daemon's on all but the last failure, or
-    /// those that a builder makes up.
-    said: BTreeMap<String, String>,
+    /// What messages without proof say of derivations: a daemon's on all but the last failure, or those
+    /// that a builder makes up.
+    said: BTreeMap<String, Failure>,
+}
+
+#[derive(Debug)]
+enum Activity {
+    Build(String),
+    AllBuilds,
+    Fetch(String),
 }
 
 #[derive(Debug, Default)]
 struct Build {
     started: Duration,
     ended: Option<Duration>,
+    /// Whether it left its outputs, once that is known.
+    well: Option<bool>,
+    outputs: Vec<Output>,
     phases: Vec<(String, Duration)>,
     tail: VecDeque<String>,
 }
 
 impl Run {
     /// A run that builds these targets.
+    #[cfg(test)]
     pub fn new(targets: &[Target]) -> Self {
-        let mut labels = BTreeMap::new();
+        let mut run = Self::default();
+        run.next_round(targets, &[]);
+        run
+    }
+
+    /// Begins to build these targets after the hashes of `accepted` derivations were changed. What is
+    /// known of other derivations stays.
+    pub fn next_round<'a>(
+        &mut self,
+        targets: impl IntoIterator<Item = &'a Target>,
+        accepted: &[String],
+    ) {
+        self.wanted.clear();
         for target in targets {
-            labels
+            self.labels
                 .entry(target.drv.clone())
                 .or_insert_with(|| target.label.clone());
+            self.wanted.push(target.drv.clone());
         }
-        let outs = targets
-            .iter()
-            .map(|target| (target.drv.clone(), target.out.clone()))
-            .collect();
-        Self {
-            labels,
-            outs,
-            ..Self::default()
+        self.active.clear();
+        self.counts = Counts::default();
+        self.other_errors.clear();
+        for drv in accepted {
+            self.builds.remove(drv);
+            self.failures.remove(drv);
+            self.said.remove(drv);
         }
     }
 
@@ -190,81 +266,255 @@ impl Run {
     }
 
     /// Takes in an event that came `at` this time.
-    pub fn apply(&mut self, event: Event, at: Duration) -> Option<Said> {
+    pub fn apply<'a>(&mut self, event: Event<'a>, at: Duration) -> Option<Said<'a>> {
         match event {
             Event::BuildStarts { id, drv } => {
-                self.active.insert(id, drv.clone());
-                self.builds.insert(
-                    drv.clone(),
-                    Build {
-                        started: at,
-                        ..Build::default()
-                    },
-                );
+                let drv = drv.into_owned();
+                let known =
+                    |activity: &Activity| matches!(activity, Activity::Build(it) if *it == drv);
+                let known = self.active.values().any(known);
+                self.active.insert(id, Activity::Build(drv.clone()));
+                if known {
+                    // A remote builder says it once more.
+                    return None;
+                }
+                let build = Build {
+                    started: at,
+                    ..Build::default()
+                };
+                self.builds.insert(drv.clone(), build);
                 Some(Said::Starts { drv })
             }
-            Event::Stops { id } => {
-                let drv = self.active.remove(&id)?;
-                self.builds.get_mut(&drv)?.ended.get_or_insert(at);
-                Some(Said::Ends { drv })
+            Event::BuildsStart { id } => {
+                // A remote builder counts its own builds, within those of this run.
+                let known = |activity: &Activity| matches!(activity, Activity::AllBuilds);
+                if !self.active.values().any(known) {
+                    self.active.insert(id, Activity::AllBuilds);
+                }
+                None
             }
+            Event::FetchStarts { id, what } => {
+                self.active
+                    .insert(id, Activity::Fetch(what.clone().into_owned()));
+                Some(Said::Nix {
+                    detail: true,
+                    text: format!("fetching {what}"),
+                })
+            }
+            Event::Stops { id } => match self.active.remove(&id)? {
+                Activity::Build(drv) => {
+                    self.builds.get_mut(&drv)?.ended.get_or_insert(at);
+                    Some(Said::Ends { drv })
+                }
+                _ => None,
+            },
             Event::Log { id, line } => {
-                let drv = self.active.get(&id)?.clone();
+                let drv = self.build_of(id)?;
                 self.builds.get_mut(&drv)?.remember(&line);
                 Some(Said::Log { drv, line })
             }
             Event::Phase { id, phase } => {
-                let drv = self.active.get(&id)?.clone();
+                let drv = self.build_of(id)?;
                 let build = self.builds.get_mut(&drv)?;
                 build.phases.push((phase.clone(), at));
                 build.tail.clear();
                 Some(Said::Phase { drv, phase })
             }
-            Event::Counts => Some(Said::Counts),
-            Event::Error { text } => {
-                self.note_failure(&text);
-                Some(Said::Nix {
-                    detail: false,
-                    text: format!("error: {text}"),
-                })
-            }
+            Event::Counts { id, counts } => match self.active.get(&id)? {
+                Activity::AllBuilds => {
+                    self.counts = counts;
+                    Some(Said::Counts)
+                }
+                _ => None,
+            },
+            Event::Error { text } => Some(self.note_failure(text, at)),
             Event::Message { detail, text } => {
                 if let Some(error) = text.strip_prefix("error: ")
-                    && let Failure::Build { drv, reason } = nix_log::failure(error)
+                    && let failure @ (Failure::Build { .. } | Failure::Mismatch { .. }) =
+                        nix_log::failure(error)
+                    && let Some(drv) = failure.drv()
                 {
-                    self.said.entry(drv).or_insert(reason);
+                    self.said.entry(drv.to_owned()).or_insert(failure);
                 }
                 Some(Said::Nix { detail, text })
             }
         }
     }
 
-    /// Marks the targets as ended whose output `exists`.
-    ///
-    /// Nix 2.8 reports the end of each build only when the whole run is over.
-    pub fn note_outputs(&mut self, at: Duration, exists: impl Fn(&str) -> bool) {
-        for drv in self.active.values() {
-            if let Some(build) = self.builds.get_mut(drv)
-                && build.ended.is_none()
-                && self.outs.get(drv).is_some_and(|out| exists(out))
-            {
-                build.ended = Some(at);
-            }
+    fn build_of(&self, id: u64) -> Option<String> {
+        match self.active.get(&id)? {
+            Activity::Build(drv) => Some(drv.clone()),
+            _ => None,
         }
     }
 
-    fn note_failure(&mut self, text: &str) {
-        match nix_log::failure(text) {
-            failure @ (Failure::Mismatch { .. } | Failure::Build { .. }) => {
-                let (Failure::Mismatch { drv, .. } | Failure::Build { drv, .. }) = &failure else {
-                    return;
+    /// Takes in the outputs of a derivation whose build starts.
+    pub fn note_derivation(&mut self, drv: &str, outputs: Vec<Output>) {
+        if let Some(build) = self.builds.get_mut(drv) {
+            build.outputs = outputs;
+        }
+    }
+
+    /// Finds out which builds ended: well, when their outputs `exist`; not well, when Nix counts more
+    /// failures than it has given reasons for and the build's folder is `gone`. Gives those that were
+    /// not known to have ended.
+    ///
+    /// Nix 2.8 reports the end of each build, and why it failed, only when the whole run is over.
+    pub fn note_ends(
+        &mut self,
+        at: Duration,
+        exists: impl Fn(&str) -> bool,
+        gone: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        let known = |build: &&Build| build.well == Some(false);
+        let failed = self.builds.values().filter(known).count() as u64;
+        let more_failed = self.counts.failed > failed;
+        let none_runs = self.counts.running == 0;
+        let mut ended = Vec::new();
+        for (drv, build) in &mut self.builds {
+            let can_tell = !build.outputs.is_empty()
+                && build.outputs.iter().all(|output| !output.path.is_empty());
+            if build.well.is_some() || !can_tell {
+                continue;
+            }
+            if build.outputs.iter().all(|output| exists(&output.path)) {
+                build.well = Some(true);
+            } else if more_failed && (none_runs || gone(drv)) {
+                build.well = Some(false);
+            } else {
+                continue;
+            }
+            build.ended.get_or_insert(at);
+            ended.push(drv.clone());
+        }
+        ended
+    }
+
+    fn note_failure(&mut self, text: String, at: Duration) -> Said<'static> {
+        let failure = nix_log::failure(&text);
+        let nix = Said::Nix {
+            detail: false,
+            text: format!("error: {text}"),
+        };
+        match failure {
+            Failure::Mismatch { .. } | Failure::Build { .. } => {
+                let Some(drv) = failure.drv().map(str::to_owned) else {
+                    return nix;
                 };
+                if let Some(build) = self.builds.get_mut(&drv) {
+                    build.ended.get_or_insert(at);
+                    build.well = Some(false);
+                }
                 // The first message gives the cause.
                 self.failures.entry(drv.clone()).or_insert(failure);
+                Said::Failed { drv, text }
             }
-            Failure::Other(text) => self.other_errors.push(text),
-            Failure::Consequence | Failure::Interrupted => {}
+            Failure::Other(text) => {
+                self.other_errors.push(text);
+                nix
+            }
+            Failure::Consequence | Failure::Interrupted => nix,
         }
+    }
+
+    /// The builds that run, in order of their beginning; `usual` knows by label how long they take.
+    pub fn running(
+        &self,
+        now: Duration,
+        usual: impl Fn(&str) -> Option<Duration>,
+    ) -> Vec<Running<'_>> {
+        let active: BTreeSet<&str> = self
+            .active
+            .values()
+            .filter_map(|activity| match activity {
+                Activity::Build(drv) => Some(drv.as_str()),
+                _ => None,
+            })
+            .collect();
+        let mut running: Vec<(&str, &Build)> = active
+            .into_iter()
+            .filter_map(|drv| Some((drv, self.builds.get(drv)?)))
+            .filter(|(_, build)| build.ended.is_none())
+            .collect();
+        running.sort_by_key(|(drv, build)| (build.started, *drv));
+        running
+            .into_iter()
+            .map(|(drv, build)| {
+                let label = self.label(drv);
+                Running {
+                    label,
+                    phase: build.phase(),
+                    line: build.tail.back().map_or("", String::as_str),
+                    time: now.saturating_sub(build.started),
+                    usual: usual(label),
+                }
+            })
+            .collect()
+    }
+
+    /// What people call the targets whose build has not begun.
+    pub fn waiting(&self) -> impl Iterator<Item = &str> {
+        let wanted = self.wanted.iter();
+        wanted
+            .filter(|drv| !self.builds.contains_key(*drv))
+            .map(|drv| self.label(drv))
+    }
+
+    /// What Nix fetches itself, in order of their names.
+    pub fn fetching(&self) -> Vec<&str> {
+        let mut fetching: Vec<&str> = self
+            .active
+            .values()
+            .filter_map(|activity| match activity {
+                Activity::Fetch(what) => Some(what.as_str()),
+                _ => None,
+            })
+            .collect();
+        fetching.sort_unstable();
+        fetching.dedup();
+        fetching
+    }
+
+    /// Nix's counts of all builds.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// A build that ended.
+    pub fn ended<'a>(&'a self, drv: &'a str) -> Option<Ended<'a>> {
+        let build = self.builds.get(drv)?;
+        Some(Ended {
+            label: self.label(drv),
+            well: build.well?,
+            phase: build.phase(),
+            time: build.ended?.saturating_sub(build.started),
+        })
+    }
+
+    /// The builds that went well, in order of their names.
+    pub fn built(&self) -> impl Iterator<Item = Built<'_>> {
+        let well = self
+            .builds
+            .iter()
+            .filter(|(_, build)| build.well == Some(true));
+        well.map(|(drv, build)| {
+            let end = build.end(Duration::MAX);
+            Built {
+                label: self.label(drv),
+                seconds: build.seconds(end),
+                phases: build.phase_times(end),
+            }
+        })
+    }
+
+    /// The outputs of a derivation whose build began.
+    pub fn outputs(&self, drv: &str) -> &[Output] {
+        self.builds.get(drv).map_or(&[], |build| &build.outputs)
+    }
+
+    /// What was said without proof of a derivation.
+    pub fn said(&self, drv: &str) -> Option<&Failure> {
+        self.said.get(drv)
     }
 
     /// The derivations whose build began, in order of their names.
@@ -282,24 +532,27 @@ impl Run {
         &self.other_errors
     }
 
-    /// Whether some derivation is known to have failed.
-    pub fn any_failure(&self) -> bool {
-        !self.failures.is_empty()
+    /// The derivations that are known to have failed, and why.
+    pub fn failures(&self) -> impl Iterator<Item = (&str, &Failure)> {
+        self.failures
+            .iter()
+            .map(|(drv, failure)| (drv.as_str(), failure))
     }
 
     /// Lays what was said without proof, else the errors that named no derivation, at the door of
-    /// `drv`, whose build is known to have failed.
-    pub fn blame(&mut self, drv: &str) {
-        let reason = if let Some(said) = self.said.get(drv) {
-            said.clone()
-        } else if self.other_errors.is_empty() {
-            "ended without an output; Nix gave no reason".to_owned()
-        } else {
-            self.other_errors.join("\n")
-        };
-        let failure = Failure::Build {
-            drv: drv.to_owned(),
-            reason,
+    /// `drv`, whose build is known to have failed. A mismatch counts only when it is `proven`.
+    pub fn blame(&mut self, drv: &str, proven: bool) {
+        let failure = match self.said.get(drv) {
+            Some(mismatch @ Failure::Mismatch { .. }) if proven => mismatch.clone(),
+            Some(build @ Failure::Build { .. }) => build.clone(),
+            _ => Failure::Build {
+                drv: drv.to_owned(),
+                reason: if self.other_errors.is_empty() {
+                    "ended without an output; Nix gave no reason".to_owned()
+                } else {
+                    self.other_errors.join("\n")
+                },
+            },
         };
         self.failures.entry(drv.to_owned()).or_insert(failure);
     }
@@ -330,11 +583,12 @@ impl Run {
 
     fn row(&self, target: &Target, after: &After, now: Duration) -> Row {
         let build = self.builds.get(&target.drv);
-        let (state, note) = if after.valid.contains(&target.out) {
+        let (state, note, culprit) = if after.valid.contains(&target.out) {
             let built = build.is_some() && !after.valid_before.contains(&target.out);
             (
                 if built { State::Built } else { State::Cached },
                 String::new(),
+                None,
             )
         } else {
             self.why_missing(target, after)
@@ -350,17 +604,19 @@ impl Run {
             seconds: build.map_or(0.0, |build| build.seconds(now)),
             phases: build.map_or_else(Vec::new, |build| build.phase_times(now)),
             note,
+            culprit,
         }
     }
 
-    fn why_missing(&self, target: &Target, after: &After) -> (State, String) {
+    fn why_missing(&self, target: &Target, after: &After) -> (State, String, Option<String>) {
+        let own = Some(target.drv.clone());
         match self.failures.get(&target.drv) {
             Some(Failure::Mismatch { got, .. }) => {
-                return (State::HashMismatch, format!("got {got}"));
+                return (State::HashMismatch, format!("got {got}"), own);
             }
             Some(Failure::Build { reason, .. }) => {
                 let first = reason.lines().next().unwrap_or_default();
-                return (State::Failed, first.to_owned());
+                return (State::Failed, first.to_owned(), own);
             }
             _ => {}
         }
@@ -373,21 +629,20 @@ impl Run {
             .filter(|(drv, _)| needed.contains(*drv))
         {
             let name = self.label(drv);
-            match failure {
-                Failure::Mismatch { .. } => {
-                    mismatch.get_or_insert_with(|| format!("in dependency {name}"));
-                }
-                _ => return (State::Failed, format!("dependency {name} failed")),
+            if !matches!(failure, Failure::Mismatch { .. }) {
+                let note = format!("dependency {name} failed");
+                return (State::Failed, note, Some(drv.clone()));
             }
+            mismatch.get_or_insert_with(|| (format!("in dependency {name}"), drv.clone()));
         }
-        if let Some(note) = mismatch {
-            return (State::HashMismatch, note);
+        if let Some((note, drv)) = mismatch {
+            return (State::HashMismatch, note, Some(drv));
         }
         if after.success {
             let note = "nix-build said that it went well, but the output is not in the store";
-            return (State::Failed, note.to_owned());
+            return (State::Failed, note.to_owned(), own);
         }
-        (State::Skipped, String::new())
+        (State::Skipped, String::new(), None)
     }
 }
 
@@ -400,11 +655,7 @@ impl Build {
         if self.tail.len() == TAIL_LINES {
             self.tail.pop_front();
         }
-        let end = line
-            .char_indices()
-            .nth(TAIL_WIDTH)
-            .map_or(line.len(), |(at, _)| at);
-        self.tail.push_back(line[..end].to_owned());
+        self.tail.push_back(beginning(line, TAIL_WIDTH).to_owned());
     }
 
     fn end(&self, now: Duration) -> Duration {
@@ -495,7 +746,7 @@ mod tests {
         run.apply(
             Event::BuildStarts {
                 id: 1,
-                drv: A.to_owned(),
+                drv: A.into(),
             },
             at(1),
         );
@@ -503,7 +754,7 @@ mod tests {
         let said = run.apply(
             Event::Log {
                 id: 1,
-                line: "hello".to_owned(),
+                line: "hello".into(),
             },
             at(3),
         );
@@ -511,7 +762,7 @@ mod tests {
             said,
             Some(Said::Log {
                 drv: A.to_owned(),
-                line: "hello".to_owned()
+                line: "hello".into()
             })
         );
         assert_eq!(run.phase(A), Some("buildPhase"));
@@ -610,8 +861,8 @@ mod tests {
             },
             at(1),
         );
-        assert!(!run.any_failure());
-        run.blame(A);
+        assert_eq!(run.failures().count(), 0);
+        run.blame(A, false);
         let row = &run.rows(&[target()], &After::default(), at(2))[0];
         assert_eq!(
             (row.state, &*row.note),
@@ -622,9 +873,9 @@ mod tests {
     #[test]
     fn errors_without_a_derivation_can_be_blamed() {
         let mut run = run_of(&["output '/x' is not allowed to refer to the following paths:\n /y"]);
-        assert!(!run.any_failure());
+        assert_eq!(run.failures().count(), 0);
         assert_eq!(run.other_errors().len(), 1);
-        run.blame(A);
+        run.blame(A, false);
         let rows = run.rows(&[target()], &After::default(), at(1));
         assert_eq!(rows[0].state, State::Failed);
         assert!(
@@ -637,11 +888,14 @@ mod tests {
     #[test]
     fn the_tail_is_that_of_the_last_phase_and_short() {
         let mut run = Run::new(&[]);
-        let log = |line: String| Event::Log { id: 1, line };
+        let log = |line: String| Event::Log {
+            id: 1,
+            line: line.into(),
+        };
         run.apply(
             Event::BuildStarts {
                 id: 1,
-                drv: DEP.to_owned(),
+                drv: DEP.into(),
             },
             at(0),
         );
@@ -658,14 +912,46 @@ mod tests {
         }
         run.apply(log("ä".repeat(5000)), at(1));
         run.apply(Event::Stops { id: 1 }, at(2));
-        run.note_failure(&format!("builder for '{DEP}' failed with exit code 3"));
+        run.note_failure(
+            format!("builder for '{DEP}' failed with exit code 3"),
+            at(2),
+        );
         let broken = run.broken();
         assert_eq!(broken.len(), 1);
         assert_eq!(broken[0].phase, Some("checkPhase"));
         assert_eq!(broken[0].tail.len(), TAIL_LINES);
         assert_eq!(broken[0].tail[0], "line 71");
-        assert_eq!(broken[0].tail[29].chars().count(), TAIL_WIDTH);
+        assert_eq!(broken[0].tail[29], "ä".repeat(TAIL_WIDTH / 2));
         assert_eq!(run.label(DEP), "dep-2");
+    }
+
+    #[test]
+    fn a_remote_builder_s_own_counts_say_nothing_of_the_run() {
+        let mut run = Run::new(&[target()]);
+        let counts = |id, running, failed| Event::Counts {
+            id,
+            counts: Counts {
+                running,
+                failed,
+                ..Counts::default()
+            },
+        };
+        let start = |id| Event::BuildStarts { id, drv: A.into() };
+        run.apply(Event::BuildsStart { id: 1 }, at(0));
+        run.apply(start(2), at(1));
+        let output = Output {
+            path: "/out/a".to_owned(),
+            fixed: None,
+        };
+        run.note_derivation(A, vec![output]);
+        run.apply(counts(1, 2, 0), at(1));
+        run.apply(Event::BuildsStart { id: 3 }, at(2));
+        assert_eq!(run.apply(start(4), at(2)), None);
+        assert_eq!(run.apply(counts(3, 0, 1), at(3)), None);
+        assert!(run.note_ends(at(3), |_| false, |_| true).is_empty());
+        assert_eq!(run.running(at(3), |_| None)[0].time, at(2));
+        run.apply(counts(1, 0, 1), at(4));
+        assert_eq!(run.note_ends(at(4), |_| false, |_| false), [A]);
     }
 
     #[test]
@@ -676,7 +962,7 @@ mod tests {
             run.apply(
                 Event::Log {
                     id: 9,
-                    line: "x".to_owned()
+                    line: "x".into()
                 },
                 at(0)
             ),

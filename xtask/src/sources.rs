@@ -20,8 +20,10 @@ pub struct Sources {
     pub pins: Pins,
     /// The pinned nixpkgs: from these pins, else from the release's.
     pub nixpkgs: Option<Nixpkgs>,
-    /// The pins file as people know it.
-    pub pins_shown: Utf8PathBuf,
+    /// The pins file; absolute.
+    pub pins_path: Utf8PathBuf,
+    /// The pins file that the pinned nixpkgs is from; absolute.
+    pub nixpkgs_path: Utf8PathBuf,
     /// The sources in a few words.
     pub shown: String,
     /// The folder for links to results, below that of the release's: empty for the release itself, so
@@ -56,9 +58,11 @@ pub fn resolve(repo: &Repo, asked: &Asked<'_>) -> Result<Sources> {
     let pins_shown = repo.shown(&path).to_owned();
     let mut pins = pins::read(&path, &pins_shown)?;
     let mut nixpkgs = pins.nixpkgs.take();
+    let mut nixpkgs_path = path.clone();
     if nixpkgs.is_none() && pins_file.is_some() {
         let release = repo.pins();
         nixpkgs = pins::read(&release, repo.shown(&release))?.nixpkgs;
+        nixpkgs_path = release;
     }
     let version = &pins.version;
     let name = if pins_file.is_some() {
@@ -82,7 +86,8 @@ pub fn resolve(repo: &Repo, asked: &Asked<'_>) -> Result<Sources> {
         pins_file,
         pins,
         nixpkgs,
-        pins_shown,
+        pins_path: path,
+        nixpkgs_path,
         shown,
         results,
     })

@@ -97,6 +97,13 @@ impl Algorithm {
         }
     }
 
+    /// The algorithm that Nix calls so.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Sha256, Self::Sha512]
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
+    }
+
     fn digest_length(self) -> usize {
         match self {
             Self::Sha256 => 32,
@@ -112,6 +119,21 @@ impl Sri {
             algorithm: Algorithm::Sha256,
             digest: digest.to_vec(),
         }
+    }
+
+    /// The hash with this digest; `None` when its length is wrong.
+    pub fn new(algorithm: Algorithm, digest: Vec<u8>) -> Option<Self> {
+        (digest.len() == algorithm.digest_length()).then_some(Self { algorithm, digest })
+    }
+
+    /// Its algorithm.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Its bytes.
+    pub fn digest(&self) -> &[u8] {
+        &self.digest
     }
 
     /// The digest, when this is a SHA-256.

@@ -1,17 +1,35 @@
 //! The store path of fixed content, computed without Nix.
 //!
-//! A path fetched by `fetchTarball` with a SHA-256 is named by its hash alone (`makeFixedOutputPath` in
-//! Nix's `libstore/store-api.cc`), so whether it is in the store can be asked without evaluating.
+//! A fixed output is named by its hash and name alone (`makeFixedOutputPath` in Nix's
+//! `libstore/store-api.cc`), so whether it is in the store can be asked without evaluating.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
-use crate::sri::base32;
+use crate::sri::{Sri, base32};
 
 /// Where a tree with this SHA-256 (of its NAR) and this name lives below `store`.
 pub fn recursive_sha256(store: &Utf8Path, name: &str, nar_sha256: &[u8]) -> Utf8PathBuf {
-    let inner = hex(nar_sha256);
-    let fingerprint = Sha256::digest(format!("source:sha256:{inner}:{store}:{name}"));
+    named(store, name, "source", &hex(nar_sha256))
+}
+
+/// Where a fixed output with this hash, of its NAR or of a single file's bytes, and this name lives
+/// below `store`.
+pub fn fixed_output(store: &Utf8Path, name: &str, recursive: bool, hash: &Sri) -> Utf8PathBuf {
+    if recursive && let Some(digest) = hash.as_sha256() {
+        return recursive_sha256(store, name, digest);
+    }
+    let mode = if recursive { "r:" } else { "" };
+    let inner = format!(
+        "fixed:out:{mode}{}:{}:",
+        hash.algorithm().name(),
+        hex(hash.digest())
+    );
+    named(store, name, "output:out", &hex(&Sha256::digest(inner)))
+}
+
+fn named(store: &Utf8Path, name: &str, kind: &str, inner: &str) -> Utf8PathBuf {
+    let fingerprint = Sha256::digest(format!("{kind}:sha256:{inner}:{store}:{name}"));
     let mut short = [0_u8; 20];
     for (n, byte) in fingerprint.iter().enumerate() {
         short[n % 20] ^= byte;
@@ -47,7 +65,6 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sri::Sri;
 
     #[test]
     fn as_nix_names_it() {

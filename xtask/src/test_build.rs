@@ -1,6 +1,7 @@
 //! `cargo xtask test-build`: builds components for real, with Nix, and says how it went.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -8,14 +9,27 @@ use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use crate::nix::{self, BuildOptions, Component, Inputs, Nix, Request};
+use crate::display::{self, Display, Mode, View};
+use crate::history::History;
+use crate::nix::{
+    self, BuildOptions, Component, Description, EvaluationFailed, Inputs, Nix, Request,
+};
 use crate::pkgs::{self, PackageSet};
-use crate::process::{Interrupted, Processes};
+use crate::process::{Input, Interrupted, Processes};
 use crate::repo::Repo;
 use crate::report::{self, Logs};
-use crate::run_model::{After, Row, Run, Said, State, Target};
+use crate::run_model::{After, Row, Run, Running, Said, State, Target};
+use crate::scratch::Scratch;
 use crate::sources::{self, Asked, Sources};
-use crate::{clients, nix_log, output, setup, store_path};
+use crate::sri::Sri;
+use crate::stale::{self, Stale};
+use crate::{clients, junit, output, setup, store_path};
+use nix_log::{Event, Failure, beginning};
+
+/// The longest time between two looks at the running builds: the live lines count seconds.
+const TICK: Duration = Duration::from_millis(100);
+/// How much of a builder's line is shown, in bytes; the log has it whole.
+const SHOWN: usize = 10_000;
 
 /// Build components with Nix, and run their tests
 ///
@@ -69,7 +83,17 @@ pub struct Args {
     /// with `--list`: component, version, description, tests
     #[arg(long)]
     json: bool,
-    /// Show Nix's command lines and all that Nix says
+    /// Write the hashes that were found in place of the pinned ones, and build on; keeps going after a
+    /// failure to find all of them
+    #[arg(long)]
+    write_pins: bool,
+    /// Write the results as JUnit XML, too
+    #[arg(long, value_name = "FILE")]
+    junit: Option<Utf8PathBuf>,
+    /// Show nothing of the builds while they run
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Show Nix's command lines, all that Nix says and, on a terminal too, all that builders print
     #[arg(short, long)]
     verbose: bool,
 }
@@ -82,40 +106,105 @@ struct Listed<'a> {
     tests: Vec<&'a str>,
 }
 
-/// What a run needs, found once.
+/// What a run needs.
 struct Session<'a> {
     args: &'a Args,
     repo: &'a Repo,
     processes: &'a Processes,
+    sources: Sources,
     nix: Nix<'a>,
-    sources: &'a Sources,
+    inputs: Inputs,
+    history: History,
+}
+
+/// What a run knows from round to round; a new one begins when pins were changed.
+struct Progress {
+    run: Run,
+    start: Instant,
+    /// Outputs that were asked about, and which of them were valid then.
+    known: BTreeSet<String>,
+    valid_before: BTreeSet<String>,
+    /// Derivations of targets that failed by themselves or by what they need: no new hash helps them.
+    hopeless: BTreeSet<String>,
+    /// Pins that were changed.
+    changed: Vec<Stale>,
+}
+
+/// How a round ended.
+enum Round {
+    /// Nothing was to be built.
+    Listed,
+    /// Stale pins were in the way of evaluating.
+    NotEvaluated { stale: Vec<Stale> },
+    /// Something was built, or was there.
+    Built(Outcome),
+}
+
+/// What nix-build left.
+struct Outcome {
+    rows: Vec<Row>,
+    sizes: BTreeMap<String, u64>,
+    stale: Vec<Stale>,
+    /// How nix-build ended, if it was needed.
+    status: Option<ExitStatus>,
+    interrupted: Option<Interrupted>,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let repo = Repo::find()?;
-    let processes = Processes::new(args.verbose)?;
     let asked = Asked {
         sample: args.sample,
         tree: args.source.as_deref(),
         pins: args.pins.as_deref(),
     };
+    if args.write_pins {
+        refuse_to_write(&repo, &asked)?;
+    }
+    if let Some(file) = &args.junit {
+        // Said before anything is built, not after.
+        let folder = file.parent().filter(|folder| !folder.as_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            bail!("`--junit {file}`: `{folder}` is no folder");
+        }
+    }
+    let processes = Processes::new(args.verbose)?;
     let sources = sources::resolve(&repo, &asked)?;
-    let (set, nix) = package_set(args, &repo, &processes, &sources)?;
-    let inputs = Inputs {
-        test_build: repo.test_build(),
-        host_pkgs: (set == PackageSet::Host).then(|| repo.host_pkgs()),
-        source: sources.tree.clone(),
-        pins: sources.pins_file.clone(),
+    let mut session = Session::new(args, &repo, &processes, sources)?;
+    let mut progress = Progress::new();
+    loop {
+        let round = session.round(&mut progress)?;
+        let stale = round.stale();
+        if args.write_pins && !stale.is_empty() && progress.are_new(stale) {
+            stale::write(&repo, stale)?;
+            progress.changed.extend_from_slice(stale);
+            session.sources = sources::resolve(&repo, &asked)?;
+            continue;
+        }
+        return session.finish(&progress, round);
+    }
+}
+
+/// A working tree never changes the release's pins.
+fn refuse_to_write(repo: &Repo, asked: &Asked<'_>) -> Result<()> {
+    let Some(tree) = asked.tree else {
+        return Ok(());
     };
-    let session = Session {
-        args,
-        repo: &repo,
-        processes: &processes,
-        nix,
-        sources: &sources,
+    let release = repo.pins();
+    let shown = repo.shown(&release);
+    let Some(pins) = asked.pins else {
+        bail!(
+            "`--write-pins` with `--source {tree}` needs `--pins FILE`: a working tree never changes \
+             the release's pins; make FILE a copy of {shown}"
+        );
     };
-    session.run(&inputs)
+    if pins.canonicalize_utf8().ok() == release.canonicalize_utf8().ok() {
+        bail!(
+            "`--write-pins` with `--source {tree}` would change {shown}, the release's pins: give a \
+             copy of it by `--pins FILE`"
+        );
+    }
+    Ok(())
 }
 
 /// Chooses the package set, says so, and sets Nix up for it.
@@ -178,19 +267,50 @@ fn targets(components: &[Component]) -> Vec<Target> {
     targets
 }
 
-impl Session<'_> {
-    fn run(&self, inputs: &Inputs) -> Result<ExitCode> {
+impl<'a> Session<'a> {
+    fn new(
+        args: &'a Args,
+        repo: &'a Repo,
+        processes: &'a Processes,
+        sources: Sources,
+    ) -> Result<Self> {
+        let (set, nix) = package_set(args, repo, processes, &sources)?;
+        let inputs = Inputs {
+            test_build: repo.test_build(),
+            host_pkgs: (set == PackageSet::Host).then(|| repo.host_pkgs()),
+            source: sources.tree.clone(),
+            pins: sources.pins_file.clone(),
+        };
+        let kind = if sources.results.is_empty() {
+            "release"
+        } else {
+            sources.results
+        };
+        let scope = format!("{} {kind}", set.name());
+        let history = History::read(repo.state().join("history.json"), scope);
+        Ok(Self {
+            args,
+            repo,
+            processes,
+            sources,
+            nix,
+            inputs,
+            history,
+        })
+    }
+
+    fn round(&self, progress: &mut Progress) -> Result<Round> {
         let args = self.args;
         let nothing_named = args.components.is_empty() && !args.all;
         if args.list || nothing_named {
             let request = Request {
-                names: None,
-                build: false,
                 tests: true,
+                ..Request::default()
             };
-            let components = self.nix.describe(inputs, &request)?.components;
+            let components = self.describe(&request)?.components;
             if args.list {
-                return self.list(&components);
+                self.list(&components)?;
+                return Ok(Round::Listed);
             }
             bail!(
                 "nothing to build was named: give components, or `--all`\n{}",
@@ -207,8 +327,19 @@ impl Session<'_> {
             names: (!args.all).then(|| names.clone()),
             build: true,
             tests: !args.no_tests,
+            ..Request::default()
         };
-        let description = self.nix.describe(inputs, &request)?;
+        let description = match self.describe(&request) {
+            Ok(description) => description,
+            Err(error) => {
+                let failed = error.downcast_ref::<EvaluationFailed>();
+                let stale = failed.map(|failed| stale::at_evaluation(&failed.said, &self.sources));
+                return match stale.transpose()? {
+                    Some(stale) if !stale.is_empty() => Ok(Round::NotEvaluated { stale }),
+                    _ => Err(error),
+                };
+            }
+        };
         let unknown: Vec<String> = names
             .iter()
             .filter(|name| !description.names.contains(name))
@@ -217,13 +348,21 @@ impl Session<'_> {
         if !unknown.is_empty() {
             bail!("{}", unknown.join("\n"));
         }
-        self.build(&targets(&description.components))
+        let targets = targets(&description.components);
+        self.build(&targets, progress).map(Round::Built)
     }
 
-    fn list(&self, components: &[Component]) -> Result<ExitCode> {
+    /// Evaluates; on a terminal it says so meanwhile, because it may take a while.
+    fn describe(&self, request: &Request) -> Result<Description> {
+        let shown = self.repo.shown(&self.inputs.test_build);
+        let _note = output::Note::new(&format!("evaluating {shown}"));
+        self.nix
+            .describe(&self.inputs, request, self.repo, self.args.verbose)
+    }
+
+    fn list(&self, components: &[Component]) -> Result<()> {
         if !self.args.json {
-            output::emit(report::list(components).trim_end())?;
-            return Ok(ExitCode::SUCCESS);
+            return output::emit(report::list(components).trim_end());
         }
         for component in components {
             output::emit_json(&Listed {
@@ -237,145 +376,183 @@ impl Session<'_> {
                     .collect(),
             })?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 
-    fn build(&self, targets: &[Target]) -> Result<ExitCode> {
+    fn build(&self, targets: &[Target], progress: &mut Progress) -> Result<Outcome> {
+        output::check_writable(&self.results())?;
         let outs: BTreeSet<String> = targets.iter().map(|target| target.out.clone()).collect();
-        let mut run = Run::new(targets);
-        if let Some(sizes) = self.nix.sizes_if_valid(&outs)? {
+        if progress.known.is_empty()
+            && let Some(sizes) = self.nix.sizes_if_valid(&outs)?
+        {
             let after = After {
                 valid_before: outs.clone(),
                 valid: outs,
                 ..After::default()
             };
-            self.link_and_show(&run.rows(targets, &after, Duration::ZERO), &sizes)?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(Outcome {
+                rows: progress.run.rows(targets, &after, Duration::ZERO),
+                sizes,
+                stale: Vec::new(),
+                status: None,
+                interrupted: None,
+            });
         }
-        let valid_before = self.nix.valid(&outs)?;
-        let mut logs = Logs::new(self.repo.test_build_output().join("logs"))?;
-        let start = Instant::now();
-        let status = self.follow(targets, &mut run, &mut logs, start)?;
+        let new: BTreeSet<String> = outs.difference(&progress.known).cloned().collect();
+        progress.valid_before.extend(self.nix.valid(&new)?);
+        progress.known.extend(new);
+        let to_build: Vec<&Target> = targets
+            .iter()
+            .filter(|target| !progress.valid_before.contains(&target.out))
+            .filter(|target| !progress.hopeless.contains(&target.drv))
+            .collect();
+        progress.next_round(&to_build);
+        let drvs: BTreeSet<String> = to_build.iter().map(|target| target.drv.clone()).collect();
+        let run = &mut progress.run;
+        let status = if drvs.is_empty() {
+            None
+        } else {
+            Some(self.follow(&drvs, run, progress.start)?)
+        };
+        // What is there already once its pins are right needs no build.
+        let success = status.is_none_or(|status| status.success());
         let interrupted = self.processes.acknowledge();
-        let elapsed = start.elapsed();
+        let elapsed = progress.start.elapsed();
         let valid = self.nix.valid(&outs)?;
         if let Some(interrupted) = &interrupted {
-            let unfinished = self.without_output(&run)?;
-            output::say(interruption(interrupted, &run, unfinished.keys()));
-        } else if !status.success() {
-            self.find_culprits(&mut run)?;
+            let unfinished = self.without_output(run)?;
+            output::say(interruption(interrupted, run, unfinished.keys()));
+        } else if !success && status.is_none_or(|status| status.signal().is_none()) {
+            self.find_culprits(run)?;
         }
         let missing = targets.iter().filter(|target| !valid.contains(&target.out));
         let missing: BTreeSet<String> = missing.map(|target| target.drv.clone()).collect();
-        let requisites = self.nix.requisites(&missing)?;
         let after = After {
-            valid_before,
+            valid_before: progress.valid_before.clone(),
+            requisites: self.nix.requisites(&missing)?,
+            success: success && progress.hopeless.is_empty(),
             valid,
-            requisites,
-            success: status.success(),
         };
         let rows = run.rows(targets, &after, elapsed);
-        let log_of = |drv: &str| {
-            let path = logs.path(drv);
-            run.started()
-                .any(|started| started == drv)
-                .then(|| self.repo.shown(&path).to_owned())
+        let mismatch =
+            |(_, failure): &(&str, &Failure)| matches!(failure, Failure::Mismatch { .. });
+        let stale = if run.failures().any(|failure| mismatch(&failure)) {
+            stale::after_build(run.failures(), &self.nix.pinned(&self.inputs, self.repo)?)
+        } else {
+            Vec::new()
         };
-        let failures = report::failures(&run, log_of, &self.sources.pins, &self.sources.pins_shown);
-        if !failures.is_empty() {
-            output::say(format!("\n{}", failures.trim_end()));
-        }
-        if !status.success() && setup::is_untrusted(self.processes)? {
-            output::say(
-                "\nthe Nix daemon ignores the settings of this build, the sandbox's among them, \
-                 because it does not trust this user: `cargo xtask setup` says what to do",
-            );
-        }
+        let failed = rows.iter().filter(|row| row.state == State::Failed);
+        progress.hopeless = failed.map(|row| row.drv.clone()).collect();
         let there = rows.iter().filter_map(|row| row.out.clone()).collect();
-        let sizes = self.nix.sizes_if_valid(&there)?.unwrap_or_default();
-        self.link_and_show(&rows, &sizes)?;
-        if let Some(interrupted) = interrupted {
-            return Ok(interrupted.exit_code());
-        }
-        exit_code(&rows, &run, status)
-    }
-
-    /// Runs nix-build; shows and logs what comes.
-    fn follow(
-        &self,
-        targets: &[Target],
-        run: &mut Run,
-        logs: &mut Logs,
-        start: Instant,
-    ) -> Result<ExitStatus> {
-        let args = self.args;
-        let colours = output::stderr_takes_colours();
-        let options = BuildOptions {
-            keep_going: args.keep_going,
-            keep_failed: args.keep_failed,
-        };
-        let drvs = targets.iter().map(|target| target.drv.clone()).collect();
-        self.nix.build(&drvs, options, |line| {
-            for event in nix_log::parse(line) {
-                match run.apply(event, start.elapsed()) {
-                    Some(Said::Starts { drv }) => {
-                        logs.start(&drv)?;
-                        output::say(report::labelled(
-                            run.label(&drv),
-                            &format!("building {drv}"),
-                            colours,
-                        ));
-                    }
-                    Some(Said::Log { drv, line }) => {
-                        logs.line(&drv, &line)?;
-                        // stdenv says the same once more.
-                        let phase = line.strip_prefix("Running phase: ");
-                        if phase.is_some() && phase == run.phase(&drv) {
-                            continue;
-                        }
-                        // A line that a builder left empty is a line.
-                        let line = if line.is_empty() { " " } else { &line };
-                        output::say(report::labelled(run.label(&drv), line, colours));
-                    }
-                    Some(Said::Phase { drv, phase }) => {
-                        let line = format!("[{phase}]");
-                        logs.line(&drv, &line)?;
-                        output::say(report::labelled(run.label(&drv), &line, colours));
-                    }
-                    Some(Said::Ends { drv }) => logs.end(&drv),
-                    Some(Said::Counts) => {
-                        run.note_outputs(start.elapsed(), |out| Utf8Path::new(out).exists());
-                    }
-                    Some(Said::Nix { detail, text }) if args.verbose || !detail => {
-                        output::say(report::labelled("nix", &text, colours));
-                    }
-                    Some(Said::Nix { .. }) | None => {}
-                }
-            }
-            Ok(())
+        Ok(Outcome {
+            sizes: self.nix.sizes_if_valid(&there)?.unwrap_or_default(),
+            rows,
+            stale: if interrupted.is_some() {
+                Vec::new()
+            } else {
+                stale
+            },
+            status,
+            interrupted,
         })
     }
 
-    /// Some of Nix's errors name no derivation, or an output only. Then it is a derivation whose build
-    /// began and left no output.
-    fn find_culprits(&self, run: &mut Run) -> Result<()> {
-        if run.any_failure() && run.other_errors().is_empty() {
-            return Ok(());
+    /// Runs nix-build; shows and logs what comes.
+    fn follow(&self, drvs: &BTreeSet<String>, run: &mut Run, start: Instant) -> Result<ExitStatus> {
+        let args = self.args;
+        // What is kept of failed builds has to lie where it stays.
+        let scratch = (!args.keep_failed).then(Scratch::new).transpose()?;
+        let options = BuildOptions {
+            keep_going: args.keep_going || args.write_pins,
+            keep_failed: args.keep_failed,
+            temporary: scratch.as_ref().map(|scratch| scratch.path().to_owned()),
+        };
+        let mut screen = Screen {
+            display: Display::new(Mode::choose(args.quiet)),
+            logs: Logs::new(self.logs_folder())?,
+            verbose: args.verbose,
+            scratch,
+        };
+        let mut reader = nix_log::Reader::default();
+        let status = self.nix.build(drvs, &options, TICK, |input| match input {
+            Input::Bytes(bytes) => {
+                reader.read(bytes, &mut |event| screen.take(event, run, start.elapsed()))
+            }
+            Input::Pause => {
+                screen.logs.flush()?;
+                screen.display.refresh(|| self.view(run, start.elapsed()));
+                Ok(())
+            }
+        })?;
+        reader.end(&mut |event| screen.take(event, run, start.elapsed()))?;
+        screen.note_ends(run, start.elapsed());
+        Ok(status)
+    }
+
+    /// What the live lines show.
+    fn view<'run>(&self, run: &'run Run, elapsed: Duration) -> View<'run> {
+        let running = run.running(elapsed, |label| self.history.usual(label));
+        let counts = run.counts();
+        View {
+            left: time_left(
+                &running,
+                run.waiting().map(|label| self.history.usual(label)),
+            ),
+            running,
+            fetching: run.fetching(),
+            done: counts.done,
+            expected: counts.expected,
+            failed: counts.failed,
+            elapsed,
         }
+    }
+
+    /// Some of Nix's errors name no derivation, or an output only, and through a daemon most are not
+    /// proven to be its own. Then it is a derivation whose build began and left no output.
+    fn find_culprits(&self, run: &mut Run) -> Result<()> {
         let suspects = self.without_output(run)?;
-        let (named, unnamed): (Vec<_>, Vec<_>) = suspects.iter().partition(|(_, outs)| {
-            outs.iter()
-                .any(|out| run.other_errors().iter().any(|error| error.contains(out)))
+        let (named, unnamed): (Vec<_>, Vec<_>) = suspects.into_iter().partition(|(drv, outs)| {
+            run.said(drv).is_some()
+                || outs
+                    .iter()
+                    .any(|out| run.other_errors().iter().any(|error| error.contains(out)))
         });
-        let culprits = if named.is_empty() && !run.any_failure() {
+        let culprits = if named.is_empty() && run.failures().next().is_none() {
             unnamed
         } else {
             named
         };
         for (drv, _) in culprits {
-            run.blame(drv);
+            let proven = self.is_proven(run, &drv)?;
+            run.blame(&drv, proven);
         }
         Ok(())
+    }
+
+    /// Whether what was said of a hash mismatch is true: Nix keeps what it built under its true hash,
+    /// which a builder that only talks can't do.
+    fn is_proven(&self, run: &Run, drv: &str) -> Result<bool> {
+        let Some(Failure::Mismatch { specified, got, .. }) = run.said(drv) else {
+            return Ok(false);
+        };
+        let (Ok(specified), Ok(got), [output]) = (
+            specified.parse::<Sri>(),
+            got.parse::<Sri>(),
+            run.outputs(drv),
+        ) else {
+            return Ok(false);
+        };
+        let is_specified = output
+            .fixed
+            .as_ref()
+            .is_some_and(|fixed| fixed.hash == specified);
+        let Some(path) = output.with_hash(&got).filter(|_| is_specified) else {
+            return Ok(false);
+        };
+        Ok(!self
+            .nix
+            .valid(&BTreeSet::from([path.into_string()]))?
+            .is_empty())
     }
 
     /// The derivations whose build began and left no output, with their outputs.
@@ -389,22 +566,263 @@ impl Session<'_> {
         Ok(outputs)
     }
 
-    /// Links to what is there, then the table and the JSON lines.
-    fn link_and_show(&self, rows: &[Row], sizes: &BTreeMap<String, u64>) -> Result<()> {
-        let folder = self.repo.test_build_output().join(self.sources.results);
-        fs_err::create_dir_all(&folder)?;
+    /// Says how it went, in every form that was asked for; links to what is there.
+    fn finish(&self, progress: &Progress, round: Round) -> Result<ExitCode> {
+        let outcome = match round {
+            Round::Listed => return Ok(ExitCode::SUCCESS),
+            Round::NotEvaluated { stale } => {
+                for stale in &stale {
+                    let text = report::mismatch(
+                        &stale.change.shown(),
+                        &stale.change.from.to_string(),
+                        &stale.change.to.to_string(),
+                        &self.remedy(progress, Some(stale)),
+                    );
+                    output::say(format!("\n{}", text.trim_end()));
+                }
+                return Ok(ExitCode::from(1));
+            }
+            Round::Built(outcome) => outcome,
+        };
+        let run = &progress.run;
+        let log_of = |drv: &str| {
+            let path = report::log_path(&self.logs_folder(), drv);
+            let began = run.started().any(|started| started == drv);
+            began.then(|| self.repo.shown(&path).to_owned())
+        };
+        let failures = report::failures(run, log_of, |drv| {
+            let stale = outcome
+                .stale
+                .iter()
+                .find(|stale| stale.drv.as_deref() == Some(drv));
+            self.remedy(progress, stale)
+        });
+        for (_, failure) in &failures {
+            output::say(format!("\n{}", failure.trim_end()));
+        }
+        let succeeded = outcome.status.is_none_or(|status| status.success());
+        if !succeeded
+            && self.inputs.host_pkgs.is_some()
+            && outcome.interrupted.is_none()
+            && let Some(problem) = setup::sandbox_problem(self.processes)?
+        {
+            output::say(format!("\n{problem}"));
+        }
+        let rows = &outcome.rows;
+        self.link(rows)?;
+        output::say(format!(
+            "\n{}",
+            report::rows_table(rows, &outcome.sizes).trim_end()
+        ));
+        for slower in run.built().filter_map(|built| self.history.slower(&built)) {
+            output::say(slower);
+        }
+        self.history.add(&self.repo.lock(), run.built())?;
+        if let Some(file) = &self.args.junit {
+            let said = |row: &Row| {
+                let own = |(drv, _): &&(String, String)| Some(drv) == row.culprit.as_ref();
+                failures.iter().find(own).map_or("", |(_, text)| text)
+            };
+            output::write_atomically(file, junit::render(rows, said).as_bytes(), 0o644)?;
+        }
+        if self.args.json {
+            rows.iter().try_for_each(output::emit_json)?;
+        }
+        if let Some(interrupted) = outcome.interrupted {
+            return Ok(interrupted.exit_code());
+        }
+        if rows
+            .iter()
+            .any(|row| matches!(row.state, State::Failed | State::HashMismatch))
+        {
+            return Ok(ExitCode::from(1));
+        }
+        if let Some(status) = outcome.status.filter(|status| !status.success()) {
+            if status.signal().is_some() {
+                bail!(
+                    "something killed nix-build ({status}): what it built is kept, run this again"
+                );
+            }
+            let reasons = run.other_errors().join("\n");
+            bail!("nix-build ended without building ({status})\n{reasons}");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn remedy(&self, progress: &Progress, stale: Option<&Stale>) -> String {
+        let may_write =
+            self.sources.tree.is_none() || stale.is_none_or(|stale| stale.file != self.repo.pins());
+        let changed = stale.is_some_and(|stale| progress.was_changed(stale));
+        stale::remedy(self.repo, stale, may_write, changed)
+    }
+
+    fn logs_folder(&self) -> Utf8PathBuf {
+        self.repo.test_build_output().join("logs")
+    }
+
+    /// The folder of links to results.
+    fn results(&self) -> Utf8PathBuf {
+        self.repo.test_build_output().join(self.sources.results)
+    }
+
+    /// Links to what is there.
+    fn link(&self, rows: &[Row]) -> Result<()> {
+        let folder = self.results();
         let links: Vec<(Utf8PathBuf, String)> = rows
             .iter()
             .filter_map(|row| Some((folder.join(&row.component), row.out.clone()?)))
             .filter(|(link, out)| !is_link_to(link, out))
             .collect();
-        self.nix.link(&links)?;
-        output::say(format!("\n{}", report::rows_table(rows, sizes).trim_end()));
-        if self.args.json {
-            rows.iter().try_for_each(output::emit_json)?;
+        self.nix.link(&links)
+    }
+}
+
+impl Round {
+    fn stale(&self) -> &[Stale] {
+        match self {
+            Self::Listed => &[],
+            Self::NotEvaluated { stale } => stale,
+            Self::Built(outcome) => &outcome.stale,
+        }
+    }
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            run: Run::default(),
+            start: Instant::now(),
+            known: BTreeSet::new(),
+            valid_before: BTreeSet::new(),
+            hopeless: BTreeSet::new(),
+            changed: Vec::new(),
+        }
+    }
+
+    /// Begins a round; what was accepted failed no more.
+    fn next_round(&mut self, targets: &[&Target]) {
+        let accepted = self.changed.iter().filter_map(|stale| stale.drv.clone());
+        let accepted: Vec<String> = accepted.collect();
+        self.run.next_round(targets.iter().copied(), &accepted);
+    }
+
+    fn was_changed(&self, stale: &Stale) -> bool {
+        let same = |other: &Stale| other.file == stale.file && other.change.key == stale.change.key;
+        self.changed.iter().any(same)
+    }
+
+    /// Whether none of these pins was changed before: what differs with each build would never end.
+    fn are_new(&self, stale: &[Stale]) -> bool {
+        !stale.iter().any(|stale| self.was_changed(stale))
+    }
+}
+
+/// The screen and the log files.
+struct Screen {
+    display: Display,
+    logs: Logs,
+    verbose: bool,
+    scratch: Option<Scratch>,
+}
+
+impl Screen {
+    /// Takes an event into the model, shows and logs what it said.
+    fn take(&mut self, event: Event<'_>, run: &mut Run, at: Duration) -> Result<()> {
+        match run.apply(event, at) {
+            Some(said) => self.show(said, run, at),
+            None => Ok(()),
+        }
+    }
+
+    fn show(&mut self, said: Said<'_>, run: &mut Run, at: Duration) -> Result<()> {
+        match said {
+            Said::Starts { drv } => {
+                run.note_derivation(&drv, nix::outputs_of(&drv));
+                self.logs.start(&drv)?;
+                if self.shows_lines() {
+                    self.labelled(run.label(&drv), &format!("building {drv}"));
+                }
+            }
+            Said::Log { drv, line } => {
+                self.logs.line(&drv, &line)?;
+                // stdenv says the same once more.
+                let phase = line.strip_prefix("Running phase: ");
+                if self.shows_lines() && (phase.is_none() || phase != run.phase(&drv)) {
+                    // A line that a builder left empty is a line.
+                    let line = if line.is_empty() { " " } else { &*line };
+                    self.labelled(run.label(&drv), line);
+                }
+            }
+            Said::Phase { drv, phase } => {
+                let line = format!("[{phase}]");
+                self.logs.line(&drv, &line)?;
+                if self.shows_lines() {
+                    self.labelled(run.label(&drv), &line);
+                }
+            }
+            Said::Ends { drv } => {
+                self.logs.end(&drv)?;
+                self.note_ends(run, at);
+            }
+            Said::Counts => self.note_ends(run, at),
+            Said::Failed { drv, text } => {
+                if self.shows_lines() {
+                    self.labelled("nix", &format!("error: {text}"));
+                }
+                self.ended(run, &drv);
+            }
+            Said::Nix { detail, text } => {
+                if self.verbose || (!detail && self.display.mode() == Mode::Plain) {
+                    self.labelled("nix", &text);
+                }
+            }
         }
         Ok(())
     }
+
+    fn shows_lines(&self) -> bool {
+        self.verbose || self.display.mode() == Mode::Plain
+    }
+
+    fn labelled(&mut self, label: &str, text: &str) {
+        let colours = self.display.mode() == Mode::Live;
+        self.display
+            .line(&report::labelled(label, beginning(text, SHOWN), colours));
+    }
+
+    fn note_ends(&mut self, run: &mut Run, at: Duration) {
+        let exists = |out: &str| Utf8Path::new(out).exists();
+        let gone = |drv: &str| {
+            let scratch = self.scratch.as_ref();
+            scratch.is_some_and(|scratch| !scratch.has_build_folder(drv))
+        };
+        for drv in run.note_ends(at, exists, gone) {
+            self.ended(run, &drv);
+        }
+    }
+
+    /// Above the live lines a line is left of each build that ended.
+    fn ended(&mut self, run: &Run, drv: &str) {
+        if self.display.mode() == Mode::Live
+            && let Some(ended) = run.ended(drv)
+        {
+            self.display.line(&display::ended_line(&ended));
+        }
+    }
+}
+
+/// How much longer it takes, if all that runs and waits is known from earlier runs.
+fn time_left(
+    running: &[Running<'_>],
+    waiting: impl Iterator<Item = Option<Duration>>,
+) -> Option<Duration> {
+    let rest = |running: &Running<'_>| Some(running.usual?.saturating_sub(running.time));
+    let rests: Vec<Duration> = running.iter().map(rest).collect::<Option<_>>()?;
+    let waiting: Vec<Duration> = waiting.collect::<Option<_>>()?;
+    let at_once = u32::try_from(running.len()).unwrap_or(u32::MAX).max(1);
+    let shared = (rests.iter().sum::<Duration>() + waiting.iter().sum::<Duration>()) / at_once;
+    let left = rests.into_iter().chain(waiting).chain([shared]).max()?;
+    (left >= Duration::from_secs(1)).then_some(left)
 }
 
 /// Whether a link already leads to `target`; then Nix knows it, for Nix made it.
@@ -428,20 +846,6 @@ fn interruption<'a>(
         return interrupted.to_string();
     }
     format!("{interrupted} while building {}", unfinished.join(", "))
-}
-
-fn exit_code(rows: &[Row], run: &Run, status: ExitStatus) -> Result<ExitCode> {
-    if rows
-        .iter()
-        .any(|row| matches!(row.state, State::Failed | State::HashMismatch))
-    {
-        return Ok(ExitCode::from(1));
-    }
-    if !status.success() {
-        let reasons = run.other_errors().join("\n");
-        bail!("nix-build ended without building ({status})\n{reasons}");
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

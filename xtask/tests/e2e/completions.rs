@@ -643,7 +643,7 @@ fn nothing_is_built_for_a_name() {
     );
     let test_build = harness.root().join("containers/authentik/test-build.nix");
     let nix = fs_err::read_to_string(&test_build).unwrap();
-    let nix = nix.replacen("\nin\n{", "\n  scope = {", 1) + ";\nin\nscope\n";
+    let nix = nix.replacen("\nin\nrec {", "\n  scope = rec {", 1) + ";\nin\nscope\n";
     harness.write("containers/authentik/test-build.nix", &nix);
     let conf = harness.root().join("containers/host-pkgs/nix.conf");
     let socket = harness.root().join("socket");

@@ -97,6 +97,13 @@ fn a_user_whom_the_daemon_trusts() {
     let Some(machine) = Machine::start(USER) else {
         return;
     };
+    // Whatever the user's own settings say: it is tried.
+    for listed in [USER, ""] {
+        let output = run(machine.xtask(listed).arg("setup"));
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains("a daemon that trusts this user"), "{said}");
+    }
     // Something that nobody built before.
     let schema = machine.home.join("containers/authentik/sample/schema.yml");
     let changed = fs_err::read_to_string(&schema).unwrap();
@@ -131,6 +138,11 @@ fn a_user_whom_the_daemon_does_not_trust() {
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("extra-trusted-users = nobody"), "{said}");
+    // The settings trust them by now, but the daemon has not read them yet.
+    let output = run(machine.xtask(USER).arg("setup"));
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("systemctl restart nix-daemon"), "{said}");
     let output = run(machine
         .xtask("")
         .args(["test-build", "client-ts", "--source"])
@@ -138,4 +150,20 @@ fn a_user_whom_the_daemon_does_not_trust() {
     let said = text(&output.stderr);
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("cargo xtask setup"), "{said}");
+}
+
+#[test]
+fn a_daemon_for_the_members_of_a_group() {
+    let Some(machine) = Machine::start(USER) else {
+        return;
+    };
+    // As Debian has it.
+    let folder = machine.socket.with_file_name("closed");
+    stdout(Command::new("install").args(["-d", "-m", "770", "-g", "daemon", folder.as_str()]));
+    let mut command = machine.xtask(USER);
+    command.env("NIX_DAEMON_SOCKET_PATH", folder.join("socket"));
+    let output = run(command.arg("setup"));
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("`usermod -aG daemon nobody`"), "{said}");
 }

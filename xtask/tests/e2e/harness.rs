@@ -67,9 +67,11 @@ let
     outputHash = hash;
   }} script;
   phase = name: "echo '@nix {{ \"action\": \"setPhase\", \"phase\": \"${{name}}\" }}' >&2\n";
+  pinsFile = if pins == null then ./pins.json else /. + pins;
+  hashOf = name: (builtins.fromJSON (builtins.readFile pinsFile)).sources.${{name}}.hash;
   wrong = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 in
-{{
+rec {{
   recurseForDerivations = true;
   {components}
 }}

@@ -8,13 +8,18 @@
 )]
 
 mod arguments;
+mod bad_input;
 mod clients;
 mod common;
 mod completions;
 mod daemon;
+mod evaluation;
 mod harness;
 mod hash;
 mod host_pkgs;
+mod live;
+mod pins;
 mod setup;
 mod sources;
+mod terminal;
 mod test_build;

@@ -346,20 +346,28 @@ fn a_file_that_is_not_what_its_pin_says() {
     fs_err::write(&schema, changed).unwrap();
     let output = run(&mut sample.build("client-ts"));
     let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let sri = hash(&schema, true);
     for part in [
-        "`schema`",
-        "schema.yml",
-        "pins.json",
-        "cargo xtask hash --flat",
+        "sources.schema.hash: hash mismatch",
+        &format!("got:       {sri}"),
+        &format!(
+            "pin:       `sources.schema.hash` in {}",
+            sample.path.join("pins.json")
+        ),
+        "accept it: `cargo xtask test-build client-ts ",
+        "--write-pins`",
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }
-    // The remedy that it names works.
-    let sri = hash(&schema, true);
-    sample.pin("schema", |pin| pin["hash"] = json!(sri));
-    let output = run(&mut sample.build("client-ts"));
+    // The remedy that it names works, and changes nothing else.
+    let before = fs_err::read_to_string(sample.path.join("pins.json")).unwrap();
+    let output = run(sample.build("client-ts").arg("--write-pins"));
     assert!(output.status.success(), "{}", text(&output.stderr));
+    let after = fs_err::read_to_string(sample.path.join("pins.json")).unwrap();
+    let old = said.split_once("specified: ").unwrap().1;
+    let old = old.split_whitespace().next().unwrap();
+    assert_eq!(after, before.replace(old, &sri));
 }
 
 #[test]

@@ -280,3 +280,55 @@ fn a_second_ctrl_c_kills_what_does_not_end() {
     assert_eq!(ended.code, Some(130), "{}", ended.stderr);
     wait_until("no builder is left", || processes_with(&word).is_empty());
 }
+
+#[test]
+fn junit_beside_the_table() {
+    let harness = Harness::new(
+        r#"
+  good = sh "good" { } "echo > $out" // { tests.bad = sh "bad" { } (phase "checkPhase" + "echo '1 < 2'; exit 3"); };
+"#,
+    );
+    let ended = harness.test_build(&["good", "--keep-going", "--junit", "report.xml"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let report = harness.root().join("report.xml");
+    // A parser that is not ours.
+    let script = "import sys, xml.etree.ElementTree as tree
+suite = tree.parse(sys.argv[1]).getroot().find('testsuite')
+print(suite.get('tests'), suite.get('failures'), suite.get('skipped'))
+for case in suite:
+    print(case.get('classname'), case.get('name'), [(it.tag, it.get('message'), '1 < 2' in it.text) for it in case])
+";
+    let python = std::process::Command::new("python3")
+        .args(["-c", script, report.as_str()])
+        .output()
+        .unwrap();
+    assert_eq!(
+        text(&python.stdout),
+        "2 1 0\ngood build []\ngood bad [('failure', 'failed with exit code 3', True)]\n",
+        "{}",
+        text(&python.stderr)
+    );
+    let ended = harness.test_build(&["good", "--junit", "none/report.xml"]);
+    assert_eq!(ended.code, Some(2));
+    ended.says(&["`--junit none/report.xml`: `none` is no folder"]);
+}
+
+#[test]
+fn slower_than_usual() {
+    let harness = Harness::new(
+        r#"slow = sh "slow" { wait = builtins.readFile ./wait; } (phase "buildPhase" + "sleep $wait; echo > $out");"#,
+    );
+    for wait in ["0.1", "0.2", "0.3"] {
+        harness.write("containers/authentik/wait", wait);
+        let ended = harness.test_build(&["slow"]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("slower"), "{}", ended.stderr);
+    }
+    harness.write("containers/authentik/wait", "3");
+    let ended = harness.test_build(&["slow"]);
+    ended.says(&[
+        "slow was slower than usual by 2.",
+        " of it in buildPhase (usually 0.",
+        "of 3 runs)",
+    ]);
+}
