@@ -171,7 +171,10 @@ pub fn failures(
                     .unwrap_or_default();
                 format!("{label}{place}: {reason}\n")
             }
-            Failure::Consequence | Failure::Interrupted | Failure::Other(_) => String::new(),
+            Failure::Consequence
+            | Failure::TimedOut(_)
+            | Failure::Interrupted
+            | Failure::Other(_) => String::new(),
         };
         for line in broken.tail {
             text.push_str("  | ");

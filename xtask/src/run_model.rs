@@ -201,6 +201,8 @@ pub struct Run {
     counts: Counts,
     builds: BTreeMap<String, Build>,
     failures: BTreeMap<String, Failure>,
+    /// The build whose activity stopped last.
+    stopped: Option<String>,
     other_errors: Vec<String>,
     /// What messages without proof say of derivations: a daemon's on all but the last failure, or those
     /// that a builder makes up.
@@ -250,6 +252,7 @@ impl Run {
         }
         self.active.clear();
         self.counts = Counts::default();
+        self.stopped = None;
         self.other_errors.clear();
         for drv in accepted {
             self.builds.remove(drv);
@@ -304,6 +307,7 @@ impl Run {
             Event::Stops { id } => match self.active.remove(&id)? {
                 Activity::Build(drv) => {
                     self.builds.get_mut(&drv)?.ended.get_or_insert(at);
+                    self.stopped = Some(drv.clone());
                     Some(Said::Ends { drv })
                 }
                 _ => None,
@@ -391,7 +395,10 @@ impl Run {
     }
 
     fn note_failure(&mut self, text: String, at: Duration) -> Said<'static> {
-        let failure = nix_log::failure(&text);
+        let failure = match (nix_log::failure(&text), self.stopped.take()) {
+            (Failure::TimedOut(reason), Some(drv)) => Failure::Build { drv, reason },
+            (failure, _) => failure,
+        };
         let nix = Said::Nix {
             detail: false,
             text: format!("error: {text}"),
@@ -409,7 +416,7 @@ impl Run {
                 self.failures.entry(drv.clone()).or_insert(failure);
                 Said::Failed { drv, text }
             }
-            Failure::Other(text) => {
+            Failure::Other(text) | Failure::TimedOut(text) => {
                 self.other_errors.push(text);
                 nix
             }
@@ -883,6 +890,29 @@ mod tests {
             "{}",
             rows[0].note
         );
+    }
+
+    #[test]
+    fn a_timeout_without_a_name_is_that_of_the_build_that_stopped() {
+        let mut run = Run::new(&[target()]);
+        let at = Duration::from_secs;
+        for (id, drv) in [(1, "/s/a.drv"), (2, "/s/b.drv")] {
+            let drv = drv.into();
+            run.apply(Event::BuildStarts { id, drv }, at(0));
+        }
+        run.apply(Event::Stops { id: 2 }, at(3));
+        let timeout = || Event::Error {
+            text: "timed out after 3 seconds".to_owned(),
+        };
+        run.apply(timeout(), at(3));
+        let reason = "timed out after 3 seconds".to_owned();
+        let drv = "/s/b.drv".to_owned();
+        let failures: Vec<_> = run.failures().collect();
+        assert_eq!(failures, [("/s/b.drv", &Failure::Build { drv, reason })]);
+        // One stop explains one timeout.
+        run.apply(timeout(), at(4));
+        assert_eq!(run.failures().count(), 1);
+        assert_eq!(run.other_errors(), ["timed out after 3 seconds"]);
     }
 
     #[test]
