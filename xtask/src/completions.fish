@@ -39,10 +39,8 @@ function __xtask_candidates
     set -l root (__xtask_root)
     set -l current (commandline -ct)
     set -l unquoted (string trim --left --chars='"\'' -- "$current")
-    set -l program @program@
-    # What cannot start, fish says aloud.
-    test -x $program; or return
-    set -l answer (CARGO_MANIFEST_DIR=$root/xtask $program completions fish -- \
+    # Of a program that cannot start, fish itself would complain on the terminal; env does so on stderr.
+    set -l answer (env CARGO_MANIFEST_DIR=$root/xtask @program@ completions fish -- \
         (__xtask_words) "$unquoted" 2>/dev/null </dev/null)
     set -l kind (string split \t -- $answer[1])
     string join \n -- $answer[2..]
