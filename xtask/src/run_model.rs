@@ -451,7 +451,7 @@ impl Run {
                 Running {
                     label,
                     phase: build.phase(),
-                    line: build.tail.back().map_or("", String::as_str),
+                    line: build.last_line(),
                     time: now.saturating_sub(build.started),
                     usual: usual(label),
                 }
@@ -658,6 +658,16 @@ impl Build {
         self.phases.last().map(|(name, _)| name.as_str())
     }
 
+    /// The last line of its builder that says more than its phase does.
+    fn last_line(&self) -> &str {
+        let last = self.tail.back().map_or("", String::as_str);
+        if names_phase(last, self.phase()) {
+            ""
+        } else {
+            last
+        }
+    }
+
     fn remember(&mut self, line: &str) {
         if self.tail.len() == TAIL_LINES {
             self.tail.pop_front();
@@ -684,6 +694,12 @@ impl Build {
             })
             .collect()
     }
+}
+
+/// Whether a line is the one with which stdenv says in words what it has just told Nix, its phase.
+pub fn names_phase(line: &str, phase: Option<&str>) -> bool {
+    line.strip_prefix("Running phase: ")
+        .is_some_and(|named| Some(named) == phase)
 }
 
 /// To the millisecond: more would be noise.
@@ -793,6 +809,38 @@ mod tests {
                 ],
             })
         );
+    }
+
+    #[test]
+    fn the_line_that_repeats_the_phase_is_not_shown() {
+        let mut run = Run::new(&[target()]);
+        let id = 1;
+        run.apply(Event::BuildStarts { id, drv: A.into() }, at(1));
+        let mut line_after = |event| {
+            run.apply(event, at(2));
+            run.running(at(3), |_| None)[0].line.to_owned()
+        };
+        let log = |line: &'static str| Event::Log {
+            id,
+            line: line.into(),
+        };
+        // No phase is known yet: the line says something.
+        for (said, shown) in [("Running phase: x", "Running phase: x"), ("hello", "hello")] {
+            assert_eq!(line_after(log(said)), shown);
+        }
+        let phase = "buildPhase".to_owned();
+        line_after(Event::Phase { id, phase });
+        for (said, shown) in [
+            ("Running phase: buildPhase", ""),
+            ("Running phase: checkPhase", "Running phase: checkPhase"),
+            (
+                "Running phase: buildPhase now",
+                "Running phase: buildPhase now",
+            ),
+            ("made a thing", "made a thing"),
+        ] {
+            assert_eq!(line_after(log(said)), shown, "{said}");
+        }
     }
 
     #[test]

@@ -18,12 +18,12 @@ use crate::pkgs::{self, PackageSet};
 use crate::process::{Input, Interrupted, Processes};
 use crate::repo::Repo;
 use crate::report::{self, Logs};
-use crate::run_model::{After, Row, Run, Running, Said, State, Target};
+use crate::run_model::{After, Row, Run, Running, Said, State, Target, names_phase};
 use crate::scratch::Scratch;
 use crate::sources::{self, Asked, Sources};
 use crate::sri::Sri;
 use crate::stale::{self, Stale};
-use crate::{clients, junit, output, setup, store_path};
+use crate::{clients, junit, output, setup};
 use nix_log::{Event, Failure, beginning};
 
 /// The longest time between two looks at the running builds: the live lines count seconds.
@@ -220,15 +220,7 @@ fn package_set<'a>(
         args.pkgs,
         &version,
         sources.nixpkgs.as_ref(),
-        |nixpkgs| {
-            let Some(hash) = nixpkgs.hash.as_sha256() else {
-                return Ok(false);
-            };
-            let path = store_path::recursive_sha256(&nix::store_dir(), "source", hash);
-            Ok(!plain
-                .valid(&BTreeSet::from([path.into_string()]))?
-                .is_empty())
-        },
+        |nixpkgs| pkgs::is_in_store(&plain, nixpkgs),
         |nixpkgs| pkgs::probe(processes, repo, nixpkgs),
     )?;
     output::say(format!(
@@ -745,9 +737,7 @@ impl Screen {
             }
             Said::Log { drv, line } => {
                 self.logs.line(&drv, &line)?;
-                // stdenv says the same once more.
-                let phase = line.strip_prefix("Running phase: ");
-                if self.shows_lines() && (phase.is_none() || phase != run.phase(&drv)) {
+                if self.shows_lines() && !names_phase(&line, run.phase(&drv)) {
                     // A line that a builder left empty is a line.
                     let line = if line.is_empty() { " " } else { &*line };
                     self.labelled(run.label(&drv), line);
