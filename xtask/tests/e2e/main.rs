@@ -18,6 +18,7 @@ mod harness;
 mod hash;
 mod host_pkgs;
 mod live;
+mod picture;
 mod pins;
 mod setup;
 mod sources;
