@@ -18,6 +18,9 @@ const TAIL_LINES: usize = 30;
 /// How much of each of these lines, in bytes.
 const TAIL_WIDTH: usize = 2000;
 
+/// How many different things said without proof of a derivation are kept: a builder may say any number.
+const MOST_SAID: usize = 100;
+
 /// What is to be built: a component or one of its tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -206,7 +209,7 @@ pub struct Run {
     other_errors: Vec<String>,
     /// What messages without proof say of derivations: a daemon's on all but the last failure, or those
     /// that a builder makes up.
-    said: BTreeMap<String, Failure>,
+    said: BTreeMap<String, Vec<Failure>>,
 }
 
 #[derive(Debug)]
@@ -338,7 +341,10 @@ impl Run {
                         nix_log::failure(error)
                     && let Some(drv) = failure.drv()
                 {
-                    self.said.entry(drv.to_owned()).or_insert(failure);
+                    let said = self.said.entry(drv.to_owned()).or_default();
+                    if said.len() < MOST_SAID && !said.contains(&failure) {
+                        said.push(failure);
+                    }
                 }
                 Some(Said::Nix { detail, text })
             }
@@ -519,9 +525,9 @@ impl Run {
         self.builds.get(drv).map_or(&[], |build| &build.outputs)
     }
 
-    /// What was said without proof of a derivation.
-    pub fn said(&self, drv: &str) -> Option<&Failure> {
-        self.said.get(drv)
+    /// What was said without proof of a derivation, each once, in order.
+    pub fn said(&self, drv: &str) -> &[Failure] {
+        self.said.get(drv).map_or(&[], Vec::as_slice)
     }
 
     /// The derivations whose build began, in order of their names.
@@ -546,21 +552,19 @@ impl Run {
             .map(|(drv, failure)| (drv.as_str(), failure))
     }
 
-    /// Lays what was said without proof, else the errors that named no derivation, at the door of
-    /// `drv`, whose build is known to have failed. A mismatch counts only when it is `proven`.
-    pub fn blame(&mut self, drv: &str, proven: bool) {
-        let failure = match self.said.get(drv) {
-            Some(mismatch @ Failure::Mismatch { .. }) if proven => mismatch.clone(),
-            Some(build @ Failure::Build { .. }) => build.clone(),
-            _ => Failure::Build {
-                drv: drv.to_owned(),
-                reason: if self.other_errors.is_empty() {
-                    "ended without an output; Nix gave no reason".to_owned()
-                } else {
-                    self.other_errors.join("\n")
-                },
+    /// Lays at the door of `drv`, whose build is known to have failed, the mismatch that is `proven`,
+    /// else what was said without proof, else the errors that named no derivation.
+    pub fn blame(&mut self, drv: &str, proven: Option<Failure>) {
+        let is_build = |failure: &&Failure| matches!(failure, Failure::Build { .. });
+        let said = || self.said(drv).iter().find(is_build).cloned();
+        let failure = proven.or_else(said).unwrap_or_else(|| Failure::Build {
+            drv: drv.to_owned(),
+            reason: if self.other_errors.is_empty() {
+                "ended without an output; Nix gave no reason".to_owned()
+            } else {
+                self.other_errors.join("\n")
             },
-        };
+        });
         self.failures.entry(drv.to_owned()).or_insert(failure);
     }
 
@@ -917,7 +921,7 @@ mod tests {
             at(1),
         );
         assert_eq!(run.failures().count(), 0);
-        run.blame(A, false);
+        run.blame(A, None);
         let row = &run.rows(&[target()], &After::default(), at(2))[0];
         assert_eq!(
             (row.state, &*row.note),
@@ -930,7 +934,7 @@ mod tests {
         let mut run = run_of(&["output '/x' is not allowed to refer to the following paths:\n /y"]);
         assert_eq!(run.failures().count(), 0);
         assert_eq!(run.other_errors().len(), 1);
-        run.blame(A, false);
+        run.blame(A, None);
         let rows = run.rows(&[target()], &After::default(), at(1));
         assert_eq!(rows[0].state, State::Failed);
         assert!(

@@ -504,7 +504,7 @@ impl<'a> Session<'a> {
     fn find_culprits(&self, run: &mut Run) -> Result<()> {
         let suspects = self.without_output(run)?;
         let (named, unnamed): (Vec<_>, Vec<_>) = suspects.into_iter().partition(|(drv, outs)| {
-            run.said(drv).is_some()
+            !run.said(drv).is_empty()
                 || outs
                     .iter()
                     .any(|out| run.other_errors().iter().any(|error| error.contains(out)))
@@ -515,36 +515,39 @@ impl<'a> Session<'a> {
             named
         };
         for (drv, _) in culprits {
-            let proven = self.is_proven(run, &drv)?;
+            let proven = self.proven(run, &drv)?;
             run.blame(&drv, proven);
         }
         Ok(())
     }
 
-    /// Whether what was said of a hash mismatch is true: Nix keeps what it built under its true hash,
-    /// which a builder that only talks can't do.
-    fn is_proven(&self, run: &Run, drv: &str) -> Result<bool> {
-        let Some(Failure::Mismatch { specified, got, .. }) = run.said(drv) else {
-            return Ok(false);
+    /// The one thing said of a hash mismatch that is true, if any: Nix keeps what it built under its
+    /// true hash, which a builder that only talks can't do.
+    fn proven(&self, run: &Run, drv: &str) -> Result<Option<Failure>> {
+        let [output] = run.outputs(drv) else {
+            return Ok(None);
         };
-        let (Ok(specified), Ok(got), [output]) = (
-            specified.parse::<Sri>(),
-            got.parse::<Sri>(),
-            run.outputs(drv),
-        ) else {
-            return Ok(false);
-        };
-        let is_specified = output
-            .fixed
-            .as_ref()
-            .is_some_and(|fixed| fixed.hash == specified);
-        let Some(path) = output.with_hash(&got).filter(|_| is_specified) else {
-            return Ok(false);
-        };
-        Ok(!self
-            .nix
-            .valid(&BTreeSet::from([path.into_string()]))?
-            .is_empty())
+        for failure in run.said(drv) {
+            let Failure::Mismatch { specified, got, .. } = failure else {
+                continue;
+            };
+            let (Ok(specified), Ok(got)) = (specified.parse::<Sri>(), got.parse::<Sri>()) else {
+                continue;
+            };
+            let fixed = output.fixed.as_ref();
+            if fixed.is_none_or(|fixed| fixed.hash != specified) {
+                continue;
+            }
+            if let Some(path) = output.with_hash(&got)
+                && !self
+                    .nix
+                    .valid(&BTreeSet::from([path.into_string()]))?
+                    .is_empty()
+            {
+                return Ok(Some(failure.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// The derivations whose build began and left no output, with their outputs.
