@@ -30,6 +30,8 @@ pub struct Target {
     pub drv: String,
     /// The store path of its first output.
     pub out: String,
+    /// The file that defines it, if that is known.
+    pub file: Option<String>,
 }
 
 /// How a target ended.
@@ -188,6 +190,8 @@ pub struct Broken<'a> {
     pub drv: &'a str,
     /// Why.
     pub failure: &'a Failure,
+    /// The file that defines it, if that is known.
+    pub file: Option<&'a str>,
     /// The phase it was in, if the builder named any.
     pub phase: Option<&'a str>,
     /// The last lines of that phase.
@@ -198,6 +202,8 @@ pub struct Broken<'a> {
 #[derive(Debug, Default)]
 pub struct Run {
     labels: BTreeMap<String, String>,
+    /// The files that define targets, by derivation.
+    files: BTreeMap<String, String>,
     /// Derivations of targets that are to be built.
     wanted: Vec<String>,
     active: BTreeMap<u64, Activity>,
@@ -251,6 +257,9 @@ impl Run {
             self.labels
                 .entry(target.drv.clone())
                 .or_insert_with(|| target.label.clone());
+            if let Some(file) = &target.file {
+                self.files.insert(target.drv.clone(), file.clone());
+            }
             self.wanted.push(target.drv.clone());
         }
         self.active.clear();
@@ -575,6 +584,7 @@ impl Run {
             Broken {
                 drv,
                 failure,
+                file: self.files.get(drv).map(String::as_str),
                 phase: build.and_then(Build::phase),
                 tail: build.map_or_else(Vec::new, |build| {
                     build.tail.iter().map(String::as_str).collect()
@@ -740,6 +750,7 @@ mod tests {
             label: "a".to_owned(),
             drv: A.to_owned(),
             out: "/out/a".to_owned(),
+            file: None,
         }
     }
 

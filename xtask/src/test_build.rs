@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::display::{self, Display, Mode, View};
 use crate::history::History;
 use crate::nix::{
-    self, BuildOptions, Component, Description, EvaluationFailed, Inputs, Nix, Request,
+    self, BuildOptions, Buildable, Component, Description, EvaluationFailed, Inputs, Nix, Request,
 };
 use crate::pkgs::{self, PackageSet};
 use crate::process::{Input, Interrupted, Processes};
@@ -237,26 +237,37 @@ fn package_set<'a>(
     Ok((choice.set, Nix::new(processes, environment)))
 }
 
-/// The components and, with `tests`, their tests.
-fn targets(components: &[Component]) -> Vec<Target> {
+/// The components and, with `tests`, their tests. `file_of` knows what to show of a position.
+fn targets(components: &[Component], file_of: impl Fn(&str) -> Option<String>) -> Vec<Target> {
     let mut targets = Vec::new();
-    let mut add = |label: String, drv: &Option<String>, out: &Option<String>| {
-        if let (Some(drv), Some(out)) = (drv, out) {
+    let mut add = |label: String, built: &Buildable| {
+        if let (Some(drv), Some(out)) = (&built.drv, &built.out) {
             targets.push(Target {
                 label,
                 drv: drv.clone(),
                 out: out.clone(),
+                file: built.position.as_deref().and_then(&file_of),
             });
         }
     };
     for component in components {
-        add(component.name.clone(), &component.drv, &component.out);
+        add(component.name.clone(), &component.built);
         for test in &component.tests {
             let label = format!("{}.tests.{}", component.name, test.name);
-            add(label, &test.drv, &test.out);
+            add(label, &test.built);
         }
     }
     targets
+}
+
+/// The file of a position `FILE:LINE`, if it is one of this repository that people edit to change a
+/// component: the package set's own helpers are none.
+fn file_of(repo: &Repo, position: &str) -> Option<String> {
+    let (file, _) = position.rsplit_once(':')?;
+    let file = Utf8Path::new(file);
+    let shown = repo.shown(file);
+    let is_ours = shown != file && !file.starts_with(repo.host_pkgs());
+    is_ours.then(|| shown.to_string())
 }
 
 impl<'a> Session<'a> {
@@ -340,7 +351,9 @@ impl<'a> Session<'a> {
         if !unknown.is_empty() {
             bail!("{}", unknown.join("\n"));
         }
-        let targets = targets(&description.components);
+        let targets = targets(&description.components, |position| {
+            file_of(self.repo, position)
+        });
         self.build(&targets, progress).map(Round::Built)
     }
 
@@ -846,21 +859,45 @@ mod tests {
     use super::*;
     use crate::nix::Test;
 
+    fn buildable(name: &str) -> Buildable {
+        Buildable {
+            drv: Some(format!("/{name}.drv")),
+            out: Some(format!("/{name}")),
+            position: Some("a.nix:3".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_file_of_a_position() {
+        let repo = Repo::find().unwrap();
+        let at = |path: &str| file_of(&repo, &format!("{}:12", repo.root.join(path)));
+        assert_eq!(
+            at("containers/authentik/client-ts.nix").as_deref(),
+            Some("containers/authentik/client-ts.nix")
+        );
+        assert_eq!(at("containers/host-pkgs/default.nix"), None);
+        assert_eq!(file_of(&repo, "/nix/store/a-nixpkgs/b.nix:1"), None);
+        assert_eq!(file_of(&repo, "nonsense"), None);
+    }
+
     #[test]
     fn tests_follow_their_component() {
         let component = Component {
             name: "client-ts".to_owned(),
             version: String::new(),
             description: String::new(),
-            drv: Some("/c.drv".to_owned()),
-            out: Some("/c".to_owned()),
+            built: buildable("c"),
             tests: vec![Test {
                 name: "types".to_owned(),
-                drv: Some("/t.drv".to_owned()),
-                out: Some("/t".to_owned()),
+                built: buildable("t"),
             }],
         };
-        let targets = targets(&[component]);
+        let targets = targets(&[component], |position| Some(position.to_uppercase()));
+        assert!(
+            targets
+                .iter()
+                .all(|target| target.file.as_deref() == Some("A.NIX:3"))
+        );
         let labels: Vec<&str> = targets.iter().map(|target| target.label.as_str()).collect();
         assert_eq!(labels, ["client-ts", "client-ts.tests.types"]);
     }
