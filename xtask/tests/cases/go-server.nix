@@ -1,0 +1,31 @@
+# The sample's server, made wrong on purpose.
+{ pkgs }:
+
+let
+  scope = import ../../../containers/authentik {
+    inherit pkgs;
+    pins = ../../../containers/authentik/sample/pins.json;
+  };
+  server = scope.authentik-server;
+in
+{
+  # The hook must not run in a module FOD, by whatever trick its hash is faked.
+  modules-by-empty-hash = (server.overrideAttrs { vendorHash = ""; }).goModules;
+  modules-by-fake-hash = (server.overrideAttrs { vendorHash = pkgs.lib.fakeHash; }).goModules;
+  modules-by-override = server.goModules.overrideAttrs {
+    outputHash = "";
+    outputHashAlgo = "sha256";
+  };
+
+  # With the published client in place of ours the build has to fail, whatever a hook says.
+  with-a-lying-hook = server.overrideAttrs {
+    nativeBuildInputs = [ pkgs.go_1_25 ];
+    postConfigure = "echo apiGoVendorHook: vendor/goauthentik.io/api/v3 becomes ${scope.client-go}";
+  };
+
+  # In a module without the client the hook has nothing to replace.
+  nothing-to-replace = server.overrideAttrs {
+    vendorHash = null;
+    preConfigure = "rm -rf vendor";
+  };
+}
