@@ -57,9 +57,9 @@ buildGo125Module (finalAttrs: {
       echo "the server does not use the API client" >&2
       exit 1
     fi
+    chmod -R u+w $api
     rm -r $api
     cp -r ${client-go} $api
-    chmod -R u+w $api
     again=$(go install -v -p $NIX_BUILD_CORES ./cmd/server 2>&1)
     if [ -n "$again" ]; then
       echo "the API client in the server is not ${client-go}; with that, Go compiled anew:" >&2

@@ -7,6 +7,18 @@ let
     pins = ../../../containers/authentik/sample/pins.json;
   };
   server = scope.authentik-server;
+
+  # A test of the server's, of a program with this text in its place.
+  judge =
+    test: text:
+    test.overrideAttrs {
+      server = pkgs.runCommand "another-server" { inherit text; } ''
+        mkdir -p $out/bin
+        echo "$text" >$out/bin/authentik
+        chmod +x $out/bin/authentik
+      '';
+    };
+  ours = "${scope.lifecycle}/lifecycle/gunicorn.conf.py ${scope.webAssets}/dist/ ${scope.webAssets}/authentik";
 in
 {
   # The hook must not run in a module FOD, by whatever trick its hash is faked.
@@ -28,4 +40,10 @@ in
     vendorHash = null;
     preConfigure = "rm -rf vendor";
   };
+
+  # What the server's own tests have to refuse, and what to let pass.
+  judged-good = judge server.tests.paths ours;
+  judged-without-paths = judge server.tests.paths "${scope.lifecycle}/lifecycle/gunicorn.conf.py";
+  judged-with-old-paths = judge server.tests.paths "${ours} ./web/dist";
+  judged-without-help = judge server.tests.help "#!${pkgs.runtimeShell}";
 }

@@ -181,3 +181,24 @@ fn a_stale_vendor_hash_is_explained_by_its_pin() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(fs_err::read_to_string(&pins).unwrap(), before);
 }
+
+#[test]
+fn the_server_s_tests_refuse_another() {
+    stdout(&mut build("go-server.nix", "judged-good"));
+    for (attribute, part) in [
+        (
+            "judged-without-paths",
+            "the server does not hold /nix/store/",
+        ),
+        ("judged-with-old-paths", "the server still holds ./web/dist"),
+        (
+            "judged-without-help",
+            "authentik-server-help-2026.2.0.drv' failed",
+        ),
+    ] {
+        let output = run(&mut build("go-server.nix", attribute));
+        let said = text(&output.stderr);
+        assert!(!output.status.success(), "{attribute} passed");
+        assert!(said.contains(part), "{attribute}: {said}");
+    }
+}
