@@ -57,7 +57,7 @@ buildGo125Module (finalAttrs: {
       echo "the server does not use the API client" >&2
       exit 1
     fi
-    chmod -R u+w $api
+    chmod -R u+w vendor/goauthentik.io
     rm -r $api
     cp -r ${client-go} $api
     again=$(go install -v -p $NIX_BUILD_CORES ./cmd/server 2>&1)
