@@ -17,7 +17,9 @@ buildGo125Module (finalAttrs: {
   inherit (sources) version;
 
   src = sources.server;
-  vendorHash = pins.go.vendorHash or (throw "${toString pinsFile} has no `go.vendorHash`, the hash of the server's Go modules");
+  vendorHash =
+    pins.go.vendorHash
+      or (throw "${toString pinsFile} has no `go.vendorHash`, the hash of the server's Go modules");
   subPackages = [ "cmd/server" ];
   env.CGO_ENABLED = 0;
 
@@ -37,7 +39,8 @@ buildGo125Module (finalAttrs: {
       --replace-fail '"./web/authentik"' '"${webAssets}/authentik"'
   '';
 
-  # The modules are those that upstream's go.mod names: no store path of ours may have a say in their hash.
+  # The modules are those that upstream's go.mod names: no store path of ours may have a say in
+  # their hash.
   overrideModAttrs = _: {
     postPatch = "";
     passthru.pin = {
@@ -49,8 +52,8 @@ buildGo125Module (finalAttrs: {
     };
   };
 
-  # The proof that the API client compiled in is ours. Go's cache goes by the bytes that it compiled: when
-  # the client is laid down anew, straight from the store, there must be nothing to compile again.
+  # The proof that the API client compiled in is ours. Go's cache goes by the bytes that it compiled:
+  # when the client is laid down anew, straight from the store, there must be nothing to compile again.
   postBuild = ''
     api=vendor/goauthentik.io/api/v3
     if ! go list -deps ./cmd/server | grep -x goauthentik.io/api/v3 >/dev/null; then
