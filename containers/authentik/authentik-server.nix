@@ -4,6 +4,7 @@
   api-go-vendor-hook,
   buildGo125Module,
   client-go,
+  go_1_25,
   lifecycle,
   pins,
   pinsFile,
@@ -75,6 +76,22 @@ buildGo125Module (finalAttrs: {
   postInstall = ''
     mv $out/bin/server $out/bin/authentik
   '';
+
+  # The same from the program itself: its functions of the API package begin where those of our client do.
+  passthru.tests.api =
+    runCommand "authentik-server-api-${finalAttrs.version}"
+      {
+        server = finalAttrs.finalPackage;
+        client = client-go;
+        program = ./tests/authentik-server/api.go;
+        nativeBuildInputs = [ go_1_25 ];
+      }
+      ''
+        export HOME=$TMPDIR GOPROXY=off GOTOOLCHAIN=local CGO_ENABLED=0
+        cp $program api.go
+        go run api.go $server/bin/authentik $client
+        touch $out
+      '';
 
   passthru.tests.help =
     runCommand "authentik-server-help-${finalAttrs.version}" { server = finalAttrs.finalPackage; }

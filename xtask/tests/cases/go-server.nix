@@ -45,5 +45,15 @@ in
   judged-good = judge server.tests.paths ours;
   judged-without-paths = judge server.tests.paths "${scope.lifecycle}/lifecycle/gunicorn.conf.py";
   judged-with-old-paths = judge server.tests.paths "${ours} ./web/dist";
+  # the published client's functions are not ours, and neither are none
+  judged-with-another-client = server.tests.api.overrideAttrs {
+    client = ../../../containers/authentik/sample/packages/client-go;
+  };
+  judged-without-client = server.tests.api.overrideAttrs {
+    server = pkgs.runCommand "one-as-authentik" { inherit (import ./go-module.nix { inherit pkgs; }) whole; } ''
+      mkdir -p $out/bin
+      cp $whole/bin/one $out/bin/authentik
+    '';
+  };
   judged-without-help = judge server.tests.help "#!${pkgs.runtimeShell}";
 }

@@ -76,6 +76,7 @@ fn the_sample_s_server_speaks_the_generated_client() {
         names,
         [
             "authentik-server",
+            "authentik-server.tests.api",
             "authentik-server.tests.help",
             "authentik-server.tests.paths"
         ]
