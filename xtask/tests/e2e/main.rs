@@ -14,6 +14,8 @@ mod common;
 mod completions;
 mod daemon;
 mod evaluation;
+mod go_proxy;
+mod go_server;
 mod harness;
 mod hash;
 mod host_pkgs;
