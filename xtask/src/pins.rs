@@ -30,6 +30,18 @@ pub struct Pins {
     pub nixpkgs: Option<Nixpkgs>,
     #[serde(deserialize_with = "unique_keys")]
     sources: BTreeMap<String, Source>,
+    /// What is fetched for the Go server; Nix alone needs it.
+    #[serde(rename = "go")]
+    _go: Option<Go>,
+}
+
+/// `go` in the file.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Go {
+    /// SHA-256 of the NAR of the server's Go modules; none where none are fetched.
+    #[serde(rename = "vendorHash")]
+    _vendor_hash: Option<Sri>,
 }
 
 /// A version: starts with a digit, holds letters, digits, `.`, `-`, `+` and `_`.
