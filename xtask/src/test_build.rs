@@ -186,7 +186,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// A working tree never changes the release's pins.
-fn refuse_to_write(repo: &Repo, asked: &Asked<'_>) -> Result<()> {
+pub fn refuse_to_write(repo: &Repo, asked: &Asked<'_>) -> Result<()> {
     let Some(tree) = asked.tree else {
         return Ok(());
     };
@@ -208,8 +208,8 @@ fn refuse_to_write(repo: &Repo, asked: &Asked<'_>) -> Result<()> {
 }
 
 /// Chooses the package set, says so, and sets Nix up for it.
-fn package_set<'a>(
-    args: &Args,
+pub fn package_set<'a>(
+    asked: Option<PackageSet>,
     repo: &Repo,
     processes: &'a Processes,
     sources: &Sources,
@@ -217,7 +217,7 @@ fn package_set<'a>(
     let version = nix::version(processes)?;
     let plain = Nix::new(processes, Vec::new());
     let choice = pkgs::choose(
-        args.pkgs,
+        asked,
         &version,
         sources.nixpkgs.as_ref(),
         |nixpkgs| {
@@ -267,6 +267,29 @@ fn targets(components: &[Component]) -> Vec<Target> {
     targets
 }
 
+/// Whether what was said of a hash mismatch is true: Nix keeps what it built under its true hash,
+/// which a builder that only talks can't do.
+pub fn is_proven(nix: &Nix<'_>, run: &Run, drv: &str) -> Result<bool> {
+    let Some(Failure::Mismatch { specified, got, .. }) = run.said(drv) else {
+        return Ok(false);
+    };
+    let (Ok(specified), Ok(got), [output]) = (
+        specified.parse::<Sri>(),
+        got.parse::<Sri>(),
+        run.outputs(drv),
+    ) else {
+        return Ok(false);
+    };
+    let is_specified = output
+        .fixed
+        .as_ref()
+        .is_some_and(|fixed| fixed.hash == specified);
+    let Some(path) = output.with_hash(&got).filter(|_| is_specified) else {
+        return Ok(false);
+    };
+    Ok(!nix.valid(&BTreeSet::from([path.into_string()]))?.is_empty())
+}
+
 impl<'a> Session<'a> {
     fn new(
         args: &'a Args,
@@ -274,7 +297,7 @@ impl<'a> Session<'a> {
         processes: &'a Processes,
         sources: Sources,
     ) -> Result<Self> {
-        let (set, nix) = package_set(args, repo, processes, &sources)?;
+        let (set, nix) = package_set(args.pkgs, repo, processes, &sources)?;
         let inputs = Inputs {
             test_build: repo.test_build(),
             host_pkgs: (set == PackageSet::Host).then(|| repo.host_pkgs()),
@@ -523,36 +546,10 @@ impl<'a> Session<'a> {
             named
         };
         for (drv, _) in culprits {
-            let proven = self.is_proven(run, &drv)?;
+            let proven = is_proven(&self.nix, run, &drv)?;
             run.blame(&drv, proven);
         }
         Ok(())
-    }
-
-    /// Whether what was said of a hash mismatch is true: Nix keeps what it built under its true hash,
-    /// which a builder that only talks can't do.
-    fn is_proven(&self, run: &Run, drv: &str) -> Result<bool> {
-        let Some(Failure::Mismatch { specified, got, .. }) = run.said(drv) else {
-            return Ok(false);
-        };
-        let (Ok(specified), Ok(got), [output]) = (
-            specified.parse::<Sri>(),
-            got.parse::<Sri>(),
-            run.outputs(drv),
-        ) else {
-            return Ok(false);
-        };
-        let is_specified = output
-            .fixed
-            .as_ref()
-            .is_some_and(|fixed| fixed.hash == specified);
-        let Some(path) = output.with_hash(&got).filter(|_| is_specified) else {
-            return Ok(false);
-        };
-        Ok(!self
-            .nix
-            .valid(&BTreeSet::from([path.into_string()]))?
-            .is_empty())
     }
 
     /// The derivations whose build began and left no output, with their outputs.
