@@ -154,16 +154,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         proxy_vendor: args.proxy_vendor,
         delete_vendor: args.delete_vendor,
     };
-    let mut found = match go_modules::look(&wanted)? {
-        Before::Vendored => Found {
-            why_null: Some(VENDORED),
-            ..Found::default()
-        },
-        Before::Fetch if args.nix => match session.through_nix(&wanted)? {
+    go_modules::module_folder(&wanted)?;
+    let mut found = if args.nix {
+        match session.through_nix(&wanted)? {
             Ok(found) => found,
             Err(code) => return Ok(code),
-        },
-        Before::Fetch => session.natively(&wanted)?,
+        }
+    } else {
+        session.natively(&wanted)?
     };
     found.go_mod = go_modules::fingerprint(&wanted, "go.mod")?;
     found.go_sum = go_modules::fingerprint(&wanted, "go.sum")?;
@@ -203,6 +201,12 @@ fn computed_from(found: &Found) -> String {
 impl Session<'_> {
     fn natively(&self, wanted: &Wanted<'_>) -> Result<Found> {
         let args = self.args;
+        if go_modules::look(wanted)? == Before::Vendored {
+            return Ok(Found {
+                why_null: Some(VENDORED),
+                ..Found::default()
+            });
+        }
         let go = go_modules::find(self.processes, args.go.as_deref())?;
         if let Some(pinned) = pinned_go(self.repo)
             && pinned != go.version
@@ -299,9 +303,10 @@ impl Session<'_> {
         }
         let broken = run.broken();
         let own = broken.iter().find(|broken| broken.drv == drv);
-        if own.is_some_and(|own| own.tail.iter().any(|line| wants_null(line))) {
+        let why_null = own.and_then(|own| own.tail.iter().find_map(|line| why_null(line)));
+        if why_null.is_some() {
             return Ok(Ok(Found {
-                why_null: Some(NO_DEPENDENCIES),
+                why_null,
                 ..Found::default()
             }));
         }
@@ -477,9 +482,15 @@ impl Session<'_> {
     }
 }
 
-/// Whether a builder that failed says that `vendorHash` should be null: nixpkgs' words and host-pkgs'.
-fn wants_null(line: &str) -> bool {
-    line.contains("vendorHash = null;") && !line.contains("deleteVendor")
+/// Why `vendorHash` should be null, if a builder that failed says so in nixpkgs' words or host-pkgs'.
+fn why_null(line: &str) -> Option<&'static str> {
+    if !line.contains("vendorHash = null;") {
+        None
+    } else if line.contains("deleteVendor") {
+        Some(VENDORED)
+    } else {
+        Some(NO_DEPENDENCIES)
+    }
 }
 
 /// The version of Go that host-pkgs pins, if its pins can be read.
@@ -510,11 +521,18 @@ mod tests {
 
     #[test]
     fn null_in_nixpkgs_words() {
-        assert!(wants_null(
-            "vendor folder is empty, please set 'vendorHash = null;' in your expression"
-        ));
-        assert!(!wants_null(
-            "please set 'vendorHash = null;' or 'deleteVendor = true;'"
-        ));
+        for (line, expected) in [
+            (
+                "vendor folder is empty, please set 'vendorHash = null;' in your expression",
+                Some(NO_DEPENDENCIES),
+            ),
+            (
+                "please set 'vendorHash = null;' or 'deleteVendor = true;' in your expression",
+                Some(VENDORED),
+            ),
+            ("go: downloading a v1.0.0", None),
+        ] {
+            assert_eq!(why_null(line), expected, "{line}");
+        }
     }
 }

@@ -69,9 +69,6 @@ pub struct Fetched {
 /// Looks at a module as the derivation does before it runs Go.
 pub fn look(wanted: &Wanted<'_>) -> Result<Before> {
     let folder = module_folder(wanted)?;
-    if !folder.join("go.mod").is_file() {
-        bail!("{}", no_module(wanted));
-    }
     let vendor = folder.join("vendor").is_dir();
     if wanted.delete_vendor {
         if !vendor {
@@ -96,8 +93,8 @@ pub fn look(wanted: &Wanted<'_>) -> Result<Before> {
     Ok(Before::Fetch)
 }
 
-/// The module's folder.
-fn module_folder(wanted: &Wanted<'_>) -> Result<Utf8PathBuf> {
+/// The module's folder, which has a go.mod.
+pub fn module_folder(wanted: &Wanted<'_>) -> Result<Utf8PathBuf> {
     let below = |part| matches!(part, Utf8Component::Normal(_) | Utf8Component::CurDir);
     if !wanted.mod_root.components().all(below) {
         bail!(
@@ -111,6 +108,9 @@ fn module_folder(wanted: &Wanted<'_>) -> Result<Utf8PathBuf> {
             "`--mod-root {}`: there is no folder `{folder}`",
             wanted.mod_root
         );
+    }
+    if !folder.join("go.mod").is_file() {
+        bail!("{}", no_module(wanted));
     }
     Ok(folder)
 }
