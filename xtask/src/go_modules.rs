@@ -383,7 +383,8 @@ fn failed(captured: &Captured, go: &Go, scratch: &Scratch) -> String {
     )
 }
 
-/// Copies what Go may read: of most folders the Go files, of `whole` folders everything.
+/// Copies what Go may read: of most folders the Go files, of `whole` folders everything. Folders that
+/// would be empty are left out, for most of a tree is not Go's.
 fn copy_for_go(
     from: &Path,
     to: &Path,
@@ -392,29 +393,43 @@ fn copy_for_go(
     everything: bool,
 ) -> std::io::Result<()> {
     let everything = everything || whole.iter().any(|folder| folder == from);
-    fs_err::create_dir_all(to)?;
+    let mut made = false;
     for entry in fs_err::read_dir(from)? {
         let entry = entry?;
         let (name, kind) = (entry.file_name(), entry.file_type()?);
-        let (source, target) = (from.join(&name), to.join(&name));
         if LEFT_OUT.iter().any(|left_out| name == *left_out) {
             continue;
         }
         if kind.is_dir() {
             // Go is to make that one.
             if !(name == "vendor" && module == from) {
-                copy_for_go(&source, &target, whole, module, everything)?;
+                copy_for_go(
+                    &from.join(&name),
+                    &to.join(&name),
+                    whole,
+                    module,
+                    everything,
+                )?;
             }
-        } else if kind.is_symlink() && (everything || !is_for_go(&name)) {
+            continue;
+        }
+        let for_go = is_for_go(&name);
+        if !everything && !for_go && !kind.is_symlink() {
+            continue;
+        }
+        if !made {
+            fs_err::create_dir_all(to)?;
+            made = true;
+        }
+        let (source, target) = (from.join(&name), to.join(&name));
+        if kind.is_symlink() && (everything || !for_go) {
             fs_err::os::unix::fs::symlink(fs_err::read_link(&source)?, &target)?;
-        } else if everything || is_for_go(&name) {
+        } else if fs_err::metadata(&source).is_ok_and(|metadata| metadata.is_file()) {
             // A link of that name counts as the file behind it.
-            if fs_err::metadata(&source).is_ok_and(|metadata| metadata.is_file()) {
-                fs_err::copy(&source, &target)?;
-                if name == "go.mod" || name == "go.sum" {
-                    use std::os::unix::fs::PermissionsExt as _;
-                    fs_err::set_permissions(&target, std::fs::Permissions::from_mode(0o644))?;
-                }
+            fs_err::copy(&source, &target)?;
+            if name == "go.mod" || name == "go.sum" {
+                use std::os::unix::fs::PermissionsExt as _;
+                fs_err::set_permissions(&target, std::fs::Permissions::from_mode(0o644))?;
             }
         }
     }
