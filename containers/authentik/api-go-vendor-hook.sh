@@ -7,10 +7,10 @@ apiGoVendorHook() {
     return 1
   fi
   echo "apiGoVendorHook: $api becomes @client@"
-  chmod -R u+w "$api"
+  # copied from the store: read-only, folders too
+  chmod -R u+w vendor/goauthentik.io
   rm -r "$api"
   cp -r "@client@" "$api"
-  chmod -R u+w "$api"
 }
 
 # A build with a fixed output, whatever its hash, an empty one too, is the one that fetches the modules:

@@ -4,6 +4,7 @@
   api-go-vendor-hook,
   buildGo125Module,
   client-go,
+  go_1_25,
   lifecycle,
   pins,
   pinsFile,
@@ -17,7 +18,9 @@ buildGo125Module (finalAttrs: {
   inherit (sources) version;
 
   src = sources.server;
-  vendorHash = pins.go.vendorHash or (throw "${toString pinsFile} has no `go.vendorHash`, the hash of the server's Go modules");
+  vendorHash =
+    pins.go.vendorHash
+      or (throw "${toString pinsFile} has no `go.vendorHash`, the hash of the server's Go modules");
   subPackages = [ "cmd/server" ];
   env.CGO_ENABLED = 0;
 
@@ -37,7 +40,8 @@ buildGo125Module (finalAttrs: {
       --replace-fail '"./web/authentik"' '"${webAssets}/authentik"'
   '';
 
-  # The modules are those that upstream's go.mod names: no store path of ours may have a say in their hash.
+  # The modules are those that upstream's go.mod names: no store path of ours may have a say in
+  # their hash.
   overrideModAttrs = _: {
     postPatch = "";
     passthru.pin = {
@@ -49,17 +53,17 @@ buildGo125Module (finalAttrs: {
     };
   };
 
-  # The proof that the API client compiled in is ours. Go's cache goes by the bytes that it compiled: when
-  # the client is laid down anew, straight from the store, there must be nothing to compile again.
+  # The proof that the API client compiled in is ours. Go's cache goes by the bytes that it compiled:
+  # when the client is laid down anew, straight from the store, there must be nothing to compile again.
   postBuild = ''
     api=vendor/goauthentik.io/api/v3
     if ! go list -deps ./cmd/server | grep -x goauthentik.io/api/v3 >/dev/null; then
       echo "the server does not use the API client" >&2
       exit 1
     fi
+    chmod -R u+w vendor/goauthentik.io
     rm -r $api
     cp -r ${client-go} $api
-    chmod -R u+w $api
     again=$(go install -v -p $NIX_BUILD_CORES ./cmd/server 2>&1)
     if [ -n "$again" ]; then
       echo "the API client in the server is not ${client-go}; with that, Go compiled anew:" >&2
@@ -72,6 +76,22 @@ buildGo125Module (finalAttrs: {
   postInstall = ''
     mv $out/bin/server $out/bin/authentik
   '';
+
+  # The same from the program itself: its functions of the API package begin where those of our client do.
+  passthru.tests.api =
+    runCommand "authentik-server-api-${finalAttrs.version}"
+      {
+        server = finalAttrs.finalPackage;
+        client = client-go;
+        program = ./tests/authentik-server/api.go;
+        nativeBuildInputs = [ go_1_25 ];
+      }
+      ''
+        export HOME=$TMPDIR GOPROXY=off GOTOOLCHAIN=local CGO_ENABLED=0
+        cp $program api.go
+        go run api.go $server/bin/authentik $client
+        touch $out
+      '';
 
   passthru.tests.help =
     runCommand "authentik-server-help-${finalAttrs.version}" { server = finalAttrs.finalPackage; }

@@ -34,7 +34,8 @@ lib.makeScope newScope (
     # { file; key = the names that lead to the hash; }
     pinned =
       builtins.filter (value: value ? pin) (
-        builtins.attrValues self.sources ++ lib.optionals (self.pins ? go) [ self.authentik-server.goModules ]
+        map (name: self.sources.${name}) (builtins.attrNames self.pins.sources)
+        ++ lib.optionals (self.pins ? go) [ self.authentik-server.goModules ]
       )
       ++ pinnedTools;
   }

@@ -171,9 +171,8 @@ let
                 export GOPROXY="file://$goModules"
               else
                 rm -rf vendor
+                # read-only, as everything in the store: who changes it has to know
                 cp -r "$goModules" vendor
-                # hooks may change it
-                chmod -R u+w vendor
               fi
             fi
             runHook postConfigure

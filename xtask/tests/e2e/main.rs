@@ -13,6 +13,8 @@ mod clients;
 mod common;
 mod daemon;
 mod evaluation;
+mod go_proxy;
+mod go_server;
 mod harness;
 mod hash;
 mod host_pkgs;
