@@ -451,8 +451,13 @@ impl Session<'_> {
         }
         if args.check {
             let or_null = |hash: &Option<String>| hash.clone().unwrap_or_else(|| "null".to_owned());
+            let remedy = if args.source.is_some() && args.pins.is_none() {
+                "to accept it: give a copy of that file by `--pins FILE`, and `--write-pins`"
+            } else {
+                "to accept it: `--write-pins` in place of `--check`"
+            };
             output::say(format!(
-                "`{}` in {shown} is another hash:\n  old: {}\n  new: {}\n`--write-pins` in place of `--check` writes it",
+                "`{}` in {shown} is another hash:\n  old: {}\n  new: {}\n{remedy}",
                 KEY.join("."),
                 or_null(&old),
                 or_null(&found.hash)

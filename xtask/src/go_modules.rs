@@ -197,6 +197,12 @@ pub fn find(processes: &Processes, program: Option<&Utf8Path>) -> Result<Go> {
         }
         other => other?,
     };
+    if captured
+        .stderr
+        .contains("flag provided but not defined: -C")
+    {
+        bail!("`{program}` is older than Go 1.20: give a newer one by `--go PATH`");
+    }
     if !captured.status.success() {
         bail!(
             "`{}` failed ({}): {}",

@@ -188,6 +188,19 @@ const LAYOUTS: &[Layout] = &[
         leads: Leads::Nowhere("go work vendor"),
     },
     Layout {
+        name: "workspace-proxy-vendor",
+        files: &[
+            ("in/go.mod", UUID_MOD),
+            ("in/go.sum", UUID_SUM),
+            ("in/main.go", UUID.1),
+            ("other/go.mod", "module example.com/other\n\ngo 1.25\n"),
+            ("go.work", "go 1.25\n\nuse (\n\t./in\n\t./other\n)\n"),
+        ],
+        complete: "",
+        options: &["--proxy-vendor", "--mod-root", "in"],
+        leads: Leads::Hash,
+    },
+    Layout {
         name: "case-colliding-files",
         files: &[
             (
