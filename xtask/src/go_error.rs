@@ -3,8 +3,13 @@
 /// How many of Go's last lines are shown.
 const LINES: usize = 20;
 
+/// What to do about a module that nobody gives.
+const PRIVATE: &str = "a private one needs its host in GOPRIVATE (Go then asks its repository, without the proxy and \
+                       the checksum database) and a login that git finds without asking; one that the proxy \
+                       refuses needs another proxy in GOPROXY";
+
 /// A reason that Go's words stand for, and what to do about it. The first that fits counts.
-const REASONS: [(&[&str], &str, &str); 9] = [
+const REASONS: [(&[&str], &str, &str); 11] = [
     (
         &["checksum mismatch", "SECURITY ERROR"],
         "a module's content is not what its checksum says",
@@ -15,6 +20,11 @@ const REASONS: [(&[&str], &str, &str); 9] = [
         &["malformed go.sum", "wrong number of fields"],
         "go.sum is corrupt",
         "restore it from the repository; Go writes it, people don't",
+    ),
+    (
+        &["missing go.sum entry", "updates to go.mod needed"],
+        "go.mod or go.sum lacks what the module imports",
+        "`go mod tidy` in the module's folder adds it; buildGoModule fails over it, too",
     ),
     (
         &["no space left on device", "disk quota exceeded"],
@@ -55,6 +65,11 @@ const REASONS: [(&[&str], &str, &str); 9] = [
         "it may be a login page or the error page of a proxy in between: look at what GOPROXY names",
     ),
     (
+        &["unrecognized import path", "protocol found for repository"],
+        "no repository answers where a module's path points",
+        PRIVATE,
+    ),
+    (
         &[
             "connection refused",
             "no such host",
@@ -83,14 +98,11 @@ const REASONS: [(&[&str], &str, &str); 9] = [
             "410 Gone",
             "401 Unauthorized",
             "unknown revision",
-            "unrecognized import path",
             "repository not found",
             "Repository not found",
         ],
         "a module can't be had from where Go looks for it",
-        "a private one needs its host in GOPRIVATE (Go then asks its repository, without the proxy and \
-         the checksum database) and a login that git finds without asking; one that the proxy refuses \
-         needs another proxy in GOPROXY",
+        PRIVATE,
     ),
 ];
 
@@ -177,6 +189,10 @@ mod tests {
             (
                 "go: x@v1: invalid character '<' looking for beginning of value",
                 "what the module proxy answers",
+            ),
+            (
+                "go: x: y@v1: missing go.sum entry for go.mod file; to add it:",
+                "go.mod or go.sum lacks what",
             ),
             ("write /t/x: no space left on device", "the disk is full"),
             (

@@ -4,7 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::process::{Pid, Signal, kill_process};
@@ -444,16 +445,24 @@ fn served(folder: &Utf8Path, go_sum: &str) -> Utf8PathBuf {
 
 /// A server that answers everything in the same way until the program ends; its address.
 fn server(answer: &'static str) -> String {
+    counting_server(answer).0
+}
+
+/// The same, and how many asked.
+fn counting_server(answer: &'static str) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&count);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 4096]);
+            asked.fetch_add(1, Ordering::Relaxed);
             let _ = stream.write_all(answer.as_bytes());
         }
     });
-    format!("http://{address}")
+    (format!("http://{address}"), count)
 }
 
 const UUID_SUM: &str =
@@ -538,6 +547,7 @@ fn bad_input() {
             "",
             &["go.mod needs Go 1.999.1 or later", "--go PATH"],
         ),
+        ("", UUID_MOD, "", &["go.sum lacks what", "go mod tidy"]),
         (
             "",
             "modul example.com/x\n",
@@ -545,10 +555,10 @@ fn bad_input() {
             &["unknown directive: modul"],
         ),
         (
-            "",
+            "ssh.invalid/a v1.0.0/go.mod h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
             "module example.com/x\n\ngo 1.25\n\nrequire ssh.invalid/a v1.0.0\n",
             "direct",
-            &["ssh.invalid/a"],
+            &["ssh.invalid/a", "no repository answers", "GOPRIVATE"],
         ),
     ];
     for (go_sum, go_mod, proxy, parts) in cases {
@@ -589,6 +599,38 @@ fn what_is_no_module() {
         &mut compute(&folder.join("none"), &[]),
         &["cannot use", "none"],
     );
+}
+
+/// A repository that asks for a login: nobody is there to answer.
+#[test]
+fn a_login_is_not_waited_for() {
+    let (asking, asked) = counting_server(
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\
+         Connection: close\r\n\r\n",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Utf8Path::from_path(folder.path()).unwrap();
+    let go_mod = "module example.com/x\n\ngo 1.25\n\nrequire login.invalid/a.git v1.0.0\n";
+    let h1 = "h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let sum = format!("login.invalid/a.git v1.0.0 {h1}\nlogin.invalid/a.git v1.0.0/go.mod {h1}\n");
+    let main = "package main\n\nimport _ \"login.invalid/a.git\"\n\nfunc main() {}\n";
+    let tree = module(
+        folder,
+        &[("go.mod", go_mod), ("main.go", main), ("go.sum", &sum)],
+        "",
+    );
+    let config = folder.join("gitconfig");
+    write(
+        &config,
+        &format!("[url \"{asking}/\"]\n\tinsteadOf = https://login.invalid/\n"),
+    );
+    let mut command = compute(&tree, &[]);
+    command
+        .env("GOPRIVATE", "login.invalid")
+        .env("GIT_CONFIG_GLOBAL", &config);
+    let parts = ["no repository answers", "GOPRIVATE", "a login"];
+    fails(folder, &mut command, &parts);
+    assert!(asked.load(Ordering::Relaxed) > 0);
 }
 
 /// The user's own settings, and files above the source, change nothing.
