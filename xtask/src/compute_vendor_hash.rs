@@ -19,7 +19,7 @@ use crate::scratch::Scratch;
 use crate::sources::{self, Asked, Sources};
 use crate::sri::Sri;
 use crate::stale::{self, Stale};
-use crate::test_build::{self, is_proven};
+use crate::test_build::{self, proven};
 use crate::{hash, nix, output, report, store_path};
 use nix_log::{Event, Failure};
 
@@ -282,9 +282,9 @@ impl Session<'_> {
             .failures()
             .find(|(failed, _)| *failed == drv)
             .and_then(|(_, failure)| mismatch(failure));
-        if hash.is_none() && is_proven(&nix, &run, &drv)? {
+        if hash.is_none() {
             // A daemon's words, which the store confirms.
-            hash = run.said(&drv).and_then(mismatch);
+            hash = proven(&nix, &run, &drv)?.as_ref().and_then(mismatch);
         }
         if let Some(hash) = hash {
             let mut found = Found {
@@ -350,6 +350,7 @@ impl Session<'_> {
                 label: label.clone(),
                 drv: drv.to_owned(),
                 out: String::new(),
+                file: None,
             }],
             &[],
         );

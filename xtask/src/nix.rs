@@ -101,12 +101,22 @@ pub struct Component {
     pub version: String,
     /// `meta.description`.
     pub description: String,
-    /// The store path of its derivation, if asked for.
-    pub drv: Option<String>,
-    /// The store path of its first output, if asked for.
-    pub out: Option<String>,
+    /// What to build.
+    #[serde(flatten)]
+    pub built: Buildable,
     /// Its tests, if asked for.
     pub tests: Vec<Test>,
+}
+
+/// What a component or test needs to be built, if that was asked for.
+#[derive(Debug, Default, Deserialize)]
+pub struct Buildable {
+    /// The store path of its derivation.
+    pub drv: Option<String>,
+    /// The store path of its first output.
+    pub out: Option<String>,
+    /// Where it is defined, `FILE:LINE`, if that is known.
+    pub position: Option<String>,
 }
 
 /// A test of a component.
@@ -114,10 +124,9 @@ pub struct Component {
 pub struct Test {
     /// The attribute below `passthru.tests`.
     pub name: String,
-    /// The store path of its derivation, if asked for.
-    pub drv: Option<String>,
-    /// The store path of its first output, if asked for.
-    pub out: Option<String>,
+    /// What to build.
+    #[serde(flatten)]
+    pub built: Buildable,
 }
 
 /// How nix-build goes about it.

@@ -26,6 +26,10 @@ use crate::output;
 
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
+/// What a pipe that is followed shall hold, in bytes: the most that Linux lets anybody have.
+const PIPE: usize = 1 << 20;
+/// How long bytes are left to gather in it.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// Starts processes and passes signals on to them.
 pub struct Processes {
@@ -417,14 +421,19 @@ fn descendants(parents: &BTreeMap<i32, i32>, roots: &BTreeSet<i32>) -> BTreeSet<
     }
 }
 
-/// Hands over a stream's bytes and pauses to its end.
+/// Hands over a pipe's bytes and pauses to its end.
+///
+/// nix-build writes each line by itself. To be woken for each costs both sides more than the lines do,
+/// so what comes is left to gather for a moment.
 fn follow(
     mut stream: impl Read + AsFd,
     tick: Duration,
     on_input: &mut impl FnMut(Input<'_>) -> Result<()>,
     text: &str,
 ) -> Result<()> {
-    let mut chunk = vec![0; CHUNK];
+    // Without the right to a larger one it stays as it is.
+    let capacity = rustix::pipe::fcntl_setpipe_size(&stream, PIPE).unwrap_or(CHUNK);
+    let mut chunk = vec![0; capacity];
     let tick = Timespec::try_from(tick).context("the time between two looks at a process")?;
     let now = Timespec::default();
     let mut wait = now;
@@ -442,7 +451,13 @@ fn follow(
         }
         match stream.read(&mut chunk) {
             Ok(0) => return on_input(Input::Pause),
-            Ok(length) => on_input(Input::Bytes(&chunk[..length]))?,
+            Ok(length) => {
+                on_input(Input::Bytes(&chunk[..length]))?;
+                // Never so long that the pipe gets full.
+                if length < capacity / 4 {
+                    std::thread::sleep(GATHER);
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
                 return Err(error).with_context(|| format!("reading the output of `{text}`"));

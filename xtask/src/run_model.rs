@@ -18,6 +18,9 @@ const TAIL_LINES: usize = 30;
 /// How much of each of these lines, in bytes.
 const TAIL_WIDTH: usize = 2000;
 
+/// How many different things said without proof of a derivation are kept: a builder may say any number.
+const MOST_SAID: usize = 100;
+
 /// What is to be built: a component or one of its tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -27,6 +30,8 @@ pub struct Target {
     pub drv: String,
     /// The store path of its first output.
     pub out: String,
+    /// The file that defines it, if that is known.
+    pub file: Option<String>,
 }
 
 /// How a target ended.
@@ -185,6 +190,8 @@ pub struct Broken<'a> {
     pub drv: &'a str,
     /// Why.
     pub failure: &'a Failure,
+    /// The file that defines it, if that is known.
+    pub file: Option<&'a str>,
     /// The phase it was in, if the builder named any.
     pub phase: Option<&'a str>,
     /// The last lines of that phase.
@@ -195,16 +202,20 @@ pub struct Broken<'a> {
 #[derive(Debug, Default)]
 pub struct Run {
     labels: BTreeMap<String, String>,
+    /// The files that define targets, by derivation.
+    files: BTreeMap<String, String>,
     /// Derivations of targets that are to be built.
     wanted: Vec<String>,
     active: BTreeMap<u64, Activity>,
     counts: Counts,
     builds: BTreeMap<String, Build>,
     failures: BTreeMap<String, Failure>,
+    /// The build whose activity stopped last.
+    stopped: Option<String>,
     other_errors: Vec<String>,
     /// What messages without proof say of derivations: a daemon's on all but the last failure, or those
     /// that a builder makes up.
-    said: BTreeMap<String, Failure>,
+    said: BTreeMap<String, Vec<Failure>>,
 }
 
 #[derive(Debug)]
@@ -246,10 +257,14 @@ impl Run {
             self.labels
                 .entry(target.drv.clone())
                 .or_insert_with(|| target.label.clone());
+            if let Some(file) = &target.file {
+                self.files.insert(target.drv.clone(), file.clone());
+            }
             self.wanted.push(target.drv.clone());
         }
         self.active.clear();
         self.counts = Counts::default();
+        self.stopped = None;
         self.other_errors.clear();
         for drv in accepted {
             self.builds.remove(drv);
@@ -304,6 +319,7 @@ impl Run {
             Event::Stops { id } => match self.active.remove(&id)? {
                 Activity::Build(drv) => {
                     self.builds.get_mut(&drv)?.ended.get_or_insert(at);
+                    self.stopped = Some(drv.clone());
                     Some(Said::Ends { drv })
                 }
                 _ => None,
@@ -334,7 +350,10 @@ impl Run {
                         nix_log::failure(error)
                     && let Some(drv) = failure.drv()
                 {
-                    self.said.entry(drv.to_owned()).or_insert(failure);
+                    let said = self.said.entry(drv.to_owned()).or_default();
+                    if said.len() < MOST_SAID && !said.contains(&failure) {
+                        said.push(failure);
+                    }
                 }
                 Some(Said::Nix { detail, text })
             }
@@ -391,7 +410,10 @@ impl Run {
     }
 
     fn note_failure(&mut self, text: String, at: Duration) -> Said<'static> {
-        let failure = nix_log::failure(&text);
+        let failure = match (nix_log::failure(&text), self.stopped.take()) {
+            (Failure::TimedOut(reason), Some(drv)) => Failure::Build { drv, reason },
+            (failure, _) => failure,
+        };
         let nix = Said::Nix {
             detail: false,
             text: format!("error: {text}"),
@@ -409,7 +431,7 @@ impl Run {
                 self.failures.entry(drv.clone()).or_insert(failure);
                 Said::Failed { drv, text }
             }
-            Failure::Other(text) => {
+            Failure::Other(text) | Failure::TimedOut(text) => {
                 self.other_errors.push(text);
                 nix
             }
@@ -444,7 +466,7 @@ impl Run {
                 Running {
                     label,
                     phase: build.phase(),
-                    line: build.tail.back().map_or("", String::as_str),
+                    line: build.last_line(),
                     time: now.saturating_sub(build.started),
                     usual: usual(label),
                 }
@@ -512,9 +534,9 @@ impl Run {
         self.builds.get(drv).map_or(&[], |build| &build.outputs)
     }
 
-    /// What was said without proof of a derivation.
-    pub fn said(&self, drv: &str) -> Option<&Failure> {
-        self.said.get(drv)
+    /// What was said without proof of a derivation, each once, in order.
+    pub fn said(&self, drv: &str) -> &[Failure] {
+        self.said.get(drv).map_or(&[], Vec::as_slice)
     }
 
     /// The derivations whose build began, in order of their names.
@@ -539,21 +561,19 @@ impl Run {
             .map(|(drv, failure)| (drv.as_str(), failure))
     }
 
-    /// Lays what was said without proof, else the errors that named no derivation, at the door of
-    /// `drv`, whose build is known to have failed. A mismatch counts only when it is `proven`.
-    pub fn blame(&mut self, drv: &str, proven: bool) {
-        let failure = match self.said.get(drv) {
-            Some(mismatch @ Failure::Mismatch { .. }) if proven => mismatch.clone(),
-            Some(build @ Failure::Build { .. }) => build.clone(),
-            _ => Failure::Build {
-                drv: drv.to_owned(),
-                reason: if self.other_errors.is_empty() {
-                    "ended without an output; Nix gave no reason".to_owned()
-                } else {
-                    self.other_errors.join("\n")
-                },
+    /// Lays at the door of `drv`, whose build is known to have failed, the mismatch that is `proven`,
+    /// else what was said without proof, else the errors that named no derivation.
+    pub fn blame(&mut self, drv: &str, proven: Option<Failure>) {
+        let is_build = |failure: &&Failure| matches!(failure, Failure::Build { .. });
+        let said = || self.said(drv).iter().find(is_build).cloned();
+        let failure = proven.or_else(said).unwrap_or_else(|| Failure::Build {
+            drv: drv.to_owned(),
+            reason: if self.other_errors.is_empty() {
+                "ended without an output; Nix gave no reason".to_owned()
+            } else {
+                self.other_errors.join("\n")
             },
-        };
+        });
         self.failures.entry(drv.to_owned()).or_insert(failure);
     }
 
@@ -564,6 +584,7 @@ impl Run {
             Broken {
                 drv,
                 failure,
+                file: self.files.get(drv).map(String::as_str),
                 phase: build.and_then(Build::phase),
                 tail: build.map_or_else(Vec::new, |build| {
                     build.tail.iter().map(String::as_str).collect()
@@ -651,6 +672,16 @@ impl Build {
         self.phases.last().map(|(name, _)| name.as_str())
     }
 
+    /// The last line of its builder that says more than its phase does.
+    fn last_line(&self) -> &str {
+        let last = self.tail.back().map_or("", String::as_str);
+        if names_phase(last, self.phase()) {
+            ""
+        } else {
+            last
+        }
+    }
+
     fn remember(&mut self, line: &str) {
         if self.tail.len() == TAIL_LINES {
             self.tail.pop_front();
@@ -677,6 +708,12 @@ impl Build {
             })
             .collect()
     }
+}
+
+/// Whether a line is the one with which stdenv says in words what it has just told Nix, its phase.
+pub fn names_phase(line: &str, phase: Option<&str>) -> bool {
+    line.strip_prefix("Running phase: ")
+        .is_some_and(|named| Some(named) == phase)
 }
 
 /// To the millisecond: more would be noise.
@@ -713,6 +750,7 @@ mod tests {
             label: "a".to_owned(),
             drv: A.to_owned(),
             out: "/out/a".to_owned(),
+            file: None,
         }
     }
 
@@ -789,6 +827,38 @@ mod tests {
     }
 
     #[test]
+    fn the_line_that_repeats_the_phase_is_not_shown() {
+        let mut run = Run::new(&[target()]);
+        let id = 1;
+        run.apply(Event::BuildStarts { id, drv: A.into() }, at(1));
+        let mut line_after = |event| {
+            run.apply(event, at(2));
+            run.running(at(3), |_| None)[0].line.to_owned()
+        };
+        let log = |line: &'static str| Event::Log {
+            id,
+            line: line.into(),
+        };
+        // No phase is known yet: the line says something.
+        for (said, shown) in [("Running phase: x", "Running phase: x"), ("hello", "hello")] {
+            assert_eq!(line_after(log(said)), shown);
+        }
+        let phase = "buildPhase".to_owned();
+        line_after(Event::Phase { id, phase });
+        for (said, shown) in [
+            ("Running phase: buildPhase", ""),
+            ("Running phase: checkPhase", "Running phase: checkPhase"),
+            (
+                "Running phase: buildPhase now",
+                "Running phase: buildPhase now",
+            ),
+            ("made a thing", "made a thing"),
+        ] {
+            assert_eq!(line_after(log(said)), shown, "{said}");
+        }
+    }
+
+    #[test]
     fn states() {
         let valid = BTreeSet::from(["/out/a".to_owned()]);
         let cached = After {
@@ -862,7 +932,7 @@ mod tests {
             at(1),
         );
         assert_eq!(run.failures().count(), 0);
-        run.blame(A, false);
+        run.blame(A, None);
         let row = &run.rows(&[target()], &After::default(), at(2))[0];
         assert_eq!(
             (row.state, &*row.note),
@@ -875,7 +945,7 @@ mod tests {
         let mut run = run_of(&["output '/x' is not allowed to refer to the following paths:\n /y"]);
         assert_eq!(run.failures().count(), 0);
         assert_eq!(run.other_errors().len(), 1);
-        run.blame(A, false);
+        run.blame(A, None);
         let rows = run.rows(&[target()], &After::default(), at(1));
         assert_eq!(rows[0].state, State::Failed);
         assert!(
@@ -883,6 +953,29 @@ mod tests {
             "{}",
             rows[0].note
         );
+    }
+
+    #[test]
+    fn a_timeout_without_a_name_is_that_of_the_build_that_stopped() {
+        let mut run = Run::new(&[target()]);
+        let at = Duration::from_secs;
+        for (id, drv) in [(1, "/s/a.drv"), (2, "/s/b.drv")] {
+            let drv = drv.into();
+            run.apply(Event::BuildStarts { id, drv }, at(0));
+        }
+        run.apply(Event::Stops { id: 2 }, at(3));
+        let timeout = || Event::Error {
+            text: "timed out after 3 seconds".to_owned(),
+        };
+        run.apply(timeout(), at(3));
+        let reason = "timed out after 3 seconds".to_owned();
+        let drv = "/s/b.drv".to_owned();
+        let failures: Vec<_> = run.failures().collect();
+        assert_eq!(failures, [("/s/b.drv", &Failure::Build { drv, reason })]);
+        // One stop explains one timeout.
+        run.apply(timeout(), at(4));
+        assert_eq!(run.failures().count(), 1);
+        assert_eq!(run.other_errors(), ["timed out after 3 seconds"]);
     }
 
     #[test]

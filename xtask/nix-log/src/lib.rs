@@ -132,6 +132,8 @@ pub enum Failure {
     },
     /// A derivation was not built because of another, or a summary: nothing new.
     Consequence,
+    /// The build that ended just before took too long.
+    TimedOut(String),
     /// Nix ended because it was told to.
     Interrupted,
     /// An error that names no derivation.
@@ -452,14 +454,14 @@ impl Failure {
     pub fn drv(&self) -> Option<&str> {
         match self {
             Self::Mismatch { drv, .. } | Self::Build { drv, .. } => Some(drv),
-            Self::Consequence | Self::Interrupted | Self::Other(_) => None,
+            Self::Consequence | Self::TimedOut(_) | Self::Interrupted | Self::Other(_) => None,
         }
     }
 }
 
 /// What an [`Event::Error`] means for the derivations.
 ///
-/// The words are those of Nix 2.3 to 2.34 and Lix.
+/// The words are those of Nix 2.3 to 2.36, Lix to 2.95 and Determinate Nix to 3.22.
 pub fn failure(text: &str) -> Failure {
     // A daemon adds the builder's last lines, which are not Nix's words.
     let text = own_words(text);
@@ -474,6 +476,10 @@ pub fn failure(text: &str) -> Failure {
         || text.contains("failed due to failed dependency");
     if summary || dependency {
         return Failure::Consequence;
+    }
+    // From Nix 2.34 on, whatever took too long.
+    if text.starts_with("timed out after ") {
+        return Failure::TimedOut(text.lines().next().unwrap_or_default().to_owned());
     }
     let drv = quoted(text).find_map(derivation);
     if text.contains("hash mismatch in fixed-output derivation")
@@ -545,6 +551,25 @@ fn labelled(text: &str, labels: &[&str]) -> Option<String> {
 
 /// The message without the derivation's name; of several lines those that give the cause.
 fn reason(text: &str, drv: &str) -> String {
+    let cause = cause(text, drv);
+    let disk = "build failure may have been caused by lack of free disk space";
+    if text.contains(disk) && !cause.contains(disk) {
+        return format!("{cause}; {disk}");
+    }
+    cause
+}
+
+fn cause(text: &str, drv: &str) -> String {
+    // The name before it differs from version to version: "building of '….drv!out' from .drv file", ...
+    let limit = [" timed out after ", " killed after writing more than "]
+        .iter()
+        .find_map(|limit| text.find(limit));
+    if let Some(limit) = limit
+        && text.starts_with("building ")
+    {
+        let rest = text[limit + 1..].lines().next().unwrap_or_default();
+        return rest.to_owned();
+    }
     let old = ["builder for ", "build of resolved derivation ", "build of "]
         .iter()
         .find_map(|start| {
@@ -554,6 +579,14 @@ fn reason(text: &str, drv: &str) -> String {
                 .strip_prefix("' ")
         });
     if let Some(rest) = old {
+        // On a remote builder: "build of '…' on 'ssh://…' failed: ", then its words.
+        let remote = rest
+            .strip_prefix("on '")
+            .and_then(|rest| rest.split_once("' failed: "));
+        if let Some((machine, words)) = remote {
+            let words = words.strip_prefix("error: ").unwrap_or(words);
+            return format!("{} (on {machine})", cause(words, drv));
+        }
         let rest = rest.lines().next().unwrap_or(rest);
         // Where it lies in the sandbox differs from version to version and helps nobody.
         let rest = match rest.split_once(" at ") {
@@ -562,18 +595,25 @@ fn reason(text: &str, drv: &str) -> String {
         };
         return rest.trim_end_matches([';', ':']).to_owned();
     }
-    // Nix 2.30 and later: "Cannot build '…'." and "Reason: …" on a line of its own.
-    let newer = text
-        .lines()
-        .find_map(|line| line.trim_start().strip_prefix("Reason: "));
-    newer.map_or_else(
-        || text.to_owned(),
-        |rest| {
+    // Nix 2.29 and later: "Cannot build '…'.", then "Reason: …" on a line of its own, from 2.34 on several
+    // of them, each with lines that explain it.
+    let mut causes = Vec::new();
+    for line in text.lines().map(str::trim) {
+        let explains = ["Required ", "Current ", "Available ", "Hint: "]
+            .iter()
+            .any(|start| line.starts_with(start));
+        if let Some(rest) = line.strip_prefix("Reason: ") {
             // "builder failed with …", as older ones say "builder for '…' failed with …".
             let rest = rest.strip_prefix("builder ").unwrap_or(rest);
-            rest.trim_end_matches('.').to_owned()
-        },
-    )
+            causes.push(rest.trim_end_matches('.'));
+        } else if explains && !causes.is_empty() {
+            causes.push(line);
+        }
+    }
+    if causes.is_empty() {
+        return text.to_owned();
+    }
+    causes.join("; ")
 }
 
 #[cfg(test)]
@@ -588,6 +628,14 @@ mod tests {
         include_str!("../../tests/fixtures/nix-2.8/mismatch-internal-json.txt");
     const MISMATCH_226: &str =
         include_str!("../../tests/fixtures/nix-2.26/mismatch-internal-json.txt");
+    const FAILS_234: &str = include_str!("../../tests/fixtures/nix-2.34/fails-internal-json.txt");
+    const MISMATCH_234: &str =
+        include_str!("../../tests/fixtures/nix-2.34/mismatch-internal-json.txt");
+    const OK_234: &str = include_str!("../../tests/fixtures/nix-2.34/ok-internal-json.txt");
+    const DEPENDENCY_234: &str =
+        include_str!("../../tests/fixtures/nix-2.34/dependency-failure-internal-json.txt");
+    const NO_OUTPUT_234: &str =
+        include_str!("../../tests/fixtures/nix-2.34/no-output-internal-json.txt");
     const OK_28: &str = include_str!("../../tests/fixtures/nix-2.8/ok-internal-json.txt");
     const OK_226: &str = include_str!("../../tests/fixtures/nix-2.26/ok-internal-json.txt");
 
@@ -683,7 +731,7 @@ mod tests {
 
     #[test]
     fn phases() {
-        for sample in [OK_28, OK_226] {
+        for sample in [OK_28, OK_226, OK_234] {
             let events = events(sample);
             assert!(
                 events.iter().any(
@@ -695,8 +743,47 @@ mod tests {
     }
 
     #[test]
+    fn what_nix_2_34_says() {
+        let failures = errors(&events(FAILS_234));
+        let [Failure::Build { drv, reason }] = &failures[..] else {
+            panic!("{failures:?}");
+        };
+        assert!(drv.ends_with("-fails.drv"), "{drv}");
+        assert_eq!(reason, "failed with exit code 3");
+
+        let failures = errors(&events(MISMATCH_234));
+        let [Failure::Mismatch { drv, got, .. }] = &failures[..] else {
+            panic!("{failures:?}");
+        };
+        assert!(drv.ends_with("-mismatch.drv"), "{drv}");
+        assert_eq!(got, "sha256-HDfQGvQL4ugGkd48w99EN3ppmvuxfGjwgJZLL9Bx/BM=");
+
+        let failures = errors(&events(NO_OUTPUT_234));
+        let [Failure::Build { reason, .. }] = &failures[..] else {
+            panic!("{failures:?}");
+        };
+        assert_eq!(reason, "failed to produce output path for output 'out'");
+
+        let failures = errors(&events(DEPENDENCY_234));
+        let builds = failures.iter().filter(|failure| failure.drv().is_some());
+        assert_eq!(builds.count(), 1, "{failures:?}");
+        assert!(
+            failures[1..]
+                .iter()
+                .all(|failure| *failure == Failure::Consequence),
+            "{failures:?}"
+        );
+    }
+
+    #[test]
     fn lines_that_are_no_event() {
         for line in [
+            // What 109 means depends on whose Nix it is: a path that was fetched, or a mismatch of which
+            // the error that follows says all.
+            r#"@nix {"action":"result","id":1,"type":109,"fields":["/nix/store/a"]}"#,
+            r#"@nix {"action":"result","id":1,"type":109,"payload":{"storePath":"/nix/store/a.drv","wanted":"sha256-a","got":"sha256-b"}}"#,
+            r#"@nix {"action":"result","id":0,"type":110,"payload":{"status":"HashMismatch"}}"#,
+            r#"@nix {"action":"start","id":1,"type":109,"text":"querying info","level":4,"fields":["/nix/store/a","x"]}"#,
             r#"@nix {"action":"brandnew","id":1}"#,
             r#"@nix {"action":"start","id":1,"type":9999,"text":"x","level":1}"#,
             r#"@nix {"action":"start","id":1,"type":105}"#,
@@ -860,10 +947,49 @@ mod tests {
             ("interrupted by user", Failure::Interrupted),
             (
                 "building of '/s/a.drv!out' timed out after 2 seconds of silence",
+                build("/s/a.drv", "timed out after 2 seconds of silence"),
+            ),
+            (
+                "building of '/s/a.drv^out,dev' from .drv file timed out after 2 seconds",
+                build("/s/a.drv", "timed out after 2 seconds"),
+            ),
+            (
+                "building derivation '/s/a.drv' killed after writing more than 9 bytes of log output",
                 build(
                     "/s/a.drv",
-                    "building of '/s/a.drv!out' timed out after 2 seconds of silence",
+                    "killed after writing more than 9 bytes of log output",
                 ),
+            ),
+            (
+                "timed out after 2 seconds",
+                Failure::TimedOut("timed out after 2 seconds".to_owned()),
+            ),
+            (
+                "builder for '/s/a.drv' failed with exit code 1\n\
+                 note: build failure may have been caused by lack of free disk space",
+                build(
+                    "/s/a.drv",
+                    "failed with exit code 1; \
+                     build failure may have been caused by lack of free disk space",
+                ),
+            ),
+            (
+                "Cannot build '/s/a.drv'.\nReason: platform mismatch\nRequired system: 'x'\n\
+                 Current system: 'y'\nReason: missing system features\nRequired features: {kvm}",
+                build(
+                    "/s/a.drv",
+                    "platform mismatch; Required system: 'x'; Current system: 'y'; \
+                     missing system features; Required features: {kvm}",
+                ),
+            ),
+            (
+                "build of '/s/a.drv' on 'ssh://m' failed: error: Cannot build '/s/a.drv'.\n\
+                 Reason: builder failed with exit code 1.\nOutput paths:\n  /s/a",
+                build("/s/a.drv", "failed with exit code 1 (on ssh://m)"),
+            ),
+            (
+                "build of '/s/a.drv' on 'ssh://m' failed: builder for '/s/a.drv' failed with exit code 1",
+                build("/s/a.drv", "failed with exit code 1 (on ssh://m)"),
             ),
             (
                 "a 'x' is required",

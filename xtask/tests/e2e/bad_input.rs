@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::{run, stdout, text};
-use crate::harness::{Harness, processes_with, wait_until};
+use crate::common::text;
+use crate::harness::{Harness, NO_NAMESPACES, in_mounts, processes_with, wait_until};
 use crate::terminal::Terminal;
 
 /// A word that no other process has on its command line.
@@ -96,36 +96,32 @@ fn a_full_disk() {
     let harness = Harness::new(
         r#"big = sh "big" { } "head -c 200000000 /dev/zero > $out"; small = sh "small" { } "echo > $out";"#,
     );
-    let store = harness.root().join("store");
-    fs_err::create_dir(&store).unwrap();
     // A store of its own, in a mount namespace of its own. Nix kills all processes of a user before it
     // builds as that user: the locks on users stay this machine's, lest other tests' builders are killed.
-    let script = format!(
-        "mount -t tmpfs -o size=64m none {store} && mkdir -p {store}/state/userpool \
-         /nix/var/nix/userpool && mount --bind /nix/var/nix/userpool {store}/state/userpool && \
-         exec \"$0\" \"$@\""
-    );
-    let command = harness.command(&["big", "--json"]);
-    let mut full = Command::new("unshare");
-    full.args(["--mount", "sh", "-c", &script])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .current_dir(harness.root())
-        .env_remove("CARGO_MANIFEST_DIR")
-        .env("NIX_STORE_DIR", store.join("store"))
-        .env("NIX_STATE_DIR", store.join("state"))
-        .env("NIX_LOG_DIR", store.join("log"));
-    if stdout(Command::new("id").arg("-u")).trim() != "0" {
-        assert!(std::env::var_os("CI").is_none(), "CI has to run as root");
-        eprintln!("only root can mount a small disk: nothing tested");
+    let script = "mount -t tmpfs -o size=64m none $D; mkdir -p $D/state/userpool /nix/var/nix/userpool; \
+         mount --bind /nix/var/nix/userpool $D/state/userpool; \
+         export NIX_STORE_DIR=$D/store NIX_STATE_DIR=$D/state NIX_LOG_DIR=$D/log; exec \"$@\"";
+    let Some(output) = in_mounts(script, &harness.command(&["big", "--json"])) else {
         return;
-    }
-    let output = run(&mut full);
+    };
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("No space left on device"), "{said}");
     let row: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(row["state"], "failed", "{said}");
+}
+
+#[test]
+fn a_machine_that_can_not_isolate_builders() {
+    let harness = Harness::new(r#"good = sh "good" { } "echo > $out";"#);
+    let Some(output) = in_mounts(NO_NAMESPACES, &harness.command(&["good", "--json"])) else {
+        return;
+    };
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("`--privileged`"), "{said}");
+    let row: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(row["state"], "skipped", "{said}");
 }
 
 #[test]
@@ -180,6 +176,37 @@ fn a_line_of_50_mb() {
     ended.says(&["long> next\n"]);
     let log = harness.log("long-");
     assert_eq!(log.len(), 50_000_000 + "\nnext\n".len());
+}
+
+#[test]
+fn a_log_of_200_mb() {
+    let harness = Harness::new(
+        r#"big = sh "big" { } "yes $(printf %0399d 7) | head -n 500000; echo > $out";"#,
+    );
+    let mut child = harness
+        .command(&["big", "-q"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut highest = 0;
+    let code = loop {
+        if let Some(code) = child.try_wait().unwrap() {
+            break code;
+        }
+        // In KiB; a process that ended has no memory.
+        let memory = fs_err::read_to_string(&status).unwrap_or_default();
+        let memory = memory.lines().find_map(|line| {
+            let kib = line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?;
+            kib.parse::<u64>().ok()
+        });
+        highest = highest.max(memory.unwrap_or(0));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert!(code.success());
+    assert_eq!(harness.log("big-").len(), 200_000_000);
+    assert!(highest > 0 && highest < 100 << 10, "{highest} KiB");
 }
 
 #[test]

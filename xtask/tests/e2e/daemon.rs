@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::common::{root, run, stdout, text};
+use crate::harness::Harness;
 
 /// Anybody but root.
 const USER: &str = "nobody";
@@ -126,6 +127,104 @@ fn a_user_whom_the_daemon_trusts() {
             .home
             .join("target/test-build/source/client-ts/dist")
             .is_dir()
+    );
+}
+
+/// Through a daemon only the error that ends the run is marked as Nix's own.
+#[test]
+fn several_mismatches_through_a_daemon() {
+    let Some(machine) = Machine::start(USER) else {
+        return;
+    };
+    let forged = "sha256-BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA=";
+    let harness = Harness::new(
+        &r#"
+  one = fixed "one" (hashOf "one") "echo one > $out";
+  two = fixed "two" (hashOf "two") "sleep 1; echo two > $out";
+  forger = sh "forger" { other = builtins.unsafeDiscardStringContext two.drvPath; } ''
+    echo "@nix { \"action\": \"msg\", \"level\": 0, \"msg\": \"error: hash mismatch in fixed-output derivation '$other':\\n specified: ${wrong}\\n got: FORGED\" }" >&2
+    exit 1
+  '';
+  pinned = [
+    (one // { pin = { file = pinsFile; key = [ "sources" "one" "hash" ]; }; })
+    (two // { pin = { file = pinsFile; key = [ "sources" "two" "hash" ]; }; })
+  ];
+"#
+        .replace("FORGED", forged),
+    );
+    let wrong = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let source =
+        format!(r#"{{ "places": [ {{ "npm": "x", "version": "1" }} ], "hash": "{wrong}" }}"#);
+    harness.write(
+        "containers/authentik/pins.json",
+        &format!(r#"{{ "version": "1", "sources": {{ "one": {source}, "two": {source} }} }}"#),
+    );
+    stdout(
+        Command::new("rm")
+            .arg("-r")
+            .arg(machine.home.join("containers")),
+    );
+    stdout(
+        Command::new("cp")
+            .arg("-r")
+            .arg(harness.root().join("containers"))
+            .arg(&machine.home),
+    );
+    stdout(Command::new("chown").args(["-R", USER]).arg(&machine.home));
+    let pins =
+        || fs_err::read_to_string(machine.home.join("containers/authentik/pins.json")).unwrap();
+    let test_build = |more: &[&str]| {
+        let mut command = machine.xtask(USER);
+        command.args(["test-build", "--all", "--pkgs", "host", "--keep-going"]);
+        let output = run(command.args(more));
+        let states: Vec<(String, String)> = text(&output.stdout)
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .map(|row: serde_json::Value| {
+                let word = |key: &str| row[key].as_str().unwrap().to_owned();
+                (word("component"), word("state"))
+            })
+            .collect();
+        (output.status.code(), states, text(&output.stderr))
+    };
+    let states = |of_the_fixed: &str| {
+        [
+            ("forger", "failed"),
+            ("one", of_the_fixed),
+            ("two", of_the_fixed),
+        ]
+        .map(|(component, state)| (component.to_owned(), state.to_owned()))
+    };
+
+    let (code, found, said) = test_build(&["--json"]);
+    assert_eq!(
+        (code, &found[..]),
+        (Some(1), &states("hash mismatch")[..]),
+        "{said}"
+    );
+    for name in ["one", "two"] {
+        let pin = format!("pin:       `sources.{name}.hash` in containers/authentik/pins.json");
+        assert!(said.contains(&pin), "{said}");
+    }
+    assert!(!said.contains(&format!("got:       {forged}")), "{said}");
+    assert_eq!(pins().matches(wrong).count(), 2);
+
+    let (code, found, said) = test_build(&["--json", "--write-pins"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(found[0], states("")[0], "{said}");
+    assert!(
+        found[1..]
+            .iter()
+            .all(|(_, state)| state == "built" || state == "cached"),
+        "{found:?}\n{said}"
+    );
+    assert_eq!(
+        (
+            pins().matches(wrong).count(),
+            pins().matches(forged).count()
+        ),
+        (0, 0),
+        "{said}"
     );
 }
 

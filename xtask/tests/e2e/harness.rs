@@ -2,16 +2,17 @@
 //!
 //! The built program finds it as it finds the real one: by the pins file above the current folder.
 
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use serde_json::Value;
 
-use crate::common::{run, text};
+use crate::common::{run, stdout, text};
 
 /// The settings under which Nix's sandbox works on a machine with a plain /usr.
 const NIX_CONF: &str = "sandbox = true
+sandbox-fallback = false
 sandbox-paths = /bin/sh=/usr/bin/dash /lib /lib64? /usr/lib /usr/lib64? /host/usr=/usr
 substituters =
 max-jobs = 2
@@ -191,6 +192,38 @@ pub fn programs(folder: &camino::Utf8Path, scripts: &[(&str, &str)], links: &[&s
         fs_err::os::unix::fs::symlink(format!("/usr/bin/{name}"), folder.join(name)).unwrap();
     }
 }
+
+/// Runs a command in mounts of its own, made by a shell script that ends in `exec ... "$@"`; the empty
+/// folder `$D` is there for it. `None` without the rights to.
+pub fn in_mounts(script: &str, command: &Command) -> Option<Output> {
+    if stdout(Command::new("id").arg("-u")).trim() != "0" {
+        assert!(std::env::var_os("CI").is_none(), "CI has to run as root");
+        eprintln!("only root can mount: nothing tested");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut unshare = Command::new("unshare");
+    unshare
+        .args(["--mount", "sh", "-ec", script, "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env("D", folder.path());
+    if let Some(directory) = command.get_current_dir() {
+        unshare.current_dir(directory);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => unshare.env(name, value),
+            None => unshare.env_remove(name),
+        };
+    }
+    Some(run(&mut unshare))
+}
+
+/// The start of a script for [`in_mounts`]: a machine on which Nix can't isolate builders, because there
+/// is no capability to make namespaces, and in a chroot nobody may make one for users.
+pub const NO_NAMESPACES: &str = "mount --rbind / $D; exec setpriv --bounding-set -sys_admin \
+     --inh-caps -sys_admin chroot $D sh -c 'cd \"$0\"; exec \"$@\"' \"$PWD\" \"$@\"";
 
 /// The processes whose command line holds a word.
 pub fn processes_with(word: &str) -> Vec<Utf8PathBuf> {

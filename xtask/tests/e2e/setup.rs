@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::common::{root, run, stdout, text, xtask};
-use crate::harness::programs;
+use crate::harness::{NO_NAMESPACES, in_mounts, programs};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
@@ -262,20 +262,9 @@ fn a_repository_that_nix_can_not_name() {
     assert!(found.contains("two words"), "{found}");
 }
 
-/// `setup --json` in mounts of its own, made by a shell script that ends in `exec ... "$@"`; the folder
-/// `$D` is there for it. Exit code, findings and stderr; `None` without the rights to.
-fn in_mounts(script: &str) -> Option<(Option<i32>, Vec<Value>, String)> {
-    if stdout(Command::new("id").arg("-u")).trim() != "0" {
-        assert!(std::env::var_os("CI").is_none(), "CI has to run as root");
-        eprintln!("only root can mount: nothing tested");
-        return None;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let output = run(Command::new("unshare")
-        .args(["--mount", "sh", "-ec", script, "sh"])
-        .args([env!("CARGO_BIN_EXE_xtask"), "setup", "--json"])
-        .env("D", folder.path())
-        .current_dir(root()));
+/// `setup --json` in mounts of its own, see [`in_mounts`]. Exit code, findings and stderr.
+fn setup_in_mounts(script: &str) -> Option<(Option<i32>, Vec<Value>, String)> {
+    let output = in_mounts(script, xtask().args(["setup", "--json"]))?;
     let said = text(&output.stderr);
     Some((output.status.code(), findings(&text(&output.stdout)), said))
 }
@@ -283,12 +272,7 @@ fn in_mounts(script: &str) -> Option<(Option<i32>, Vec<Value>, String)> {
 #[test]
 fn a_machine_on_which_nix_can_not_isolate_builders() {
     for (script, error) in [
-        // No capability to make namespaces; and in a chroot nobody may make one for users.
-        (
-            "mount --rbind / $D; exec setpriv --bounding-set -sys_admin --inh-caps -sys_admin \
-             chroot $D env CARGO_MANIFEST_DIR=$PWD \"$@\"",
-            "namespaces|cloning",
-        ),
+        (NO_NAMESPACES, "namespaces|cloning"),
         // Parts of /proc are hidden, as Docker does. Linux looks for one that shows all, and somebody may
         // have mounted another, for a chroot.
         (
@@ -297,7 +281,7 @@ fn a_machine_on_which_nix_can_not_isolate_builders() {
             "mounting /proc|namespaces",
         ),
     ] {
-        let Some((code, findings, said)) = in_mounts(script) else {
+        let Some((code, findings, said)) = setup_in_mounts(script) else {
             return;
         };
         let sandbox = finding(&findings, "sandbox");
@@ -325,7 +309,7 @@ fn an_empty_store_on_a_small_disk() {
              mount -t tmpfs -o size={size} none /nix; mkdir -p $users; mount --bind $D $users; \
              exec \"$@\""
         );
-        let Some((ended, findings, said)) = in_mounts(&script) else {
+        let Some((ended, findings, said)) = setup_in_mounts(&script) else {
             return;
         };
         assert_eq!(ended, Some(code), "{said}");
