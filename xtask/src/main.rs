@@ -2,9 +2,12 @@
 
 mod clients;
 mod completions;
+mod compute_vendor_hash;
 mod derivation;
 mod display;
 mod eval_error;
+mod go_error;
+mod go_modules;
 mod hash;
 mod history;
 mod junit;
@@ -45,6 +48,7 @@ struct Cli {
 enum Command {
     Setup(setup::Args),
     TestBuild(test_build::Args),
+    ComputeVendorHash(compute_vendor_hash::Args),
     Hash(hash::Args),
     Completions(completions::Args),
 }
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Setup(args) => setup::run(&args),
         Command::TestBuild(args) => test_build::run(&args),
+        Command::ComputeVendorHash(args) => compute_vendor_hash::run(&args),
         Command::Hash(args) => hash::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

@@ -186,7 +186,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// A working tree never changes the release's pins.
-fn refuse_to_write(repo: &Repo, asked: &Asked<'_>) -> Result<()> {
+pub fn refuse_to_write(repo: &Repo, asked: &Asked<'_>) -> Result<()> {
     let Some(tree) = asked.tree else {
         return Ok(());
     };
@@ -208,8 +208,8 @@ fn refuse_to_write(repo: &Repo, asked: &Asked<'_>) -> Result<()> {
 }
 
 /// Chooses the package set, says so, and sets Nix up for it.
-fn package_set<'a>(
-    args: &Args,
+pub fn package_set<'a>(
+    asked: Option<PackageSet>,
     repo: &Repo,
     processes: &'a Processes,
     sources: &Sources,
@@ -217,7 +217,7 @@ fn package_set<'a>(
     let version = nix::version(processes)?;
     let plain = Nix::new(processes, Vec::new());
     let choice = pkgs::choose(
-        args.pkgs,
+        asked,
         &version,
         sources.nixpkgs.as_ref(),
         |nixpkgs| pkgs::is_in_store(&plain, nixpkgs),
@@ -260,6 +260,32 @@ fn targets(components: &[Component], file_of: impl Fn(&str) -> Option<String>) -
     targets
 }
 
+/// The one thing said of a hash mismatch that is true, if any: Nix keeps what it built under its true
+/// hash, which a builder that only talks can't do.
+pub fn proven(nix: &Nix<'_>, run: &Run, drv: &str) -> Result<Option<Failure>> {
+    let [output] = run.outputs(drv) else {
+        return Ok(None);
+    };
+    for failure in run.said(drv) {
+        let Failure::Mismatch { specified, got, .. } = failure else {
+            continue;
+        };
+        let (Ok(specified), Ok(got)) = (specified.parse::<Sri>(), got.parse::<Sri>()) else {
+            continue;
+        };
+        let fixed = output.fixed.as_ref();
+        if fixed.is_none_or(|fixed| fixed.hash != specified) {
+            continue;
+        }
+        if let Some(path) = output.with_hash(&got)
+            && !nix.valid(&BTreeSet::from([path.into_string()]))?.is_empty()
+        {
+            return Ok(Some(failure.clone()));
+        }
+    }
+    Ok(None)
+}
+
 /// The file of a position `FILE:LINE`, if it is one of this repository that people edit to change a
 /// component: the package set's own helpers are none.
 fn file_of(repo: &Repo, position: &str) -> Option<String> {
@@ -277,7 +303,7 @@ impl<'a> Session<'a> {
         processes: &'a Processes,
         sources: Sources,
     ) -> Result<Self> {
-        let (set, nix) = package_set(args, repo, processes, &sources)?;
+        let (set, nix) = package_set(args.pkgs, repo, processes, &sources)?;
         let inputs = Inputs {
             test_build: repo.test_build(),
             host_pkgs: (set == PackageSet::Host).then(|| repo.host_pkgs()),
@@ -528,39 +554,10 @@ impl<'a> Session<'a> {
             named
         };
         for (drv, _) in culprits {
-            let proven = self.proven(run, &drv)?;
+            let proven = proven(&self.nix, run, &drv)?;
             run.blame(&drv, proven);
         }
         Ok(())
-    }
-
-    /// The one thing said of a hash mismatch that is true, if any: Nix keeps what it built under its
-    /// true hash, which a builder that only talks can't do.
-    fn proven(&self, run: &Run, drv: &str) -> Result<Option<Failure>> {
-        let [output] = run.outputs(drv) else {
-            return Ok(None);
-        };
-        for failure in run.said(drv) {
-            let Failure::Mismatch { specified, got, .. } = failure else {
-                continue;
-            };
-            let (Ok(specified), Ok(got)) = (specified.parse::<Sri>(), got.parse::<Sri>()) else {
-                continue;
-            };
-            let fixed = output.fixed.as_ref();
-            if fixed.is_none_or(|fixed| fixed.hash != specified) {
-                continue;
-            }
-            if let Some(path) = output.with_hash(&got)
-                && !self
-                    .nix
-                    .valid(&BTreeSet::from([path.into_string()]))?
-                    .is_empty()
-            {
-                return Ok(Some(failure.clone()));
-            }
-        }
-        Ok(None)
     }
 
     /// The derivations whose build began and left no output, with their outputs.

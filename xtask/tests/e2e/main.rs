@@ -26,3 +26,4 @@ mod setup;
 mod sources;
 mod terminal;
 mod test_build;
+mod vendor_hash;
