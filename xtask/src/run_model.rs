@@ -693,8 +693,10 @@ impl Build {
         self.ended.unwrap_or(now)
     }
 
+    /// At least a millisecond: 0 would say that it was not built. Its beginning and its end can come in
+    /// one piece.
     fn seconds(&self, now: Duration) -> f64 {
-        seconds(self.started, self.end(now))
+        seconds(self.started, self.end(now)).max(0.001)
     }
 
     fn phase_times(&self, now: Duration) -> Vec<PhaseTime> {
@@ -953,6 +955,16 @@ mod tests {
             "{}",
             rows[0].note
         );
+    }
+
+    #[test]
+    fn what_was_built_at_once_took_time_all_the_same() {
+        let mut run = Run::new(&[target()]);
+        let drv = A.into();
+        run.apply(Event::BuildStarts { id: 1, drv }, at(1));
+        run.apply(Event::Stops { id: 1 }, at(1));
+        let row = &run.rows(&[target()], &After::default(), at(2))[0];
+        assert!((row.seconds - 0.001).abs() < 1e-9, "{}", row.seconds);
     }
 
     #[test]
