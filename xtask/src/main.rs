@@ -5,6 +5,7 @@ mod completions;
 mod compute_vendor_hash;
 mod derivation;
 mod display;
+mod docs_check;
 mod eval_error;
 mod go_error;
 mod go_modules;
@@ -49,6 +50,7 @@ enum Command {
     Setup(setup::Args),
     TestBuild(test_build::Args),
     ComputeVendorHash(compute_vendor_hash::Args),
+    DocsCheck(docs_check::Args),
     Hash(hash::Args),
     Completions(completions::Args),
 }
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&args),
         Command::TestBuild(args) => test_build::run(&args),
         Command::ComputeVendorHash(args) => compute_vendor_hash::run(&args),
+        Command::DocsCheck(args) => docs_check::run(&args),
         Command::Hash(args) => hash::run(&args),
         Command::Completions(args) => completions::run(&args),
     };
