@@ -22,7 +22,7 @@ pub struct Content {
     pub links: Vec<Link>,
     /// What looks like something and is not.
     pub oddities: Vec<(Oddity, Place)>,
-    /// Inline code, and lines of code blocks that are commands.
+    /// Inline code with a `/` in it, and `cargo xtask` lines, inline or in blocks.
     pub codes: Vec<Code>,
     /// Comments to the checker: the words behind `docs-check:`.
     pub controls: Vec<(String, Place)>,
@@ -242,11 +242,14 @@ impl Reader<'_> {
                     if let Some((_, text, _)) = &mut heading {
                         text.push_str(&code);
                     }
-                    self.content.codes.push(Code {
-                        text: code.into_string(),
-                        block: false,
-                        place: self.lines.place(range.start),
-                    });
+                    // Nothing else can be a path or a command of ours.
+                    if code.contains('/') || code.starts_with("cargo xtask") {
+                        self.content.codes.push(Code {
+                            text: code.into_string(),
+                            block: false,
+                            place: self.lines.place(range.start),
+                        });
+                    }
                     self.opaque.push(range);
                 }
                 Event::Text(words) => {
@@ -269,6 +272,10 @@ impl Reader<'_> {
         }
         self.comments();
         self.empty_links();
+        // There may be very many cards.
+        self.content.headings.shrink_to_fit();
+        self.content.links.shrink_to_fit();
+        self.content.codes.shrink_to_fit();
         self.content
     }
 

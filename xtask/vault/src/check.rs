@@ -206,7 +206,6 @@ pub fn check(vault: &Vault, rules: &Rules, world: &World<'_>) -> Vec<Finding> {
         findings: Vec::new(),
         leads_to: vec![Vec::new(); vault.cards.len()],
         requires: vec![Vec::new(); vault.cards.len()],
-        stems: vault.stems(),
         suggestions: MOST_SUGGESTIONS,
     };
     for index in 0..vault.cards.len() {
@@ -234,7 +233,6 @@ struct Checker<'a> {
     leads_to: Vec<Vec<usize>>,
     /// Its prerequisites, with their places.
     requires: Vec<Vec<(usize, Place)>>,
-    stems: BTreeMap<&'a str, &'a [usize]>,
     /// How many more times a name may be compared with all stems.
     suggestions: usize,
 }
@@ -406,7 +404,7 @@ impl<'a> Checker<'a> {
 
     fn nearest_stem(&mut self, stem: &str) -> Option<&'a str> {
         self.suggestions = self.suggestions.checked_sub(1)?;
-        nearest(stem, self.stems.keys().copied())
+        nearest(stem, self.vault.stems().map(|(known, _)| known))
     }
 
     fn listed(&self, cards: &[usize]) -> String {
@@ -747,8 +745,10 @@ impl<'a> Checker<'a> {
     fn landing_pages(&mut self) {
         let vault = self.vault;
         let mut missing = BTreeMap::new();
+        // What each landing page links, by page.
+        let mut linked: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         for card in 0..vault.cards.len() {
-            let Some(category) = self.category(card).map(str::to_owned) else {
+            let Some(category) = self.category(card) else {
                 continue;
             };
             let page = Utf8PathBuf::from(format!("{category}/{category}.md"));
@@ -756,7 +756,11 @@ impl<'a> Checker<'a> {
                 missing.entry(page).or_insert(card);
                 continue;
             };
-            if landing != card && !self.leads_to[landing].contains(&card) {
+            let leads_to = &self.leads_to[landing];
+            let linked = linked
+                .entry(landing)
+                .or_insert_with(|| leads_to.iter().copied().collect());
+            if landing != card && !linked.contains(&card) {
                 let stem = vault.cards[card].stem();
                 let message = format!("`{page}` does not link this card");
                 let fix = Fix::Append(page, format!("- [[{stem}]]"));

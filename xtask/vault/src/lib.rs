@@ -9,7 +9,6 @@ pub mod date;
 pub mod front_matter;
 pub mod slug;
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,9 +41,10 @@ pub struct Vault {
     pub cards: Vec<Card>,
     /// All other files below the vault, by their paths in it.
     pub files: Vec<Utf8PathBuf>,
-    by_stem: HashMap<String, Vec<usize>>,
-    by_folded_stem: HashMap<String, Vec<usize>>,
-    by_path: HashMap<Utf8PathBuf, usize>,
+    /// Cards in order of their stems.
+    by_stem: Vec<usize>,
+    /// Cards with their stems in lower case, in order of those.
+    by_folded_stem: Vec<(Box<str>, usize)>,
 }
 
 /// A card.
@@ -140,12 +140,13 @@ impl Vault {
         Ok(Self::new(cards, &read_one, files))
     }
 
-    /// A vault of these cards, each read by `read_one`.
+    /// A vault of these cards, in order of their paths, each read by `read_one`.
     pub fn new(
         paths: Vec<Utf8PathBuf>,
         read_one: &(dyn Fn(&Utf8PathBuf) -> Result<Content, String> + Sync),
         files: Vec<Utf8PathBuf>,
     ) -> Self {
+        debug_assert!(paths.is_sorted());
         let contents = in_parallel(&paths, read_one);
         let cards = paths
             .into_iter()
@@ -157,51 +158,62 @@ impl Vault {
             files,
             ..Self::default()
         };
-        for (index, card) in vault.cards.iter().enumerate() {
-            let stem = card.stem().to_owned();
-            let folded = vault.by_folded_stem.entry(stem.to_lowercase());
-            folded.or_default().push(index);
-            vault.by_stem.entry(stem).or_default().push(index);
-            vault.by_path.insert(card.path.clone(), index);
-        }
+        let cards = &vault.cards;
+        vault.by_stem = (0..cards.len()).collect();
+        vault.by_stem.sort_by_key(|card| cards[*card].stem());
+        let folded = |(index, card): (usize, &Card)| (card.stem().to_lowercase().into(), index);
+        vault.by_folded_stem = cards.iter().enumerate().map(folded).collect();
+        vault.by_folded_stem.sort_unstable();
         vault
     }
 
     /// The card with a path in the vault.
     pub fn at(&self, path: &Utf8Path) -> Option<usize> {
-        self.by_path.get(path).copied()
+        let by_path = |card: &Card| card.path.as_path().cmp(path);
+        self.cards.binary_search_by(by_path).ok()
     }
 
     /// Where a stem leads.
     pub fn resolve(&self, stem: &str) -> Target {
-        match self.by_stem.get(stem).map(Vec::as_slice) {
-            Some([one]) => Target::Card(*one),
-            Some(several) => Target::Ambiguous(several.to_vec()),
-            None => self
-                .by_folded_stem
-                .get(&stem.to_lowercase())
-                .map_or(Target::Unknown, |cards| Target::Case(cards.clone())),
+        let of = |card: &usize| self.cards[*card].stem();
+        let first = self.by_stem.partition_point(|card| of(card) < stem);
+        let same = self.by_stem[first..]
+            .iter()
+            .take_while(|card| of(card) == stem);
+        match same.copied().collect::<Vec<_>>()[..] {
+            [] => {}
+            [one] => return Target::Card(one),
+            ref several => return Target::Ambiguous(several.to_vec()),
+        }
+        let folded = stem.to_lowercase();
+        let first = self
+            .by_folded_stem
+            .partition_point(|(known, _)| **known < *folded);
+        let same = self.by_folded_stem[first..]
+            .iter()
+            .take_while(|(known, _)| **known == *folded);
+        let cards: Vec<usize> = same.map(|(_, card)| *card).collect();
+        if cards.is_empty() {
+            Target::Unknown
+        } else {
+            Target::Case(cards)
         }
     }
 
-    /// All stems with their cards, in order.
-    pub fn stems(&self) -> BTreeMap<&str, &[usize]> {
-        self.by_stem
-            .iter()
-            .map(|(stem, cards)| (stem.as_str(), cards.as_slice()))
-            .collect()
+    /// The cards of each stem, in order of the stems.
+    pub fn stems(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        let groups = self
+            .by_stem
+            .chunk_by(|a, b| self.cards[*a].stem() == self.cards[*b].stem());
+        groups.map(|cards| (self.cards[cards[0]].stem(), cards))
     }
 
-    /// Stems that differ in case only, each group in order.
-    pub fn clashes(&self) -> Vec<&[usize]> {
-        let mut clashes: Vec<&[usize]> = self
-            .by_folded_stem
-            .values()
+    /// Cards whose stems differ in case only, each group in order.
+    pub fn clashes(&self) -> impl Iterator<Item = Vec<usize>> {
+        let groups = self.by_folded_stem.chunk_by(|(a, _), (b, _)| a == b);
+        groups
             .filter(|cards| cards.len() > 1)
-            .map(Vec::as_slice)
-            .collect();
-        clashes.sort_unstable();
-        clashes
+            .map(|cards| cards.iter().map(|(_, card)| *card).collect())
     }
 
     /// The file that is no card with this name or path in the vault.
