@@ -14,18 +14,29 @@ lib.makeScope newScope (
     inherit (self) callPackage;
   in
   {
+    inherit pinsFile;
     pins = lib.importJSON pinsFile;
 
     fetchPlaces = callPackage ./fetch-places.nix { };
-    sources = callPackage ./sources.nix { inherit pinsFile source; };
+    sources = callPackage ./sources.nix { inherit source; };
 
     openapi-generator-cli = callPackage ./openapi-generator-cli.nix { };
 
     client-go = callPackage ./client-go.nix { };
     client-ts = callPackage ./client-ts.nix { };
 
+    api-go-vendor-hook = callPackage ./api-go-vendor-hook.nix { };
+    lifecycle = callPackage ./lifecycle.nix { };
+    webAssets = callPackage ./web-assets.nix { };
+    authentik-server = callPackage ./authentik-server.nix { };
+
     # The fixed-output derivations whose hash stands in a pins file. Each says where in `pin`:
     # { file; key = the names that lead to the hash; }
-    pinned = builtins.filter (value: value ? pin) (builtins.attrValues self.sources) ++ pinnedTools;
+    pinned =
+      builtins.filter (value: value ? pin) (
+        map (name: self.sources.${name}) (builtins.attrNames self.pins.sources)
+        ++ lib.optionals (self.pins ? go) [ self.authentik-server.goModules ]
+      )
+      ++ pinnedTools;
   }
 )

@@ -2,7 +2,8 @@
 #
 # pins.json names for each its places and its hash. The hash decides what is built; which place it
 # came from has no influence on anything. With a working tree (`source`) the sources that lie in it
-# are taken from there as they are.
+# are taken from there as they are. `server`, `lifecycle` and `web-icons` are parts of the whole source;
+# where the pins name none, they lie in a tree themselves, as those of the sample do.
 {
   lib,
   fetchPlaces,
@@ -34,6 +35,51 @@ let
       path = source + "/scripts/api/ts-templates";
     };
   };
+
+  # The parts of a tree that a component is built from: a change of anything else builds nothing anew.
+  partsOf = tree: {
+    # all that Go compiles or embeds: what `go mod vendor` finds in it is what it finds in the whole
+    server = builtins.path {
+      name = "authentik-server-source";
+      path = tree;
+      filter =
+        path: type:
+        let
+          root = builtins.stringLength (toString tree) + 1;
+          below = builtins.substring root (builtins.stringLength path - root) path;
+          is = pattern: builtins.match pattern below != null;
+        in
+        is "(cmd|internal|packages/client-go)(/.*)?"
+        || (
+          if type == "directory" then
+            is "packages|authentik(/lib)?|web"
+          else
+            is "go\\.(mod|sum|work)|authentik/lib/[^/]*\\.(go|yml)|web/[^/]*\\.(go|txt)"
+        );
+    };
+    lifecycle = builtins.path {
+      name = "lifecycle";
+      path = tree + "/lifecycle";
+    };
+    web-icons = builtins.path {
+      name = "web-icons";
+      path = tree + "/web/authentik";
+    };
+  };
+
+  parts =
+    if source != null then
+      partsOf source
+    else if pins.sources ? authentik then
+      {
+        server = pinned.authentik;
+        lifecycle = "${pinned.authentik}/lifecycle";
+        web-icons = "${pinned.authentik}/web/authentik";
+      }
+    else
+      partsOf (dirOf pinsFile);
+
+  pinned = builtins.mapAttrs fromPin pins.sources;
 
   # A file beside the pins, which has to be what its pin says.
   fromFile =
@@ -74,4 +120,4 @@ let
         inherit pinsFile;
       };
 in
-builtins.mapAttrs fromPin pins.sources // fromTree // { inherit version; }
+pinned // fromTree // parts // { inherit version; }

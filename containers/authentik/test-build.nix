@@ -9,7 +9,7 @@ in
 {
   recurseForDerivations = true;
 
-  inherit (scope) client-go client-ts;
+  inherit (scope) authentik-server client-go client-ts;
 
   # no component: which derivation takes its hash from which pin, for `--write-pins`
   inherit (scope) pinned;

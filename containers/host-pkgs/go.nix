@@ -28,6 +28,13 @@ stdenvNoCC.mkDerivation {
     runHook postInstall
   '';
 
+  # what Go compiles for, and that it would use cgo by default
+  passthru = {
+    GOOS = "linux";
+    GOARCH = "amd64";
+    CGO_ENABLED = 1;
+  };
+
   meta = {
     description = "Go programming language";
     homepage = "https://go.dev/";

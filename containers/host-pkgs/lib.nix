@@ -39,6 +39,7 @@ let
 
   lib = {
     inherit (builtins)
+      any
       concatMap
       concatStringsSep
       filter
@@ -113,6 +114,7 @@ let
 
     # Attribute sets
 
+    genAttrs = names: f: builtins.listToAttrs (map (name: { inherit name; value = f name; }) names);
     filterAttrs = keep: attrs: removeAttrs attrs (filter (name: !keep name attrs.${name}) (attrNames attrs));
     optionalAttrs = condition: attrs: if condition then attrs else { };
 
@@ -121,6 +123,7 @@ let
     concatMapStringsSep =
       separator: f: list:
       concatStringsSep separator (map f list);
+    hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
     escapeShellArg =
       arg:
       let
@@ -134,6 +137,9 @@ let
     unique = builtins.foldl' (seen: x: if builtins.elem x seen then seen else seen ++ [ x ]) [ ];
 
     # Files and packages
+
+    # What no output has; a build says what stands in its place.
+    fakeHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
     # For fixed outputs over the network: what may come in from the environment of Nix itself.
     fetchers.proxyImpureEnvVars = [

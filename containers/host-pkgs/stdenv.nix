@@ -113,6 +113,12 @@ let
         );
       refused = filter (key: attrs ? ${key}) unsupported;
       outputs = attrs.outputs or [ "out" ];
+      # The same of its attributes as nixpkgs looks at.
+      position =
+        if attrs.meta or { } ? description then
+          builtins.unsafeGetAttrPos "description" attrs.meta
+        else
+          builtins.unsafeGetAttrPos (if attrs ? version then "version" else "name") attrs;
       isFixedOutput = attrs ? outputHash;
 
       # What may be left out is made empty, as in nixpkgs.
@@ -172,6 +178,9 @@ let
             inherit name;
             meta = {
               inherit name;
+            }
+            // lib.optionalAttrs (position != null) {
+              position = "${position.file}:${toString position.line}";
             }
             // (attrs.meta or { });
             passthru = attrs.passthru or { };

@@ -21,7 +21,7 @@ use crate::output;
 use crate::process::{Processes, is_missing_program};
 
 /// The variables of `go env` that say where modules come from.
-const GO_KEYS: [&str; 6] = [
+pub const GO_KEYS: [&str; 6] = [
     "GOPROXY",
     "GOSUMDB",
     "GONOSUMDB",

@@ -18,7 +18,7 @@ function __xtask_words
     while set --query words[1]
         switch $words[1]
             case xtask
-                printf '%s\n' $words[2..]
+                string join \n -- $words[2..]
                 return 0
             case --color --config -C -Z
                 set --erase words[1..2]
@@ -39,10 +39,11 @@ function __xtask_candidates
     set -l root (__xtask_root)
     set -l current (commandline -ct)
     set -l unquoted (string trim --left --chars='"\'' -- "$current")
-    set -l answer (CARGO_MANIFEST_DIR=$root/xtask @program@ completions fish -- \
+    # Of a program that cannot start, fish itself would complain on the terminal; env does so on stderr.
+    set -l answer (env CARGO_MANIFEST_DIR=$root/xtask @program@ completions fish -- \
         (__xtask_words) "$unquoted" 2>/dev/null </dev/null)
     set -l kind (string split \t -- $answer[1])
-    printf '%s\n' $answer[2..]
+    string join \n -- $answer[2..]
     # Paths are those that fish offers to a command that it does not know.
     set -l paths
     if contains -- "$kind[1]" files folders

@@ -9,9 +9,10 @@
 //! The answer comes from clap's description of the arguments, so that commands need not know of this:
 //! a value is a path by its type (or its `value_hint`), and a component by its name `COMPONENT`.
 //!
-//! The crate `clap_complete` would cost 0.7 s of a cold build and not do it: it registers for a command of
-//! one word, in the place of cargo's own completion; its engine offers what is already given or
-//! conflicts with it, and gives the function that completes a value nothing but that value.
+//! The crate `clap_complete` would cost 0.8 s of a cold build and not do it: it registers for a command
+//! of one word, in the place of cargo's own completion; its engine, which is unstable, offers what is
+//! already given or conflicts with that, and tells a function that completes a value nothing of the
+//! other words.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -234,7 +235,7 @@ fn components(repo: &Repo) -> Vec<Word> {
             let _ = kill_process(getpid(), signal);
         }
     });
-    // A tab key builds nothing.
+    // A tab key builds nothing. Evaluating without the right to write does, through a daemon.
     let mut settings = std::env::var("NIX_CONFIG").unwrap_or_default();
     settings.push_str("\nallow-import-from-derivation = false");
     let nix = Nix::new(&processes, vec![("NIX_CONFIG".to_owned(), settings)]);
@@ -262,8 +263,10 @@ fn components(repo: &Repo) -> Vec<Word> {
 fn described(description: Description) -> Vec<Word> {
     let Description { names, components } = description;
     if components.is_empty() {
-        let help = String::new;
-        let words = names.into_iter().map(|text| Word { text, help: help() });
+        let words = names.into_iter().map(|text| Word {
+            text,
+            help: String::new(),
+        });
         return words.collect();
     }
     let words = components.into_iter().map(|component| Word {
@@ -519,7 +522,7 @@ impl<'a> Line<'a> {
             }
             return next;
         }
-        let positional = self.positional().filter(|arg| self.is_possible(arg));
+        let positional = self.positional().filter(|arg| self.is_offered(arg));
         if let Some(arg) = positional {
             let Next {
                 words, more, given, ..
@@ -582,7 +585,7 @@ impl<'a> Line<'a> {
         let flags: Vec<&Arg> = self
             .command
             .get_arguments()
-            .filter(|arg| !arg.is_positional() && !arg.is_hide_set() && self.is_possible(arg))
+            .filter(|arg| !arg.is_positional() && self.is_offered(arg))
             .collect();
         let word = |arg: &Arg, text: String| Word {
             text,
@@ -597,8 +600,11 @@ impl<'a> Line<'a> {
         longs.chain(shorts).collect()
     }
 
-    /// Whether an argument can be given beside what is given.
-    fn is_possible(&self, arg: &Arg) -> bool {
+    /// Whether an argument is shown and can be given beside what is given.
+    fn is_offered(&self, arg: &Arg) -> bool {
+        if arg.is_hide_set() {
+            return false;
+        }
         let repeats = matches!(arg.get_action(), ArgAction::Append | ArgAction::Count);
         let mut given = self
             .command
@@ -656,5 +662,341 @@ fn more_values(arg: &Arg) -> More {
             More::Files
         }
         _ => More::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{ArgGroup, value_parser};
+
+    use super::*;
+
+    /// The words that may come next, with `PATHS`, `FOLDERS` or `COMPONENTS` for what clap does not
+    /// know. Words as a shell without quotes would have them.
+    fn offered(command: &Command, line: &str) -> String {
+        let mut command = command.clone();
+        command.build();
+        let words = line.split(' ').map(str::to_owned).collect();
+        let next = Typed::from_words(words).next(&command);
+        let words = next.words.iter().map(|word| word.text.as_str());
+        let words = words.filter(|word| !next.given.iter().any(|given| given == word));
+        let mut words: Vec<String> = words.map(|word| next.prefix.clone() + word).collect();
+        let more = match next.more {
+            More::Nothing => "",
+            More::Files => "PATHS",
+            More::Folders => "FOLDERS",
+            More::Components => "COMPONENTS",
+        };
+        if !more.is_empty() {
+            words.push(next.prefix + more);
+        }
+        words.join(" ")
+    }
+
+    /// A program with all that this repository's own has not.
+    fn other() -> Command {
+        let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
+        let option = |name: &'static str| Arg::new(name).long(name);
+        let add = Command::new("add")
+            .visible_alias("a")
+            .arg(Arg::new("kind").value_parser(["one", "two"]))
+            .arg(Arg::new("path").value_parser(value_parser!(OsString)))
+            .arg(
+                Arg::new("rest")
+                    .last(true)
+                    .value_parser(["r1", "r2"])
+                    .num_args(1..),
+            )
+            .arg(
+                option("dir")
+                    .short('d')
+                    .value_hint(ValueHint::DirPath)
+                    .alias("folder"),
+            )
+            .arg(option("pair").num_args(2).value_parser(["l", "r"]))
+            .arg(
+                option("when")
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .value_parser(["now"]),
+            )
+            .arg(option("perhaps").num_args(0..=1).value_parser(["sure"]))
+            .arg(
+                option("name")
+                    .action(ArgAction::Append)
+                    .value_parser(["x", "y"]),
+            )
+            .arg(option("text"))
+            .arg(flag("only").exclusive(true).short('o'))
+            .arg(flag("hidden").hide(true))
+            .arg(flag("big"))
+            .arg(flag("small"))
+            .group(ArgGroup::new("size").args(["big", "small"]).multiple(false))
+            .disable_help_flag(true);
+        let run = Command::new("run")
+            .arg(Arg::new("program").value_parser(["sh"]))
+            .arg(
+                Arg::new("arguments")
+                    .num_args(0..)
+                    .trailing_var_arg(true)
+                    .value_parser(["arg"]),
+            )
+            .arg(flag("loud"))
+            .disable_help_flag(true);
+        let bare = Command::new("bare").disable_help_flag(true);
+        Command::new("other")
+            .arg(flag("global").global(true))
+            .arg(flag("local").conflicts_with("global"))
+            .arg(flag("count").short('c').action(ArgAction::Count))
+            .subcommands([add, run, bare, Command::new("secret").hide(true)])
+            .disable_help_subcommand(true)
+            .disable_help_flag(true)
+    }
+
+    #[test]
+    fn what_may_come_next() {
+        let all = "--dir --pair --when --perhaps --name --text --only --big --small --global -d -o";
+        let without = |names: &[&str]| {
+            let words = all.split(' ').filter(|word| !names.contains(word));
+            words.collect::<Vec<_>>().join(" ")
+        };
+        for (line, expected) in [
+            // Sub-commands, flags where a dash asks for them, or where nothing else can come.
+            ("", "add run bare"),
+            ("-", "--global --local --count -c"),
+            ("--", "--global --local --count -c"),
+            ("--global ", "add run bare"),
+            ("bare ", "--global"),
+            ("bare --global ", ""),
+            ("nonsense ", "add run bare"),
+            // What repeats, what does not; conflicts both ways, groups, flags that stand alone.
+            ("--count -", "--global --local --count -c"),
+            ("-cc -", "--global --local --count -c"),
+            ("--local -", "--count -c"),
+            ("--global -", "--count -c"),
+            ("--global add -", &without(&["--global", "--only", "-o"])),
+            ("--local add -", all),
+            ("a -", all),
+            (
+                "add --big -",
+                &without(&["--big", "--small", "--only", "-o"]),
+            ),
+            ("add --only -", ""),
+            ("add --only ", ""),
+            ("add --dir x -", &without(&["--dir", "-d", "--only", "-o"])),
+            (
+                "add --folder=x -",
+                &without(&["--dir", "-d", "--only", "-o"]),
+            ),
+            ("add -dx -", &without(&["--dir", "-d", "--only", "-o"])),
+            ("add --name x -", &without(&["--only", "-o"])),
+            // Values, as words of their own or not.
+            ("add --name ", "x y"),
+            ("add --name=", "--name=x --name=y"),
+            ("add --name x --name ", "y"),
+            ("add --name=x --name=", "--name=y"),
+            ("add --pair ", "l r"),
+            ("add --pair l ", "r"),
+            ("add --pair l r ", "one two"),
+            ("add --text ", ""),
+            ("add --text x ", "one two"),
+            ("add --when=", "--when=now"),
+            ("add --when ", "one two"),
+            ("add --perhaps ", "sure one two"),
+            ("add --perhaps -", &without(&["--perhaps", "--only", "-o"])),
+            ("add --dir ", "FOLDERS"),
+            ("add --dir=", "--dir=FOLDERS"),
+            ("add -d ", "FOLDERS"),
+            ("add -dx", "-dFOLDERS"),
+            ("add -d=x", "-d=FOLDERS"),
+            // Positionals in their order; after `--` nothing else.
+            ("add ", "one two"),
+            ("add one ", "PATHS"),
+            ("add one - ", &without(&["--only", "-o"])),
+            ("add one x ", &without(&["--only", "-o"])),
+            ("add -- ", "r1 r2"),
+            ("add -- -", "r1 r2"),
+            ("add one -- r1 ", "r2"),
+            ("-- ", ""),
+            ("run ", "sh"),
+            ("run -- ", "sh"),
+            ("run sh ", "arg"),
+            ("run sh -", "--loud --global"),
+            ("run sh x -", "arg"),
+        ] {
+            assert_eq!(offered(&other(), line), expected, "`{line}`");
+        }
+    }
+
+    #[test]
+    fn the_commands_of_this_program() {
+        for (line, expected) in [
+            ("test-build ", "COMPONENTS"),
+            ("test-build client-ts ", "COMPONENTS"),
+            ("test-build --list ", "--pins --pkgs --keep-going"),
+            ("test-build --pkgs ", "nixpkgs host"),
+            ("test-build --pkgs=ho", "--pkgs=nixpkgs --pkgs=host"),
+            ("test-build --source ", "PATHS"),
+            ("test-build --pins=", "--pins=PATHS"),
+            ("hash ", "PATHS"),
+            ("hash -- ", "PATHS"),
+            ("setup ", "--install --help -h"),
+            ("setup --install ", "--help -h"),
+            ("completions ", "bash zsh fish"),
+            ("completions bash -- ", ""),
+            ("help completions ", ""),
+        ] {
+            let offered = offered(&crate::Cli::command(), line);
+            for word in expected.split(' ') {
+                assert!(
+                    offered.split(' ').any(|it| it == word),
+                    "`{line}`: {offered}"
+                );
+            }
+            if !expected.contains("--") {
+                assert_eq!(offered, expected, "`{line}`");
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_is_offered_with_all_its_flags() {
+        let mut command = crate::Cli::command();
+        command.build();
+        let commands = offered(&command, "");
+        for sub_command in command.get_subcommands().filter(|it| !it.is_hide_set()) {
+            let name = sub_command.get_name();
+            assert!(commands.split(' ').any(|it| it == name), "{commands}");
+            let flags = offered(&command, &format!("{name} --"));
+            for flag in sub_command.get_arguments().filter_map(Arg::get_long) {
+                let flag = format!("--{flag}");
+                assert!(flags.split(' ').any(|it| it == flag), "{name}: {flags}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_as_bash_reads_them() {
+        let breaks = " \t\n\"'><=;|&(:";
+        for (line, before, current, kept, in_quotes) in [
+            ("", "", "", 0, false),
+            ("  a ", "a", "", 0, false),
+            ("a b", "a", "b", 0, false),
+            ("a \"\" b", "a||", "b", 0, false),
+            ("a 'b c' d", "a|b c", "d", 0, false),
+            (r"a b\ c", "a", "b c", 0, false),
+            (r"a b\", "a", "b", 0, false),
+            (r#"a "b\"c\d\\"#, "a", r#"b"c\d\"#, 0, true),
+            (r"a 'b\", "a", r"b\", 0, true),
+            ("a --b=c", "a", "--b=c", 4, false),
+            (r"a --b\=c", "a", "--b=c", 0, false),
+            ("a --b=c:d", "a", "--b=c:d", 6, false),
+            ("a --b=\"c d", "a", "--b=c d", 4, true),
+            ("a \"--b=c", "a", "--b=c", 0, true),
+            ("a --b=c ", "a|--b=c", "", 0, false),
+            ("a > b c", "a", "c", 0, false),
+            ("a >b 2>&1 c", "a", "c", 0, false),
+            ("a 2 >b c", "a|2", "c", 0, false),
+            ("a x>b c", "a|x", "c", 0, false),
+            ("ä ö", "ä", "ö", 0, false),
+        ] {
+            let typed = Typed::from_line(line, breaks);
+            let expected = Typed {
+                before: before.split_terminator('|').map(str::to_owned).collect(),
+                current: current.to_owned(),
+                kept,
+                in_quotes,
+                redirects: false,
+            };
+            assert_eq!(typed, expected, "`{line}`");
+        }
+        for line in ["a >", "a > b", "a b>> c", "a <", "a 2> "] {
+            let next = Typed::from_line(line, breaks).next(&other());
+            assert_eq!((next.more, next.words), (More::Files, vec![]), "`{line}`");
+        }
+    }
+
+    #[test]
+    fn answers() {
+        let next = |prefix: &str, words: &[&str]| {
+            let word = |text: &&str| Word {
+                text: (*text).to_owned(),
+                help: "helps".to_owned(),
+            };
+            Next {
+                prefix: prefix.to_owned(),
+                words: words.iter().map(word).collect(),
+                ..Next::default()
+            }
+        };
+        let typed = |line| Typed::from_line(line, "=:\"");
+        let odd = ["a:b", "a c", "d"];
+        for (shell, line, next, expected) in [
+            (Shell::Bash, "", next("", &odd), "words\t\na:b\na\\ c\nd\n"),
+            (Shell::Bash, "a", next("", &odd), "words\t\na:b\na\\ c\n"),
+            (Shell::Bash, "a:", next("", &odd), "words\t\nb\n"),
+            (Shell::Bash, "\"a", next("", &odd), "words\t\na:b\na c\n"),
+            (Shell::Bash, "--f=d", next("--f=", &odd), "words\t--f=\nd\n"),
+            (
+                Shell::Zsh,
+                "a",
+                next("--f=", &odd),
+                "words\t--f=\na\\:b:helps\na c:helps\nd:helps\n",
+            ),
+            (
+                Shell::Fish,
+                "a",
+                next("--f=", &odd),
+                "words\t--f=\n--f=a:b\thelps\n--f=a c\thelps\n--f=d\thelps\n",
+            ),
+        ] {
+            assert_eq!(
+                render(shell, &typed(line), &next),
+                expected,
+                "{shell:?} `{line}`"
+            );
+        }
+        for (more, expected) in [
+            (More::Files, "files\t--f=\n"),
+            (More::Folders, "folders\t--f=\n"),
+            (More::Components, "words\t--f=\n"),
+        ] {
+            let next = Next {
+                more,
+                ..next("--f=", &[])
+            };
+            assert_eq!(render(Shell::Zsh, &typed(""), &next), expected);
+        }
+        let next = Next {
+            given: vec!["d".to_owned()],
+            ..next("", &odd)
+        };
+        assert_eq!(
+            render(Shell::Bash, &typed(""), &next),
+            "words\t\na:b\na\\ c\n"
+        );
+    }
+
+    #[test]
+    fn scripts_name_the_program() {
+        let root = Utf8Path::new("/r");
+        for (shell, program, expected) in [
+            (
+                Shell::Bash,
+                "/r/target/debug/xtask",
+                "\"$root\"/'target/debug/xtask'",
+            ),
+            (Shell::Zsh, "/else/it's", r"'/else/it'\''s'"),
+            (Shell::Fish, "/r/target/xtask", "\"$root\"/'target/xtask'"),
+            (Shell::Fish, r"/a\b/it's", r"'/a\\b/it\'s'"),
+        ] {
+            let text = script(shell, root, program.into());
+            assert!(text.contains(expected), "{text}");
+            assert!(text.contains(repo::MARK), "{text}");
+            assert!(
+                !text.contains("@mark@") && !text.contains("@program@"),
+                "{text}"
+            );
+        }
     }
 }

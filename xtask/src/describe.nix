@@ -40,7 +40,14 @@ let
       built =
         derivation:
         # not under its own name: an attribute set with `outPath` becomes JSON as that path alone
-        if asked.build then { drv = derivation.drvPath; out = derivation.outPath; } else { };
+        if asked.build then
+          {
+            drv = derivation.drvPath;
+            out = derivation.outPath;
+            position = derivation.meta.position or null;
+          }
+        else
+          { };
     in
     {
       inherit name;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use nix_archive::nar::{self, CaseHack};
+use nar_hash::NarHash;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -101,9 +101,14 @@ pub fn flat(path: &Path) -> Result<Sri> {
 
 /// The hash of a path's NAR.
 pub fn tree(path: &Path) -> Result<Sri> {
-    match nar::hash_path(path, CaseHack::native()) {
-        Ok(hash) => Ok(Sri::sha256(hash.sha256)),
-        Err(nar::Error::UnsupportedFileType(path)) => Err(anyhow!(
+    Ok(Sri::sha256(nar(path)?.sha256))
+}
+
+/// The hash of a path's NAR and its size in bytes.
+pub fn nar(path: &Path) -> Result<NarHash> {
+    match nar_hash::hash_path(path) {
+        Ok(hash) => Ok(hash),
+        Err(nar_hash::Error::UnsupportedFileType(path)) => Err(anyhow!(
             "`{}` is neither a file nor a folder nor a link: Nix can't hash it",
             path.display()
         )),

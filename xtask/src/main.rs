@@ -2,9 +2,13 @@
 
 mod clients;
 mod completions;
+mod compute_vendor_hash;
 mod derivation;
 mod display;
+mod docs_check;
 mod eval_error;
+mod go_error;
+mod go_modules;
 mod hash;
 mod history;
 mod junit;
@@ -47,6 +51,8 @@ enum Command {
     Setup(setup::Args),
     TestBuild(test_build::Args),
     StripRefs(strip_refs::Args),
+    ComputeVendorHash(compute_vendor_hash::Args),
+    DocsCheck(docs_check::Args),
     Hash(hash::Args),
     Completions(completions::Args),
 }
@@ -56,6 +62,8 @@ fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&args),
         Command::TestBuild(args) => test_build::run(&args),
         Command::StripRefs(args) => strip_refs::run(args),
+        Command::ComputeVendorHash(args) => compute_vendor_hash::run(&args),
+        Command::DocsCheck(args) => docs_check::run(&args),
         Command::Hash(args) => hash::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

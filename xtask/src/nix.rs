@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use xshell::Cmd;
@@ -101,12 +101,22 @@ pub struct Component {
     pub version: String,
     /// `meta.description`.
     pub description: String,
-    /// The store path of its derivation, if asked for.
-    pub drv: Option<String>,
-    /// The store path of its first output, if asked for.
-    pub out: Option<String>,
+    /// What to build.
+    #[serde(flatten)]
+    pub built: Buildable,
     /// Its tests, if asked for.
     pub tests: Vec<Test>,
+}
+
+/// What a component or test needs to be built, if that was asked for.
+#[derive(Debug, Default, Deserialize)]
+pub struct Buildable {
+    /// The store path of its derivation.
+    pub drv: Option<String>,
+    /// The store path of its first output.
+    pub out: Option<String>,
+    /// Where it is defined, `FILE:LINE`, if that is known.
+    pub position: Option<String>,
 }
 
 /// A test of a component.
@@ -114,10 +124,9 @@ pub struct Component {
 pub struct Test {
     /// The attribute below `passthru.tests`.
     pub name: String,
-    /// The store path of its derivation, if asked for.
-    pub drv: Option<String>,
-    /// The store path of its first output, if asked for.
-    pub out: Option<String>,
+    /// What to build.
+    #[serde(flatten)]
+    pub built: Buildable,
 }
 
 /// How nix-build goes about it.
@@ -175,6 +184,27 @@ fn success(captured: Captured) -> Result<String> {
         bail!("`{command}` failed ({status}):\n{}", stderr.trim_end());
     }
     Ok(stdout)
+}
+
+/// A command line with the arguments of an expression.
+fn with_arguments<'a>(
+    mut command: Cmd<'a>,
+    inputs: &Inputs,
+    arguments: &[(&str, &str)],
+) -> Cmd<'a> {
+    let paths = [
+        ("testBuild", Some(&inputs.test_build)),
+        ("hostPkgs", inputs.host_pkgs.as_ref()),
+        ("source", inputs.source.as_ref()),
+        ("pins", inputs.pins.as_ref()),
+    ];
+    let paths = paths
+        .into_iter()
+        .filter_map(|(name, path)| Some((name, path?.as_str())));
+    for (name, value) in paths.chain(arguments.iter().copied()) {
+        command = command.args(["--argstr", name, value]);
+    }
+    command
 }
 
 /// Who reads why an evaluation failed.
@@ -262,21 +292,39 @@ impl<'a> Nix<'a> {
         }
         command = command.args(["-E", DESCRIBE]);
         let request = serde_json::to_string(request).context("writing the request")?;
-        let arguments = [
-            ("testBuild", Some(inputs.test_build.as_str())),
-            ("request", Some(request.as_str())),
-            (
-                "hostPkgs",
-                inputs.host_pkgs.as_deref().map(Utf8Path::as_str),
-            ),
-            ("source", inputs.source.as_deref().map(Utf8Path::as_str)),
-            ("pins", inputs.pins.as_deref().map(Utf8Path::as_str)),
-        ];
-        for (name, value) in arguments {
-            if let Some(value) = value {
-                command = command.args(["--argstr", name, value]);
-            }
-        }
+        let command = with_arguments(command, inputs, &[("request", &request)]);
+        let text = self.run_evaluation(command, inputs, repo, verbose)?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("reading what `{}` evaluates to", inputs.test_build))
+    }
+
+    /// The store path of the derivation that an expression gives, which is written to the store.
+    ///
+    /// `expression` is a function of what `inputs` says and of these texts.
+    pub fn instantiate(
+        &self,
+        expression: &str,
+        inputs: &Inputs,
+        arguments: &[(&str, &str)],
+        repo: &Repo,
+        verbose: bool,
+    ) -> Result<String> {
+        let command = self
+            .cmd("nix-instantiate")
+            .args(["--show-trace", "-E", expression]);
+        let command = with_arguments(command, inputs, arguments);
+        let text = self.run_evaluation(command, inputs, repo, verbose)?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// The stdout of an evaluation, or why it failed.
+    fn run_evaluation(
+        &self,
+        command: Cmd<'_>,
+        inputs: &Inputs,
+        repo: &Repo,
+        verbose: bool,
+    ) -> Result<String> {
         let captured = self.processes.capture(command)?;
         if verbose && !captured.stderr.trim().is_empty() {
             output::say(captured.stderr.trim_end());
@@ -296,8 +344,7 @@ impl<'a> Nix<'a> {
             }
             .into());
         }
-        serde_json::from_str(&captured.stdout)
-            .with_context(|| format!("reading what `{}` evaluates to", inputs.test_build))
+        Ok(captured.stdout)
     }
 
     /// The NAR sizes of store paths, in bytes, if all of them are valid.

@@ -30,6 +30,17 @@ pub struct Pins {
     pub nixpkgs: Option<Nixpkgs>,
     #[serde(deserialize_with = "unique_keys")]
     sources: BTreeMap<String, Source>,
+    /// What is fetched for the Go server.
+    go: Option<Go>,
+}
+
+/// `go` in the file.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Go {
+    /// SHA-256 of the NAR of the server's Go modules; none where none are fetched.
+    #[serde(rename = "vendorHash")]
+    vendor_hash: Option<Sri>,
 }
 
 /// A version: starts with a digit, holds letters, digits, `.`, `-`, `+` and `_`.
@@ -257,6 +268,18 @@ fn stays_below(path: &Utf8Path) -> bool {
 }
 
 impl Pins {
+    /// `go.vendorHash`.
+    pub fn vendor_hash(&self) -> Option<&Sri> {
+        self.go.as_ref()?.vendor_hash.as_ref()
+    }
+
+    /// The SHA-256 that a source's NAR has to have.
+    pub fn source_sha256(&self, name: &str) -> Option<[u8; 32]> {
+        let source = self.sources.get(name)?;
+        let digest = source.hash.as_sha256()?;
+        matches!(source.mode, Mode::Recursive).then(|| digest.try_into().ok())?
+    }
+
     /// Each source that comes from a file beside the pins: the pin's name and the relative path.
     fn files(&self) -> impl Iterator<Item = (&str, &Utf8Path)> {
         self.sources.iter().flat_map(|(name, source)| {

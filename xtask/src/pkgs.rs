@@ -1,16 +1,18 @@
 //! The package set that components are built over: the pinned nixpkgs or host-pkgs, and why.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use crate::nix::NixVersion;
+use crate::nix::{self, Nix, NixVersion};
 use crate::output;
 use crate::pins::Nixpkgs;
 use crate::process::Processes;
 use crate::repo::Repo;
+use crate::store_path;
 
 /// The oldest Nix that nixpkgs works with (`lib/minver.nix` of nixos-25.11).
 pub const NIXPKGS_FLOOR: (u32, u32) = (2, 18);
@@ -96,6 +98,15 @@ pub fn choose(
     }
     let reason = format!("nixpkgs {short} is not in the store and its address does not answer");
     choice(PackageSet::Host, reason)
+}
+
+/// Whether the pinned nixpkgs is in the store, where it lies as an unpacked source.
+pub fn is_in_store(nix: &Nix<'_>, nixpkgs: &Nixpkgs) -> Result<bool> {
+    let Some(hash) = nixpkgs.hash.as_sha256() else {
+        return Ok(false);
+    };
+    let path = store_path::recursive_sha256(&nix::store_dir(), "source", hash);
+    Ok(!nix.valid(&BTreeSet::from([path.into_string()]))?.is_empty())
 }
 
 /// The settings that Nix gets for host-pkgs beside the inherited ones.

@@ -176,10 +176,22 @@ pub fn failures(
             | Failure::Interrupted
             | Failure::Other(_) => String::new(),
         };
-        for line in broken.tail {
+        for line in &broken.tail {
             text.push_str("  | ");
             text.push_str(plain(line).trim_end());
             text.push('\n');
+        }
+        if matches!(broken.failure, Failure::Build { .. }) {
+            if let Some(program) = missing_program(&broken.tail) {
+                text = text
+                    + "  `"
+                    + program
+                    + "` is in no input of the derivation: add the package that has it to \
+                       `nativeBuildInputs`\n";
+            }
+            if let Some(file) = broken.file {
+                text = text + "  defined in: " + file + "\n";
+            }
         }
         text = text + "  derivation: " + broken.drv + "\n";
         if let Some(log) = log_of(broken.drv) {
@@ -188,6 +200,27 @@ pub fn failures(
         (broken.drv.to_owned(), text)
     };
     run.broken().into_iter().map(one).collect()
+}
+
+/// The program that a shell did not find, according to the last lines of a log.
+///
+/// bash says `bash: line 1: tsc: command not found`, dash `sh: 1: tsc: not found`, env
+/// `env: 'tsc': No such file or directory`.
+fn missing_program<'a>(tail: &[&'a str]) -> Option<&'a str> {
+    tail.iter().rev().find_map(|line| {
+        let line = line.trim_end();
+        let named = line
+            .strip_suffix(": command not found")
+            .or_else(|| line.strip_suffix(": not found"))
+            .and_then(|rest| rest.rsplit(": ").next())
+            .or_else(|| {
+                let rest = line.split_once("env: ")?.1;
+                let name = rest.strip_suffix(": No such file or directory")?;
+                Some(name.trim_matches(['\'', '‘', '’', '"']))
+            })?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+        (!named.is_empty() && named.chars().all(is_name)).then_some(named)
+    })
 }
 
 /// The components with version, description and tests.
@@ -337,6 +370,32 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn programs_that_were_not_found() {
+        for (tail, expected) in [
+            (&["bash: line 3: tsc: command not found"][..], Some("tsc")),
+            (
+                &["sh: 1: tsc: not found", "npm error code 127"],
+                Some("tsc"),
+            ),
+            (
+                &["/nix/store/a-stdenv/setup: line 9: g++: command not found"],
+                Some("g++"),
+            ),
+            (&["env: 'node': No such file or directory"], Some("node")),
+            (
+                &["/usr/bin/env: ‘python3’: No such file or directory"],
+                Some("python3"),
+            ),
+            (&["error: module x: not a module: not found"], None),
+            (&["header.h: No such file or directory"], None),
+            (&["GET /a b: not found"], None),
+            (&[], None),
+        ] {
+            assert_eq!(missing_program(tail), expected, "{tail:?}");
+        }
     }
 
     #[test]

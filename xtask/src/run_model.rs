@@ -30,6 +30,8 @@ pub struct Target {
     pub drv: String,
     /// The store path of its first output.
     pub out: String,
+    /// The file that defines it, if that is known.
+    pub file: Option<String>,
 }
 
 /// How a target ended.
@@ -188,6 +190,8 @@ pub struct Broken<'a> {
     pub drv: &'a str,
     /// Why.
     pub failure: &'a Failure,
+    /// The file that defines it, if that is known.
+    pub file: Option<&'a str>,
     /// The phase it was in, if the builder named any.
     pub phase: Option<&'a str>,
     /// The last lines of that phase.
@@ -198,6 +202,8 @@ pub struct Broken<'a> {
 #[derive(Debug, Default)]
 pub struct Run {
     labels: BTreeMap<String, String>,
+    /// The files that define targets, by derivation.
+    files: BTreeMap<String, String>,
     /// Derivations of targets that are to be built.
     wanted: Vec<String>,
     active: BTreeMap<u64, Activity>,
@@ -251,6 +257,9 @@ impl Run {
             self.labels
                 .entry(target.drv.clone())
                 .or_insert_with(|| target.label.clone());
+            if let Some(file) = &target.file {
+                self.files.insert(target.drv.clone(), file.clone());
+            }
             self.wanted.push(target.drv.clone());
         }
         self.active.clear();
@@ -457,7 +466,7 @@ impl Run {
                 Running {
                     label,
                     phase: build.phase(),
-                    line: build.tail.back().map_or("", String::as_str),
+                    line: build.last_line(),
                     time: now.saturating_sub(build.started),
                     usual: usual(label),
                 }
@@ -575,6 +584,7 @@ impl Run {
             Broken {
                 drv,
                 failure,
+                file: self.files.get(drv).map(String::as_str),
                 phase: build.and_then(Build::phase),
                 tail: build.map_or_else(Vec::new, |build| {
                     build.tail.iter().map(String::as_str).collect()
@@ -662,6 +672,16 @@ impl Build {
         self.phases.last().map(|(name, _)| name.as_str())
     }
 
+    /// The last line of its builder that says more than its phase does.
+    fn last_line(&self) -> &str {
+        let last = self.tail.back().map_or("", String::as_str);
+        if names_phase(last, self.phase()) {
+            ""
+        } else {
+            last
+        }
+    }
+
     fn remember(&mut self, line: &str) {
         if self.tail.len() == TAIL_LINES {
             self.tail.pop_front();
@@ -673,8 +693,10 @@ impl Build {
         self.ended.unwrap_or(now)
     }
 
+    /// At least a millisecond: 0 would say that it was not built. Its beginning and its end can come in
+    /// one piece.
     fn seconds(&self, now: Duration) -> f64 {
-        seconds(self.started, self.end(now))
+        seconds(self.started, self.end(now)).max(0.001)
     }
 
     fn phase_times(&self, now: Duration) -> Vec<PhaseTime> {
@@ -688,6 +710,12 @@ impl Build {
             })
             .collect()
     }
+}
+
+/// Whether a line is the one with which stdenv says in words what it has just told Nix, its phase.
+pub fn names_phase(line: &str, phase: Option<&str>) -> bool {
+    line.strip_prefix("Running phase: ")
+        .is_some_and(|named| Some(named) == phase)
 }
 
 /// To the millisecond: more would be noise.
@@ -724,6 +752,7 @@ mod tests {
             label: "a".to_owned(),
             drv: A.to_owned(),
             out: "/out/a".to_owned(),
+            file: None,
         }
     }
 
@@ -797,6 +826,38 @@ mod tests {
                 ],
             })
         );
+    }
+
+    #[test]
+    fn the_line_that_repeats_the_phase_is_not_shown() {
+        let mut run = Run::new(&[target()]);
+        let id = 1;
+        run.apply(Event::BuildStarts { id, drv: A.into() }, at(1));
+        let mut line_after = |event| {
+            run.apply(event, at(2));
+            run.running(at(3), |_| None)[0].line.to_owned()
+        };
+        let log = |line: &'static str| Event::Log {
+            id,
+            line: line.into(),
+        };
+        // No phase is known yet: the line says something.
+        for (said, shown) in [("Running phase: x", "Running phase: x"), ("hello", "hello")] {
+            assert_eq!(line_after(log(said)), shown);
+        }
+        let phase = "buildPhase".to_owned();
+        line_after(Event::Phase { id, phase });
+        for (said, shown) in [
+            ("Running phase: buildPhase", ""),
+            ("Running phase: checkPhase", "Running phase: checkPhase"),
+            (
+                "Running phase: buildPhase now",
+                "Running phase: buildPhase now",
+            ),
+            ("made a thing", "made a thing"),
+        ] {
+            assert_eq!(line_after(log(said)), shown, "{said}");
+        }
     }
 
     #[test]
@@ -894,6 +955,16 @@ mod tests {
             "{}",
             rows[0].note
         );
+    }
+
+    #[test]
+    fn what_was_built_at_once_took_time_all_the_same() {
+        let mut run = Run::new(&[target()]);
+        let drv = A.into();
+        run.apply(Event::BuildStarts { id: 1, drv }, at(1));
+        run.apply(Event::Stops { id: 1 }, at(1));
+        let row = &run.rows(&[target()], &After::default(), at(2))[0];
+        assert!((row.seconds - 0.001).abs() < 1e-9, "{}", row.seconds);
     }
 
     #[test]

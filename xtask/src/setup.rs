@@ -15,7 +15,6 @@ use crate::pkgs::{self, Choice, PackageSet};
 use crate::process::{Captured, Interrupted, Processes, is_missing_program};
 use crate::repo::Repo;
 use crate::sources::{self, Asked};
-use crate::store_path;
 
 /// The oldest Nix that the expressions are built with.
 const NIX_FLOOR: (u32, u32) = (2, 8);
@@ -932,14 +931,7 @@ fn package_set(
         None,
         version,
         nixpkgs.as_ref(),
-        |nixpkgs| {
-            let Some(hash) = nixpkgs.hash.as_sha256() else {
-                return Ok(false);
-            };
-            let path = store_path::recursive_sha256(&nix::store_dir(), "source", hash);
-            let paths = BTreeSet::from([path.into_string()]);
-            Ok(reachable && !Nix::new(processes, Vec::new()).valid(&paths)?.is_empty())
-        },
+        |nixpkgs| Ok(reachable && pkgs::is_in_store(&Nix::new(processes, Vec::new()), nixpkgs)?),
         |nixpkgs| pkgs::probe(processes, repo, nixpkgs),
     )
 }

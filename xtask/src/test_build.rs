@@ -12,18 +12,18 @@ use serde::Serialize;
 use crate::display::{self, Display, Mode, View};
 use crate::history::History;
 use crate::nix::{
-    self, BuildOptions, Component, Description, EvaluationFailed, Inputs, Nix, Request,
+    self, BuildOptions, Buildable, Component, Description, EvaluationFailed, Inputs, Nix, Request,
 };
 use crate::pkgs::{self, PackageSet};
 use crate::process::{Input, Interrupted, Processes};
 use crate::repo::Repo;
 use crate::report::{self, Logs};
-use crate::run_model::{After, Row, Run, Running, Said, State, Target};
+use crate::run_model::{After, Row, Run, Running, Said, State, Target, names_phase};
 use crate::scratch::Scratch;
 use crate::sources::{self, Asked, Sources};
 use crate::sri::Sri;
 use crate::stale::{self, Stale};
-use crate::{clients, junit, output, setup, store_path};
+use crate::{clients, junit, output, setup};
 use nix_log::{Event, Failure, beginning};
 
 /// The longest time between two looks at the running builds: the live lines count seconds.
@@ -186,7 +186,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// A working tree never changes the release's pins.
-fn refuse_to_write(repo: &Repo, asked: &Asked<'_>) -> Result<()> {
+pub fn refuse_to_write(repo: &Repo, asked: &Asked<'_>) -> Result<()> {
     let Some(tree) = asked.tree else {
         return Ok(());
     };
@@ -208,8 +208,8 @@ fn refuse_to_write(repo: &Repo, asked: &Asked<'_>) -> Result<()> {
 }
 
 /// Chooses the package set, says so, and sets Nix up for it.
-fn package_set<'a>(
-    args: &Args,
+pub fn package_set<'a>(
+    asked: Option<PackageSet>,
     repo: &Repo,
     processes: &'a Processes,
     sources: &Sources,
@@ -217,18 +217,10 @@ fn package_set<'a>(
     let version = nix::version(processes)?;
     let plain = Nix::new(processes, Vec::new());
     let choice = pkgs::choose(
-        args.pkgs,
+        asked,
         &version,
         sources.nixpkgs.as_ref(),
-        |nixpkgs| {
-            let Some(hash) = nixpkgs.hash.as_sha256() else {
-                return Ok(false);
-            };
-            let path = store_path::recursive_sha256(&nix::store_dir(), "source", hash);
-            Ok(!plain
-                .valid(&BTreeSet::from([path.into_string()]))?
-                .is_empty())
-        },
+        |nixpkgs| pkgs::is_in_store(&plain, nixpkgs),
         |nixpkgs| pkgs::probe(processes, repo, nixpkgs),
     )?;
     output::say(format!(
@@ -245,26 +237,63 @@ fn package_set<'a>(
     Ok((choice.set, Nix::new(processes, environment)))
 }
 
-/// The components and, with `tests`, their tests.
-fn targets(components: &[Component]) -> Vec<Target> {
+/// The components and, with `tests`, their tests. `file_of` knows what to show of a position.
+fn targets(components: &[Component], file_of: impl Fn(&str) -> Option<String>) -> Vec<Target> {
     let mut targets = Vec::new();
-    let mut add = |label: String, drv: &Option<String>, out: &Option<String>| {
-        if let (Some(drv), Some(out)) = (drv, out) {
+    let mut add = |label: String, built: &Buildable| {
+        if let (Some(drv), Some(out)) = (&built.drv, &built.out) {
             targets.push(Target {
                 label,
                 drv: drv.clone(),
                 out: out.clone(),
+                file: built.position.as_deref().and_then(&file_of),
             });
         }
     };
     for component in components {
-        add(component.name.clone(), &component.drv, &component.out);
+        add(component.name.clone(), &component.built);
         for test in &component.tests {
             let label = format!("{}.tests.{}", component.name, test.name);
-            add(label, &test.drv, &test.out);
+            add(label, &test.built);
         }
     }
     targets
+}
+
+/// The one thing said of a hash mismatch that is true, if any: Nix keeps what it built under its true
+/// hash, which a builder that only talks can't do.
+pub fn proven(nix: &Nix<'_>, run: &Run, drv: &str) -> Result<Option<Failure>> {
+    let [output] = run.outputs(drv) else {
+        return Ok(None);
+    };
+    for failure in run.said(drv) {
+        let Failure::Mismatch { specified, got, .. } = failure else {
+            continue;
+        };
+        let (Ok(specified), Ok(got)) = (specified.parse::<Sri>(), got.parse::<Sri>()) else {
+            continue;
+        };
+        let fixed = output.fixed.as_ref();
+        if fixed.is_none_or(|fixed| fixed.hash != specified) {
+            continue;
+        }
+        if let Some(path) = output.with_hash(&got)
+            && !nix.valid(&BTreeSet::from([path.into_string()]))?.is_empty()
+        {
+            return Ok(Some(failure.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// The file of a position `FILE:LINE`, if it is one of this repository that people edit to change a
+/// component: the package set's own helpers are none.
+fn file_of(repo: &Repo, position: &str) -> Option<String> {
+    let (file, _) = position.rsplit_once(':')?;
+    let file = Utf8Path::new(file);
+    let shown = repo.shown(file);
+    let is_ours = shown != file && !file.starts_with(repo.host_pkgs());
+    is_ours.then(|| shown.to_string())
 }
 
 impl<'a> Session<'a> {
@@ -274,7 +303,7 @@ impl<'a> Session<'a> {
         processes: &'a Processes,
         sources: Sources,
     ) -> Result<Self> {
-        let (set, nix) = package_set(args, repo, processes, &sources)?;
+        let (set, nix) = package_set(args.pkgs, repo, processes, &sources)?;
         let inputs = Inputs {
             test_build: repo.test_build(),
             host_pkgs: (set == PackageSet::Host).then(|| repo.host_pkgs()),
@@ -348,7 +377,9 @@ impl<'a> Session<'a> {
         if !unknown.is_empty() {
             bail!("{}", unknown.join("\n"));
         }
-        let targets = targets(&description.components);
+        let targets = targets(&description.components, |position| {
+            file_of(self.repo, position)
+        });
         self.build(&targets, progress).map(Round::Built)
     }
 
@@ -523,39 +554,10 @@ impl<'a> Session<'a> {
             named
         };
         for (drv, _) in culprits {
-            let proven = self.proven(run, &drv)?;
+            let proven = proven(&self.nix, run, &drv)?;
             run.blame(&drv, proven);
         }
         Ok(())
-    }
-
-    /// The one thing said of a hash mismatch that is true, if any: Nix keeps what it built under its
-    /// true hash, which a builder that only talks can't do.
-    fn proven(&self, run: &Run, drv: &str) -> Result<Option<Failure>> {
-        let [output] = run.outputs(drv) else {
-            return Ok(None);
-        };
-        for failure in run.said(drv) {
-            let Failure::Mismatch { specified, got, .. } = failure else {
-                continue;
-            };
-            let (Ok(specified), Ok(got)) = (specified.parse::<Sri>(), got.parse::<Sri>()) else {
-                continue;
-            };
-            let fixed = output.fixed.as_ref();
-            if fixed.is_none_or(|fixed| fixed.hash != specified) {
-                continue;
-            }
-            if let Some(path) = output.with_hash(&got)
-                && !self
-                    .nix
-                    .valid(&BTreeSet::from([path.into_string()]))?
-                    .is_empty()
-            {
-                return Ok(Some(failure.clone()));
-            }
-        }
-        Ok(None)
     }
 
     /// The derivations whose build began and left no output, with their outputs.
@@ -748,9 +750,7 @@ impl Screen {
             }
             Said::Log { drv, line } => {
                 self.logs.line(&drv, &line)?;
-                // stdenv says the same once more.
-                let phase = line.strip_prefix("Running phase: ");
-                if self.shows_lines() && (phase.is_none() || phase != run.phase(&drv)) {
+                if self.shows_lines() && !names_phase(&line, run.phase(&drv)) {
                     // A line that a builder left empty is a line.
                     let line = if line.is_empty() { " " } else { &*line };
                     self.labelled(run.label(&drv), line);
@@ -856,21 +856,45 @@ mod tests {
     use super::*;
     use crate::nix::Test;
 
+    fn buildable(name: &str) -> Buildable {
+        Buildable {
+            drv: Some(format!("/{name}.drv")),
+            out: Some(format!("/{name}")),
+            position: Some("a.nix:3".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_file_of_a_position() {
+        let repo = Repo::find().unwrap();
+        let at = |path: &str| file_of(&repo, &format!("{}:12", repo.root.join(path)));
+        assert_eq!(
+            at("containers/authentik/client-ts.nix").as_deref(),
+            Some("containers/authentik/client-ts.nix")
+        );
+        assert_eq!(at("containers/host-pkgs/default.nix"), None);
+        assert_eq!(file_of(&repo, "/nix/store/a-nixpkgs/b.nix:1"), None);
+        assert_eq!(file_of(&repo, "nonsense"), None);
+    }
+
     #[test]
     fn tests_follow_their_component() {
         let component = Component {
             name: "client-ts".to_owned(),
             version: String::new(),
             description: String::new(),
-            drv: Some("/c.drv".to_owned()),
-            out: Some("/c".to_owned()),
+            built: buildable("c"),
             tests: vec![Test {
                 name: "types".to_owned(),
-                drv: Some("/t.drv".to_owned()),
-                out: Some("/t".to_owned()),
+                built: buildable("t"),
             }],
         };
-        let targets = targets(&[component]);
+        let targets = targets(&[component], |position| Some(position.to_uppercase()));
+        assert!(
+            targets
+                .iter()
+                .all(|target| target.file.as_deref() == Some("A.NIX:3"))
+        );
         let labels: Vec<&str> = targets.iter().map(|target| target.label.as_str()).collect();
         assert_eq!(labels, ["client-ts", "client-ts.tests.types"]);
     }

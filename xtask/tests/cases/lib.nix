@@ -31,14 +31,18 @@ let
   };
 in
 {
+  any = [ (lib.any (x: x > 1) [ 1 2 ]) (lib.any (x: x > 2) [ 1 2 ]) (lib.any (_: true) [ ]) ];
   callPackageWith = (lib.callPackageWith { a = 1; b = 2; } ({ a, b ? 5, c ? 7 }: { inherit a b c; }) { b = 3; }).b;
   callPackageWith-default = (lib.callPackageWith { a = 1; } ({ a, c ? 7 }: { inherit a c; }) { }).c;
   concatMap = lib.concatMap (x: [ x x ]) [ 1 2 ];
   concatMapStringsSep = lib.concatMapStringsSep ", " (x: "<${x}>") [ "a" "b" ];
   escapeShellArg = map lib.escapeShellArg [ "" "plain-1.2_3:4/5,6+7@8%9" "a b" "it's" "$x" "a=b" "*" "~" "-x" "ä" ];
   escapeShellArgs = lib.escapeShellArgs [ "one" "two three" "four'" ];
+  fakeHash = lib.fakeHash;
   filterAttrs = lib.filterAttrs (name: value: name != "a" && value != null) set;
   flatten = lib.flatten [ 1 [ 2 [ 3 ] ] [ ] ];
+  genAttrs = lib.genAttrs [ "b" "a" ] (name: name + name);
+  hasPrefix = [ (lib.hasPrefix "a" "ab") (lib.hasPrefix "ab" "a") (lib.hasPrefix "" "") (lib.hasPrefix "b" "ab") ];
   importJSON = lib.importJSON ./lib-input.json;
   isDerivation = [ (lib.isDerivation package) (lib.isDerivation { }) (lib.isDerivation 1) ];
   licenses = builtins.mapAttrs (_: license: { inherit (license) spdxId free; }) {

@@ -65,6 +65,24 @@ fn its_library_is_that_of_nixpkgs() {
 }
 
 #[test]
+fn a_derivation_says_where_it_is_defined() {
+    let position = stdout(
+        nix("nix-instantiate")
+            .args(["--eval", "--strict", "--json"])
+            .arg(root().join("containers/authentik/test-build.nix"))
+            .args(host_pkgs())
+            .args(["-A", "client-ts.meta.position"]),
+    );
+    let file = root().join("containers/authentik/client-ts.nix");
+    let (found, line) = position.trim().trim_matches('"').rsplit_once(':').unwrap();
+    assert_eq!(found, file);
+    let line: usize = line.parse().unwrap();
+    let text = fs_err::read_to_string(file).unwrap();
+    let defined = text.lines().nth(line - 1).unwrap();
+    assert!(defined.contains("description"), "{defined}");
+}
+
+#[test]
 fn an_unknown_system_is_named() {
     let output = run(nix("nix-instantiate")
         .arg(root().join("containers/host-pkgs"))

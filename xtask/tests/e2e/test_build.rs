@@ -8,6 +8,23 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 #[test]
+fn a_missing_program_is_named_with_the_file_that_lacks_it() {
+    let harness = Harness::new(
+        r#"
+  lacks = sh "lacks" { } "no-such-program --help" // {
+    meta.position = "${toString ./test-build.nix}:7";
+  };
+"#,
+    );
+    let ended = harness.test_build(&["lacks"]);
+    assert_eq!(ended.code, Some(1));
+    ended.says(&[
+        "`no-such-program` is in no input of the derivation: add the package",
+        "  defined in: containers/authentik/test-build.nix\n",
+    ]);
+}
+
+#[test]
 fn every_state_in_one_run() {
     let harness = Harness::new(
         r#"

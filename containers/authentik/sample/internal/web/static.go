@@ -1,0 +1,25 @@
+// Package web serves the web UI.
+package web
+
+import (
+	"net/http"
+
+	"github.com/gorilla/mux"
+
+	staticWeb "goauthentik.io/web"
+)
+
+// NewHandler serves the web UI below path.
+func NewHandler(path string) http.Handler {
+	router := mux.NewRouter()
+	dist := http.FileServer(http.Dir("./web/dist"))
+	icons := http.FileServer(http.Dir("./web/authentik"))
+	static := router.PathPrefix(path + "static/").Subrouter()
+	static.PathPrefix("/dist/").Handler(http.StripPrefix(path+"static/dist/", dist))
+	static.PathPrefix("/authentik/").Handler(http.StripPrefix(path+"static/authentik/", icons))
+	router.Path(path + "robots.txt").HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(staticWeb.RobotsTxt)
+	})
+	router.PathPrefix(path + "if/").Handler(http.StripPrefix(path+"if/", staticWeb.StaticHandler))
+	return router
+}

@@ -1,0 +1,4 @@
+"""Settings of gunicorn."""
+
+bind = "unix:///tmp/authentik-core.sock"
+workers = 2

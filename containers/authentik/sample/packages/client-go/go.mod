@@ -1,0 +1,3 @@
+module goauthentik.io/api/v3
+
+go 1.25

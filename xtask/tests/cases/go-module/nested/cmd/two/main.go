@@ -1,0 +1,7 @@
+//go:build alpha && beta
+
+package main
+
+func main() {
+	println("two")
+}

@@ -1,0 +1,4 @@
+// Package inside has a test.
+package inside
+
+const Name = "@name@"

@@ -1,0 +1,4 @@
+// Package local is replaced by a path.
+package local
+
+const Name = "local"

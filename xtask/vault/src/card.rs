@@ -1,0 +1,684 @@
+//! One card: text in, what a checker and a rewriter need of it out.
+
+use std::ops::Range;
+
+use memchr::{memchr_iter, memmem};
+use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd};
+
+use crate::front_matter::{self, FrontMatter};
+use crate::slug::Slugger;
+use crate::{Place, Span};
+
+/// What a card holds. Spans are in bytes of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// The front matter; `None` where there is none.
+    pub front: Option<FrontMatter>,
+    /// Headings, in order.
+    pub headings: Vec<Heading>,
+    /// Block ids without their `^`.
+    pub blocks: Vec<(String, Place)>,
+    /// Links and embeds, in order.
+    pub links: Vec<Link>,
+    /// What looks like something and is not.
+    pub oddities: Vec<(Oddity, Place)>,
+    /// Inline code with a `/` in it, and `cargo xtask` lines, inline or in blocks.
+    pub codes: Vec<Code>,
+    /// Comments to the checker: the words behind `docs-check:`.
+    pub controls: Vec<(String, Place)>,
+    /// The number of lines.
+    pub lines: u32,
+}
+
+/// A heading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heading {
+    /// 1 to 6.
+    pub level: u8,
+    /// Its text without markup.
+    pub text: String,
+    /// Its anchor, numbered where it is not the first of its name.
+    pub slug: String,
+    /// Where it begins.
+    pub place: Place,
+    /// All of it, its marks too.
+    pub span: Span,
+}
+
+/// How a link is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `[[target]]`
+    Wiki,
+    /// `![[target]]`
+    Embed,
+    /// `[text](target)`
+    Markdown,
+    /// `![text](target)`
+    Image,
+}
+
+/// A link to something in the vault, or to a local file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// How it is written.
+    pub kind: Kind,
+    /// What it leads to, as it stands there, without anchor; of Markdown links with `%20` and their like
+    /// resolved.
+    pub target: String,
+    /// What stands behind `#`.
+    pub anchor: Option<String>,
+    /// What is shown in its place.
+    pub text: Option<String>,
+    /// Where it begins.
+    pub place: Place,
+    /// All of it.
+    pub span: Span,
+    /// Of wiki links the target alone; of others the same as `span`.
+    pub target_span: Span,
+}
+
+/// What looks like something and is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    /// `[[a|b]]` in a cell of a table: the pipe ends the cell.
+    PipeInTable,
+    /// `[[]]`
+    EmptyLink,
+    /// A fence that the card's end closes.
+    OpenFence,
+    /// `<!--` or `%%` without an end.
+    OpenComment,
+    /// A `---` on the first line whose end never comes.
+    OpenFrontMatter,
+}
+
+/// A piece of code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// Its text; of a line of a block without the prompt `$ `.
+    pub text: String,
+    /// Whether it is a line of a block.
+    pub block: bool,
+    /// Where it begins.
+    pub place: Place,
+}
+
+/// Reads a card. A byte order mark is passed over.
+pub fn read(text: &str) -> Content {
+    let mut content = Content::default();
+    let bom = if text.starts_with('\u{feff}') { 3 } else { 0 };
+    let lines = LineStarts::new(text, bom);
+    content.lines = u32::try_from(lines.starts.len()).unwrap_or(u32::MAX);
+    let mut body = bom;
+    match front_matter::split(&text[bom..]) {
+        Some(Ok((block, end))) => {
+            content.front = Some(front_matter::parse(block));
+            body = bom + end;
+        }
+        Some(Err(())) => {
+            content.front = Some(FrontMatter::default());
+            content
+                .oddities
+                .push((Oddity::OpenFrontMatter, Place::new(1, 1)));
+            return content;
+        }
+        None => {}
+    }
+    Reader {
+        text,
+        body,
+        lines,
+        content,
+        opaque: Vec::new(),
+    }
+    .read()
+}
+
+/// The beginnings of lines.
+struct LineStarts<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> LineStarts<'a> {
+    fn new(text: &'a str, bom: usize) -> Self {
+        let ends = memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
+        let starts = std::iter::once(bom)
+            .chain(ends.filter(|start| *start < text.len()))
+            .collect();
+        Self { text, starts }
+    }
+
+    fn place(&self, offset: usize) -> Place {
+        let line = self.starts.partition_point(|start| *start <= offset).max(1);
+        let start = self.starts[line - 1].min(offset);
+        Place::new(line, self.text[start..offset].chars().count() + 1)
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    body: usize,
+    lines: LineStarts<'a>,
+    content: Content,
+    /// What is no text: code, HTML, math.
+    opaque: Vec<Range<usize>>,
+}
+
+impl Reader<'_> {
+    fn read(mut self) -> Content {
+        let options = Options::ENABLE_TABLES
+            | Options::ENABLE_FOOTNOTES
+            | Options::ENABLE_STRIKETHROUGH
+            | Options::ENABLE_TASKLISTS
+            | Options::ENABLE_MATH
+            | Options::ENABLE_WIKILINKS;
+        let text = self.text;
+        let body = self.body;
+        let mut slugger = Slugger::default();
+        let mut heading: Option<(u8, String, Range<usize>)> = None;
+        let mut cell: Option<(Range<usize>, usize)> = None;
+        let mut code_block: Option<Range<usize>> = None;
+        // The place where the last text ended: a block id is text.
+        let mut text_end = 0;
+        for (event, range) in Parser::new_ext(&text[body..], options).into_offset_iter() {
+            let range = body + range.start..body + range.end;
+            match event {
+                Event::Start(Tag::Heading { level, .. }) => {
+                    heading = Some((level as u8, String::new(), range));
+                }
+                Event::End(TagEnd::Heading(_)) => {
+                    if let Some((level, text, range)) = heading.take() {
+                        self.block_id(&range, text_end);
+                        self.content.headings.push(Heading {
+                            level,
+                            slug: slugger.next(without_block_id(&text)),
+                            text,
+                            place: self.lines.place(range.start),
+                            span: Span::from(range),
+                        });
+                    }
+                }
+                Event::End(TagEnd::Paragraph | TagEnd::Item) => self.block_id(&range, text_end),
+                Event::Start(Tag::CodeBlock(kind)) => {
+                    if matches!(kind, CodeBlockKind::Fenced(_)) && !is_closed(&text[range.clone()])
+                    {
+                        self.odd(Oddity::OpenFence, range.start);
+                    }
+                    self.opaque.push(range.clone());
+                    code_block = Some(range);
+                }
+                Event::End(TagEnd::CodeBlock) => code_block = None,
+                Event::Start(Tag::TableCell) => cell = Some((range, self.content.links.len())),
+                Event::End(TagEnd::TableCell) => {
+                    if let Some((range, first)) = cell.take() {
+                        self.cell(range, first);
+                    }
+                }
+                Event::Start(Tag::HtmlBlock) => self.html(range, true),
+                Event::InlineHtml(_) => self.html(range, false),
+                Event::InlineMath(_) | Event::DisplayMath(_) => self.opaque.push(range),
+                Event::Start(Tag::Link { link_type, .. } | Tag::Image { link_type, .. })
+                    if matches!(link_type, LinkType::WikiLink { .. }) =>
+                {
+                    self.wiki_link(range);
+                }
+                Event::Start(Tag::Link {
+                    link_type,
+                    dest_url,
+                    ..
+                }) => {
+                    self.markdown_link(Kind::Markdown, link_type, &dest_url, range);
+                }
+                Event::Start(Tag::Image {
+                    link_type,
+                    dest_url,
+                    ..
+                }) => {
+                    self.markdown_link(Kind::Image, link_type, &dest_url, range);
+                }
+                Event::Code(code) => {
+                    if let Some((_, text, _)) = &mut heading {
+                        text.push_str(&code);
+                    }
+                    // Nothing else can be a path or a command of ours.
+                    if code.contains('/') || code.starts_with("cargo xtask") {
+                        self.content.codes.push(Code {
+                            text: code.into_string(),
+                            block: false,
+                            place: self.lines.place(range.start),
+                        });
+                    }
+                    self.opaque.push(range);
+                }
+                Event::Text(words) => {
+                    if code_block.is_some() {
+                        self.commands(&words, range.start);
+                    } else {
+                        text_end = range.end;
+                        if let Some((_, text, _)) = &mut heading {
+                            text.push_str(&words);
+                        }
+                    }
+                }
+                Event::SoftBreak | Event::HardBreak => {
+                    if let Some((_, text, _)) = &mut heading {
+                        text.push(' ');
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.comments();
+        self.empty_links();
+        // There may be very many cards.
+        self.content.headings.shrink_to_fit();
+        self.content.links.shrink_to_fit();
+        self.content.codes.shrink_to_fit();
+        self.content
+    }
+
+    fn odd(&mut self, oddity: Oddity, offset: usize) {
+        let place = self.lines.place(offset);
+        self.content.oddities.push((oddity, place));
+    }
+
+    fn wiki_link(&mut self, range: Range<usize>) {
+        let all = &self.text[range.clone()];
+        let (kind, start) = match all.strip_prefix('!') {
+            Some(_) => (Kind::Embed, 3),
+            None => (Kind::Wiki, 2),
+        };
+        // `[[1]](url)` is a link whose text is `[1]`.
+        if let Some(rest) = self.text[range.end..].strip_prefix('(')
+            && let Some((url, _)) = rest.split_once(')')
+            && kind == Kind::Wiki
+        {
+            let url = url.split_whitespace().next().unwrap_or_default();
+            return self.markdown_link(Kind::Markdown, LinkType::Inline, url, range);
+        }
+        let Some(inner) = all.get(start..all.len().saturating_sub(2)) else {
+            return;
+        };
+        let (link, text) = match inner.find('|') {
+            Some(at) => {
+                // In a table the pipe is escaped.
+                let link = &inner[..at];
+                (
+                    link.strip_suffix('\\').unwrap_or(link),
+                    Some(&inner[at + 1..]),
+                )
+            }
+            None => (inner, None),
+        };
+        let (target, anchor) = match link.split_once('#') {
+            Some((target, anchor)) => (target, Some(anchor)),
+            None => (link, None),
+        };
+        let begin = range.start + start;
+        self.content.links.push(Link {
+            kind,
+            target: target.to_owned(),
+            anchor: anchor.map(str::to_owned),
+            text: text.map(str::to_owned),
+            place: self.lines.place(range.start),
+            target_span: Span::from(begin..begin + target.len()),
+            span: Span::from(range),
+        });
+    }
+
+    fn markdown_link(&mut self, kind: Kind, link_type: LinkType, url: &str, range: Range<usize>) {
+        let has_scheme = url.split_once(':').is_some_and(|(scheme, _)| {
+            !scheme.is_empty()
+                && scheme
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+        });
+        if has_scheme
+            || url.starts_with("//")
+            || matches!(link_type, LinkType::Autolink | LinkType::Email)
+        {
+            return;
+        }
+        let url = url.split_once('?').map_or(url, |(path, _)| path);
+        let (target, anchor) = match url.split_once('#') {
+            Some((target, anchor)) => (target, Some(anchor)),
+            None => (url, None),
+        };
+        self.content.links.push(Link {
+            kind,
+            target: decoded(target),
+            anchor: anchor.map(decoded),
+            text: None,
+            place: self.lines.place(range.start),
+            target_span: Span::from(range.clone()),
+            span: Span::from(range),
+        });
+    }
+
+    /// A cell in which `[[` is left over: the raw pipe behind it began another cell.
+    fn cell(&mut self, range: Range<usize>, first_link: usize) {
+        let cell = &self.text.as_bytes()[range.clone()];
+        for at in memmem::find_iter(cell, b"[[") {
+            let at = range.start + at;
+            let is_link = self.content.links[first_link..]
+                .iter()
+                .any(|link| link.span.contains(at));
+            let is_code = self.opaque.iter().rev().any(|opaque| opaque.contains(&at));
+            let is_escaped = at > 0 && self.text.as_bytes()[at - 1] == b'\\';
+            let closes = self.text[at..range.end].contains("]]");
+            if !is_link && !is_code && !is_escaped && !closes {
+                self.odd(Oddity::PipeInTable, at);
+            }
+        }
+    }
+
+    fn html(&mut self, range: Range<usize>, block: bool) {
+        let html = &self.text[range.clone()];
+        for (at, _) in html.match_indices("<!--") {
+            let Some(length) = html[at..].find("-->") else {
+                if block {
+                    self.odd(Oddity::OpenComment, range.start + at);
+                }
+                break;
+            };
+            let inside = html[at + 4..at + length].trim();
+            if let Some(words) = inside.strip_prefix("docs-check:") {
+                let place = self.lines.place(range.start + at);
+                self.content.controls.push((words.trim().to_owned(), place));
+            }
+        }
+        self.opaque.push(range);
+    }
+
+    fn commands(&mut self, words: &str, start: usize) {
+        if !words.contains("cargo xtask") {
+            return;
+        }
+        let mut at = start;
+        for line in words.split_inclusive('\n') {
+            let code = line.trim();
+            let code = code.strip_prefix("$ ").unwrap_or(code);
+            if code.starts_with("cargo xtask") {
+                self.content.codes.push(Code {
+                    text: code.to_owned(),
+                    block: true,
+                    place: self.lines.place(at.min(self.text.len())),
+                });
+            }
+            at += line.len();
+        }
+    }
+
+    /// `^id` at the end of a block, behind a blank or on a line of its own.
+    fn block_id(&mut self, range: &Range<usize>, text_end: usize) {
+        let block = self.text[range.clone()].trim_end();
+        let end = range.start + block.len();
+        if text_end < end {
+            return;
+        }
+        let Some(at) = block.rfind('^') else { return };
+        let id = &block[at + 1..];
+        let is_apart = block[..at].is_empty() || block[..at].ends_with([' ', '\t', '\n']);
+        let is_id = !id.is_empty()
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if is_apart && is_id {
+            let place = self.lines.place(range.start + at);
+            let block = (id.to_owned(), place);
+            // An item's paragraph ends with it, and so does the item.
+            if self.content.blocks.last() != Some(&block) {
+                self.content.blocks.push(block);
+            }
+        }
+    }
+
+    /// Leaves out what stands in Obsidian's comments, `%%` to `%%`.
+    fn comments(&mut self) {
+        let marks: Vec<usize> = memmem::find_iter(&self.text.as_bytes()[self.body..], b"%%")
+            .map(|at| self.body + at)
+            .filter(|at| !self.is_opaque(*at))
+            .collect();
+        if marks.is_empty() {
+            return;
+        }
+        let mut comments: Vec<Range<usize>> = Vec::new();
+        for pair in marks.chunks(2) {
+            match pair {
+                [start, end] => comments.push(*start..*end + 2),
+                // One alone is text: `50 %%` hides nothing.
+                [alone] if self.begins_line(*alone) => self.odd(Oddity::OpenComment, *alone),
+                _ => {}
+            }
+        }
+        let hidden = |at: usize| comments.iter().any(|comment| comment.contains(&at));
+        self.content.links.retain(|link| !hidden(link.span.start()));
+        self.content
+            .headings
+            .retain(|heading| !hidden(heading.span.start()));
+        self.opaque.extend(comments);
+    }
+
+    fn begins_line(&self, at: usize) -> bool {
+        let line = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
+        self.text[line..at].trim().is_empty()
+    }
+
+    fn empty_links(&mut self) {
+        let found: Vec<usize> = memmem::find_iter(&self.text.as_bytes()[self.body..], b"[[]]")
+            .map(|at| self.body + at)
+            .collect();
+        for at in found {
+            let is_escaped = at > 0 && self.text.as_bytes()[at - 1] == b'\\';
+            let is_link = self.content.links.iter().any(|link| link.span.contains(at));
+            if !is_escaped && !is_link && !self.is_opaque(at) {
+                self.odd(Oddity::EmptyLink, at);
+            }
+        }
+    }
+
+    fn is_opaque(&self, at: usize) -> bool {
+        self.opaque.iter().any(|range| range.contains(&at))
+    }
+}
+
+/// A heading's text without the block id at its end.
+fn without_block_id(text: &str) -> &str {
+    match text.rsplit_once(" ^") {
+        Some((before, id))
+            if !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') =>
+        {
+            before
+        }
+        _ => text,
+    }
+}
+
+/// Whether a fenced block has its closing fence.
+fn is_closed(block: &str) -> bool {
+    let mut lines = block.lines();
+    let Some(first) = lines.next() else {
+        return true;
+    };
+    let first = first.trim_start();
+    let mark = if first.starts_with('~') { '~' } else { '`' };
+    let length = first.chars().take_while(|c| *c == mark).count();
+    let last = lines.rfind(|line| !line.trim().is_empty());
+    last.is_some_and(|line| {
+        // A fence in a quotation or a list has marks before it.
+        let line = line.trim_end().trim_start_matches([' ', '\t', '>']);
+        line.chars().count() >= length && line.chars().all(|c| c == mark)
+    })
+}
+
+/// `%20` and their like as what they stand for.
+fn decoded(url: &str) -> String {
+    let bytes = url.as_bytes();
+    let hex = |at: usize| -> Option<u8> {
+        let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
+        u8::try_from(digit(at)? * 16 + digit(at + 1)?).ok()
+    };
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        match (bytes[at], hex(at + 1)) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                at += 3;
+            }
+            (byte, _) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|_| url.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Target, anchor and text of each link, with its place.
+    fn links(text: &str) -> Vec<String> {
+        read(text)
+            .links
+            .iter()
+            .map(|link| {
+                let anchor = link
+                    .anchor
+                    .as_ref()
+                    .map_or(String::new(), |a| format!("#{a}"));
+                let shown = link
+                    .text
+                    .as_ref()
+                    .map_or(String::new(), |t| format!("|{t}"));
+                let mark = match link.kind {
+                    Kind::Wiki => "",
+                    Kind::Embed => "!",
+                    Kind::Markdown => "md:",
+                    Kind::Image => "img:",
+                };
+                assert!(text[link.span.range()].contains(&text[link.target_span.range()]));
+                format!("{mark}{}{anchor}{shown}@{}", link.target, link.place)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn links_of_all_kinds() {
+        for (text, expected) in [
+            ("a [[b]] c", &["b@1:3"][..]),
+            (
+                "[[b|x y]] [[b#H]] [[#H]]",
+                &["b|x y@1:1", "b#H@1:11", "#H@1:19"],
+            ),
+            ("![[pic.png]] [[b#^id]]", &["!pic.png@1:1", "b#^id@1:14"]),
+            ("é [[b]]", &["b@1:3"]),
+            ("\u{feff}[[b]]", &["b@1:1"]),
+            ("x\r\n[[b]]\r\n", &["b@2:1"]),
+            ("| a |\n|---|\n| [[b\\|t]] |\n", &["b|t@3:3"]),
+            (
+                "[t](b.md#h) ![p](x%20y.png)",
+                &["md:b.md#h@1:1", "img:x y.png@1:13"],
+            ),
+            ("[t](https://a.b/) <https://a.b> [m](mailto:a@b)", &[]),
+            ("[[1]](u.md)", &["md:u.md@1:1"]),
+            ("`[[b]]` ``[[b]] ` ``", &[]),
+            ("```\n[[b]]\n```\n[[c]]", &["c@4:1"]),
+            ("````\n```\n[[b]]\n```\n````\n", &[]),
+            ("~~~\n[[b]]\n~~~", &[]),
+            ("- a\n\n  ```\n  [[b]]\n  ```\n", &[]),
+            ("    [[b]]\n", &[]),
+            ("- a\n\n    [[b]]\n", &["b@3:5"]),
+            ("x <!-- [[b]] --> [[c]]", &["c@1:18"]),
+            ("<!--\n[[b]]\n-->\n", &[]),
+            ("%% [[b]] %% [[c]]", &["c@1:13"]),
+            ("%%\n[[b]]\n\n[[d]]\n%%\n[[c]]", &["c@6:1"]),
+            ("100 %% of [[b]]", &["b@1:11"]),
+            ("$$ [[1,2],[3,4]] $$", &[]),
+            ("\\`[[b]]\\`", &["b@1:3"]),
+            ("---\ntitle: '[[x]]'\n---\n[[b]]", &["b@4:1"]),
+            ("\\[\\[b\\]\\]", &[]),
+        ] {
+            assert_eq!(links(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn headings_and_blocks() {
+        let content = read(
+            "# One `code`\n\nTwo\n===\n\n```\n# no\n```\n## One code\n### Kept ^h-1\n\n\
+             text ^a1\n\n- item ^b\n- `x ^no`\n\n> quote\n\n^own\n",
+        );
+        let slugs: Vec<&str> = content.headings.iter().map(|h| h.slug.as_str()).collect();
+        assert_eq!(slugs, ["one-code", "two", "one-code-1", "kept"]);
+        assert_eq!(content.headings[1].place, Place::new(3, 1));
+        let blocks: Vec<&str> = content.blocks.iter().map(|(id, _)| id.as_str()).collect();
+        assert_eq!(blocks, ["h-1", "a1", "b", "own"]);
+    }
+
+    #[test]
+    fn oddities() {
+        for (text, expected) in [
+            (
+                "| a |\n|---|\n| [[b|t]] |\n",
+                &[(Oddity::PipeInTable, Place::new(3, 3))][..],
+            ),
+            ("| a |\n|---|\n| `[[b` |\n", &[]),
+            ("a [[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
+            ("`[[]]`", &[]),
+            ("x\n```\ny", &[(Oddity::OpenFence, Place::new(2, 1))]),
+            ("```\ny\n```", &[]),
+            ("> ```\n> y\n> ```\n", &[]),
+            ("<!-- a\nb", &[(Oddity::OpenComment, Place::new(1, 1))]),
+            ("a\n\n%%\nb", &[(Oddity::OpenComment, Place::new(3, 1))]),
+            (
+                "---\na: b\n",
+                &[(Oddity::OpenFrontMatter, Place::new(1, 1))],
+            ),
+        ] {
+            assert_eq!(read(text).oddities, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn codes_and_controls() {
+        let content = read(
+            "`a/b.rs` x\n\n```console\n$ cargo xtask hash .\nx\n```\n\n\
+             <!-- docs-check: ignore link-unknown -->\n",
+        );
+        let codes: Vec<(&str, bool, Place)> = content
+            .codes
+            .iter()
+            .map(|code| (code.text.as_str(), code.block, code.place))
+            .collect();
+        assert_eq!(
+            codes,
+            [
+                ("a/b.rs", false, Place::new(1, 1)),
+                ("cargo xtask hash .", true, Place::new(4, 1))
+            ]
+        );
+        assert_eq!(
+            content.controls,
+            [("ignore link-unknown".to_owned(), Place::new(8, 1))]
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read(
+            text in "(\\[\\[|\\]\\]|\\||#|!|a|é|\n|`|```|<!--|-->|%%|\\^|- |\\\\| |---|\u{feff}|\r\n|\\$\\$)*"
+        ) {
+            for link in read(&text).links {
+                assert!(text.get(link.span.range()).is_some());
+                if matches!(link.kind, Kind::Wiki | Kind::Embed) {
+                    assert_eq!(&text[link.target_span.range()], link.target);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The YAML block at the beginning of a card.
+
+use saphyr_parser::{Event, Parser};
+
+use crate::Place;
+
+/// A card's front matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrontMatter {
+    /// The keys at the top, in order; a key that stands twice is in here twice.
+    pub entries: Vec<Entry>,
+    /// What is wrong with the block, if anything.
+    pub fault: Option<Fault>,
+}
+
+/// A key with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: Value,
+    /// Where the key stands.
+    pub place: Place,
+}
+
+/// A value, as far as it is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A scalar's text and place; what is left out is empty.
+    Text(String, Place),
+    /// A list's scalars, each with its place; what is no scalar is left out.
+    List(Vec<(String, Place)>),
+    /// A mapping, or an alias.
+    Other,
+}
+
+/// Something wrong with the block as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What.
+    pub message: String,
+    /// Where.
+    pub place: Place,
+}
+
+impl FrontMatter {
+    /// The first entry of a key.
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+}
+
+impl Value {
+    /// The texts of a scalar or a list; of a scalar with commas the parts.
+    pub fn texts(&self) -> Vec<(&str, Place)> {
+        match self {
+            Self::Text(text, place) => text
+                .split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+                .map(|part| (part, *place))
+                .collect(),
+            Self::List(items) => items
+                .iter()
+                .map(|(text, place)| (text.as_str(), *place))
+                .collect(),
+            Self::Other => Vec::new(),
+        }
+    }
+}
+
+/// The block's text and where the body begins (byte offsets into `text`, which has no byte order mark).
+///
+/// The block begins on the first line with `---` and ends at a line `---` or `...`. `None`: there is no
+/// block; `Some(Err(()))`: it never ends.
+pub fn split(text: &str) -> Option<Result<(&str, usize), ()>> {
+    let first = text.lines().next()?;
+    if first.trim_end() != "---" {
+        return None;
+    }
+    let start = text.find('\n').map_or(text.len(), |end| end + 1);
+    let mut at = start;
+    for line in text[start..].split_inclusive('\n') {
+        if matches!(line.trim_end(), "---" | "...") {
+            return Some(Ok((&text[start..at], at + line.len())));
+        }
+        at += line.len();
+    }
+    Some(Err(()))
+}
+
+/// Parses the block; its first line is line 2 of the card.
+pub fn parse(block: &str) -> FrontMatter {
+    let mut front = FrontMatter::default();
+    let mut parser = Parser::new_from_str(block);
+    let mut next = || -> Option<Result<(Event<'_>, Place), Fault>> {
+        let event = parser.next()?;
+        Some(match event {
+            Ok((event, span)) => {
+                let place = Place::new(span.start.line() + 1, span.start.col() + 1);
+                Ok((event, place))
+            }
+            Err(error) => {
+                let place = Place::new(error.marker().line() + 1, error.marker().col() + 1);
+                Err(Fault {
+                    message: error.info().to_owned(),
+                    place,
+                })
+            }
+        })
+    };
+    let read = read(&mut next, &mut front.entries);
+    front.fault = read.err();
+    front
+}
+
+type Next<'a, 'b> = &'a mut dyn FnMut() -> Option<Result<(Event<'b>, Place), Fault>>;
+
+fn read(next: Next<'_, '_>, entries: &mut Vec<Entry>) -> Result<(), Fault> {
+    let mut documents = 0;
+    while let Some(event) = next() {
+        let (event, place) = event?;
+        match event {
+            Event::DocumentStart(_) => {
+                documents += 1;
+                if documents > 1 {
+                    return Err(Fault {
+                        message: "a second document begins".to_owned(),
+                        place,
+                    });
+                }
+            }
+            Event::MappingStart(..) => mapping(next, entries)?,
+            Event::Scalar(text, ..) if text.is_empty() || &*text == "~" => {}
+            Event::Scalar(..) | Event::SequenceStart(..) | Event::Alias(_) => {
+                return Err(Fault {
+                    message: "it is no mapping of keys to values".to_owned(),
+                    place,
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn mapping(next: Next<'_, '_>, entries: &mut Vec<Entry>) -> Result<(), Fault> {
+    while let Some(event) = next() {
+        let (event, place) = event?;
+        let key = match event {
+            Event::MappingEnd => return Ok(()),
+            Event::Scalar(text, ..) => text.into_owned(),
+            other => {
+                skip(next, &other)?;
+                String::new()
+            }
+        };
+        let Some(event) = next() else { return Ok(()) };
+        let (event, at) = event?;
+        let value = match event {
+            Event::Scalar(text, ..) => Value::Text(text.into_owned(), at),
+            Event::SequenceStart(..) => list(next)?,
+            other => {
+                skip(next, &other)?;
+                Value::Other
+            }
+        };
+        entries.push(Entry { key, value, place });
+    }
+    Ok(())
+}
+
+fn list(next: Next<'_, '_>) -> Result<Value, Fault> {
+    let mut items = Vec::new();
+    while let Some(event) = next() {
+        let (event, place) = event?;
+        match event {
+            Event::SequenceEnd => break,
+            Event::Scalar(text, ..) => items.push((text.into_owned(), place)),
+            other => skip(next, &other)?,
+        }
+    }
+    Ok(Value::List(items))
+}
+
+/// Passes over what begins with an event.
+fn skip<'b>(next: Next<'_, 'b>, first: &Event<'b>) -> Result<(), Fault> {
+    let mut depth = u32::from(matches!(
+        first,
+        Event::SequenceStart(..) | Event::MappingStart(..)
+    ));
+    while depth > 0
+        && let Some(event) = next()
+    {
+        match event?.0 {
+            Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
+            Event::SequenceEnd | Event::MappingEnd => depth -= 1,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(front: &FrontMatter) -> Vec<&str> {
+        front
+            .entries
+            .iter()
+            .map(|entry| entry.key.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn where_the_block_ends() {
+        for (text, expected) in [
+            ("---\ntitle: a\n---\nbody", Some(Ok(("title: a\n", 17)))),
+            (
+                "---\r\ntitle: a\r\n---\r\nbody",
+                Some(Ok(("title: a\r\n", 20))),
+            ),
+            (
+                "---\ntitle: 'a\n  ---b'\n...\nx",
+                Some(Ok(("title: 'a\n  ---b'\n", 26))),
+            ),
+            ("---\n---\n", Some(Ok(("", 8)))),
+            ("---\ntitle: a\n", Some(Err(()))),
+            ("---", Some(Err(()))),
+            ("# a\n---\n", None),
+            ("", None),
+        ] {
+            assert_eq!(split(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn values() {
+        let front = parse(
+            "title: 'a: b'\ntags: [x, \"y\"]\nmore:\n  - a\n  - {b: c}\nempty:\nmap: {a: [b]}\nlast: 3 # c\n",
+        );
+        assert_eq!(
+            keys(&front),
+            ["title", "tags", "more", "empty", "map", "last"]
+        );
+        assert_eq!(front.fault, None);
+        let texts = |key: &str| -> Vec<&str> {
+            let texts = front.get(key).unwrap().value.texts();
+            texts.into_iter().map(|(text, _)| text).collect()
+        };
+        assert_eq!(texts("title"), ["a: b"]);
+        assert_eq!(texts("tags"), ["x", "y"]);
+        assert_eq!(texts("more"), ["a"]);
+        assert_eq!(texts("empty"), [""; 0]);
+        assert_eq!(texts("last"), ["3"]);
+        assert_eq!(front.get("map").unwrap().value, Value::Other);
+        assert_eq!(front.get("tags").unwrap().place, Place::new(3, 1));
+        assert_eq!(
+            front.get("tags").unwrap().value.texts()[1].1,
+            Place::new(3, 11)
+        );
+    }
+
+    #[test]
+    fn faults() {
+        assert_eq!(keys(&parse("a: 1\na: 2\n")), ["a", "a"]);
+        for block in [
+            "- a\n- b\n",
+            "text\n",
+            "a: [1\n",
+            "a: b: c\n",
+            "a: 1\n\tb: 2\n",
+        ] {
+            assert!(parse(block).fault.is_some(), "{block}");
+        }
+        // An alias is an event, never what it stands for.
+        let lines = (1..40).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1));
+        let bomb: String = std::iter::once("a0: &a0 [x, x]\n".to_owned())
+            .chain(lines)
+            .collect();
+        assert_eq!(parse(&bomb).entries.len(), 40);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read(text in "(---|\n|: |- |a|'|\"|\\[|\\{|&x|\\*x|#|\t| )*") {
+            if let Some(Ok((block, end))) = split(&text) {
+                parse(block);
+                assert!(text.is_char_boundary(end));
+            }
+            parse(&text);
+        }
+    }
+}

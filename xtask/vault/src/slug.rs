@@ -1,0 +1,78 @@
+//! The anchors of headings, as GitHub's slugger makes them.
+
+use std::collections::HashMap;
+
+/// The anchor of a heading's text, before duplicates are numbered: lower case, punctuation dropped,
+/// blanks to `-`.
+pub fn slug(text: &str) -> String {
+    let mut slug = String::with_capacity(text.len());
+    for c in text.trim().chars() {
+        match c {
+            ' ' | '\t' | '\n' => slug.push('-'),
+            '-' | '_' => slug.push(c),
+            c if c.is_alphanumeric() || is_mark(c) => slug.extend(c.to_lowercase()),
+            _ => {}
+        }
+    }
+    slug
+}
+
+/// Combining marks, which belong to the letter before them: an accent may be written as one.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}')
+}
+
+/// Numbers the anchors of one card: the second `notes` is `notes-1`.
+#[derive(Debug, Default)]
+pub struct Slugger {
+    seen: HashMap<String, u32>,
+}
+
+impl Slugger {
+    /// The anchor of the next heading.
+    pub fn next(&mut self, text: &str) -> String {
+        let slug = slug(text);
+        let Some(mut count) = self.seen.get(&slug).copied() else {
+            self.seen.insert(slug.clone(), 0);
+            return slug;
+        };
+        loop {
+            count += 1;
+            let numbered = format!("{slug}-{count}");
+            if !self.seen.contains_key(&numbered) {
+                self.seen.insert(slug, count);
+                self.seen.insert(numbered.clone(), 0);
+                return numbered;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs() {
+        for (text, expected) in [
+            ("Overview", "overview"),
+            ("What it is, exactly", "what-it-is-exactly"),
+            ("snake_case and C#", "snake_case-and-c"),
+            ("Über Straße", "über-straße"),
+            ("a - b", "a---b"),
+            ("  edges  ", "edges"),
+            ("1.2 numbers", "12-numbers"),
+            ("e\u{301}t", "e\u{301}t"),
+            ("🚀 up", "-up"),
+        ] {
+            assert_eq!(slug(text), expected);
+        }
+    }
+
+    #[test]
+    fn duplicates_are_numbered() {
+        let mut slugger = Slugger::default();
+        let slugs = ["Notes", "Notes", "Notes 1", "Notes"].map(|text| slugger.next(text));
+        assert_eq!(slugs, ["notes", "notes-1", "notes-1-1", "notes-2"]);
+    }
+}
