@@ -20,6 +20,7 @@ lib.makeScope newScope (
     fetchPlaces = callPackage ./fetch-places.nix { };
     sources = callPackage ./sources.nix { inherit source; };
 
+    build-tools = callPackage ./build-tools.nix { };
     openapi-generator-cli = callPackage ./openapi-generator-cli.nix { };
 
     client-go = callPackage ./client-go.nix { };
@@ -36,6 +37,7 @@ lib.makeScope newScope (
       builtins.filter (value: value ? pin) (
         map (name: self.sources.${name}) (builtins.attrNames self.pins.sources)
         ++ lib.optionals (self.pins ? go) [ self.authentik-server.goModules ]
+        ++ [ self.build-tools.cargoDeps ]
       )
       ++ pinnedTools;
   }

@@ -9,7 +9,12 @@ in
 {
   recurseForDerivations = true;
 
-  inherit (scope) authentik-server client-go client-ts;
+  inherit (scope)
+    authentik-server
+    build-tools
+    client-go
+    client-ts
+    ;
 
   # no component: which derivation takes its hash from which pin, for `--write-pins`
   inherit (scope) pinned;

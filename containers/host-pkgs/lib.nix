@@ -157,6 +157,7 @@ let
     ];
 
     importJSON = path: builtins.fromJSON (builtins.readFile path);
+    importTOML = path: builtins.fromTOML (builtins.readFile path);
 
     licenses = builtins.mapAttrs (_: spdxId: { inherit spdxId; free = true; }) {
       asl20 = "Apache-2.0";

@@ -1,4 +1,4 @@
-//! This machine's settings for npm, pip and Go, handed to the builders that fetch.
+//! This machine's settings for npm, pip, Go and cargo, handed to the builders that fetch.
 //!
 //! A fixed-output derivation must reach the network as the user does: through the same registry, proxy
 //! and login. Only what says *where and how to connect* is taken, by a list of allowed keys; what names
@@ -39,6 +39,16 @@ const PIP_KEYS: [&str; 7] = [
     "default-timeout",
     "retries",
 ];
+/// The tables of cargo's configuration that say where crates come from and how to connect.
+const CARGO_TABLES: [&str; 5] = ["http", "net", "registries", "registry", "source"];
+/// The keys in them that name files or programs of this machine.
+const CARGO_FILE_KEYS: [&str; 5] = [
+    "cainfo",
+    "credential-provider",
+    "directory",
+    "global-credential-providers",
+    "local-registry",
+];
 /// The variables that most programs take a proxy from, in either case.
 const PROXY_KEYS: [&str; 4] = ["http_proxy", "https_proxy", "no_proxy", "all_proxy"];
 
@@ -75,12 +85,14 @@ pub fn write(processes: &Processes) -> Result<Utf8PathBuf> {
     );
     let pip = pip_conf(&read_all(&pip_files)?, &environment);
     let go = go_env(&go_settings(processes, &environment)?);
+    let cargo = cargo_toml(&read_all(&cargo_files(home, variable("CARGO_HOME")))?);
     let proxy = proxy_sh(&environment);
 
     let files = [
         ("npmrc", npm),
         ("pip.conf", pip),
         ("go.env", go),
+        ("cargo.toml", cargo),
         ("proxy.sh", proxy),
     ];
     let parent = own_folder(&temporary_folder()?)?;
@@ -218,6 +230,38 @@ fn pip_files(
     files.extend(config_home.map(|folder| folder.join("pip/pip.conf")));
     files.extend(named.filter(|path| !path.is_empty()).map(Utf8PathBuf::from));
     files
+}
+
+/// cargo's settings file.
+fn cargo_files(home: Option<&Utf8Path>, cargo_home: Option<String>) -> Vec<Utf8PathBuf> {
+    let cargo_home = cargo_home
+        .filter(|path| !path.is_empty())
+        .map(Utf8PathBuf::from)
+        .or_else(|| home.map(|home| home.join(".cargo")));
+    cargo_home
+        .map(|folder| folder.join("config.toml"))
+        .into_iter()
+        .collect()
+}
+
+/// A `config.toml` with what the files say about connecting: the tables of registries and sources, line
+/// by line, without the keys that name files.
+fn cargo_toml(files: &[String]) -> String {
+    let mut kept = String::new();
+    let mut inside = false;
+    for line in files.iter().flat_map(|text| text.lines()) {
+        let trimmed = line.trim();
+        if let Some(header) = trimmed.strip_prefix('[') {
+            let table = header.split([']', '.']).next().unwrap_or_default();
+            inside = CARGO_TABLES.contains(&table.trim().trim_matches('"'));
+        }
+        let key = trimmed.split('=').next().unwrap_or_default();
+        if inside && !CARGO_FILE_KEYS.contains(&key.trim()) && !trimmed.is_empty() {
+            kept += line;
+            kept.push('\n');
+        }
+    }
+    kept
 }
 
 /// An `.npmrc` with what the files (the weakest first) and the environment say about connecting.
@@ -544,6 +588,36 @@ mod tests {
             ("GOFLAGS".to_owned(), "-x".to_owned()),
         ]);
         assert_eq!(go_env(&settings), "GOPROXY=https://p.example,direct\n");
+    }
+
+    #[test]
+    fn cargos_tables() {
+        let config = "\
+[build]
+jobs = 2
+[source.crates-io]
+replace-with = 'ours'
+[source.ours]
+registry = 'sparse+https://crates.example/'
+[http]
+proxy = 'p.example:80'
+cainfo = '/home/me/ca.pem'
+
+[target.x]
+linker = 'lld'
+";
+        assert_eq!(
+            cargo_toml(&[config.to_owned()]),
+            "\
+[source.crates-io]
+replace-with = 'ours'
+[source.ours]
+registry = 'sparse+https://crates.example/'
+[http]
+proxy = 'p.example:80'
+"
+        );
+        assert_eq!(cargo_toml(&[]), "");
     }
 
     #[test]

@@ -112,10 +112,12 @@ pub fn is_in_store(nix: &Nix<'_>, nixpkgs: &Nixpkgs) -> Result<bool> {
 /// The settings that Nix gets for host-pkgs beside the inherited ones.
 ///
 /// host-pkgs brings settings of its own (the sandbox and what it shows of this machine); they go
-/// before the user's. `clients` is shown to builders as `/host/clients`.
+/// before the user's. `clients` is shown to builders as `/host/clients`, the Rust toolchain `rust`
+/// as `/host/rust`.
 pub fn host_environment(
     repo: &Repo,
     clients: &Utf8Path,
+    rust: Option<&Utf8Path>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<(String, String)>> {
     let conf = repo.host_pkgs().join("nix.conf");
@@ -130,10 +132,19 @@ pub fn host_environment(
             repo.root
         );
     }
-    if clients.as_str().contains(char::is_whitespace) || clients.as_str().contains('=') {
+    let inexpressible = |path: &Utf8Path| {
+        path.as_str().contains(char::is_whitespace) || path.as_str().contains('=')
+    };
+    if inexpressible(clients) {
         bail!(
             "the path `{clients}` can't be shown to builders, for Nix's settings can't express \
              it: set TMPDIR to a folder without blanks and `=` in its path"
+        );
+    }
+    if let Some(rust) = rust.filter(|rust| inexpressible(rust)) {
+        bail!(
+            "the Rust toolchain `{rust}` can't be shown to builders, for Nix's settings can't express \
+             its path: set RUSTUP_HOME to a folder without blanks and `=` in its path"
         );
     }
     let users = variable("NIX_USER_CONF_FILES").or_else(|| {
@@ -153,10 +164,40 @@ pub fn host_environment(
     }
     settings.push_str("extra-sandbox-paths = /host/clients=");
     settings.push_str(clients.as_str());
+    if let Some(rust) = rust {
+        settings.push_str(" /host/rust=");
+        settings.push_str(rust.as_str());
+    }
     Ok(vec![
         ("NIX_USER_CONF_FILES".to_owned(), files),
         ("NIX_CONFIG".to_owned(), settings),
     ])
+}
+
+/// The folder of the Rust toolchain in use, with `bin/cargo` and `bin/rustc`; none if there is no Rust.
+///
+/// cargo says where it is itself to what it runs, which saves asking; rustup's own links say nothing.
+pub fn rust_toolchain(
+    processes: &Processes,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Utf8PathBuf>> {
+    let of_cargo = variable("CARGO").and_then(|cargo| {
+        let bin = Utf8Path::new(&cargo).parent()?;
+        (bin.join("cargo").is_file() && bin.join("rustc").is_file() && bin.ends_with("bin"))
+            .then(|| bin.parent().map(Utf8Path::to_owned))?
+    });
+    if let Some(folder) = of_cargo.filter(|folder| folder.join("lib/rustlib").is_dir()) {
+        return Ok(Some(folder));
+    }
+    match processes.capture(processes.cmd("rustc").args(["--print", "sysroot"])) {
+        Ok(captured) if captured.status.success() => {
+            Ok(Some(Utf8PathBuf::from(captured.stdout.trim())))
+        }
+        // What wants Rust says so itself.
+        Ok(_) => Ok(None),
+        Err(error) if crate::process::is_missing_program(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether nixpkgs' address answers: asked now, or within the last day.
@@ -318,7 +359,9 @@ mod tests {
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect();
-            let found = host_environment(&repo, "/c".into(), |name| known.get(name).cloned());
+            let found = host_environment(&repo, "/c".into(), Some("/t".into()), |name| {
+                known.get(name).cloned()
+            });
             found
                 .unwrap()
                 .into_iter()
@@ -326,7 +369,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let conf = "/r/containers/host-pkgs/nix.conf";
-        let paths = "extra-sandbox-paths = /host/clients=/c";
+        let paths = "extra-sandbox-paths = /host/clients=/c /host/rust=/t";
         assert_eq!(environment(&[]), [conf, paths]);
         assert_eq!(
             environment(&[("HOME", "/h"), ("NIX_CONFIG", "cores = 1")]),
@@ -349,7 +392,7 @@ mod tests {
         );
         for root in ["/a b", "/a:b", "/a=b"] {
             let repo = Repo { root: root.into() };
-            let error = host_environment(&repo, "/c".into(), |_| None)
+            let error = host_environment(&repo, "/c".into(), None, |_| None)
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(root), "{error}");

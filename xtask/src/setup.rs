@@ -999,7 +999,8 @@ fn store(processes: &Processes, repo: &Repo) -> Result<Store> {
         | Access::Nothing => Trial::NotTried,
         _ => {
             // What else builders are shown is of no matter here: something that is everywhere.
-            match pkgs::host_environment(repo, "/usr".into(), |name| std::env::var(name).ok()) {
+            match pkgs::host_environment(repo, "/usr".into(), None, |name| std::env::var(name).ok())
+            {
                 Ok(environment) => trial(processes, &environment, &access)?,
                 // Over nixpkgs the settings are not needed.
                 Err(error) => Trial::Impossible(format!("{error:#}")),

@@ -233,7 +233,9 @@ pub fn package_set<'a>(
         return Ok((choice.set, plain));
     }
     let clients = clients::write(processes)?;
-    let environment = pkgs::host_environment(repo, &clients, |name| std::env::var(name).ok())?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let rust = pkgs::rust_toolchain(processes, variable)?;
+    let environment = pkgs::host_environment(repo, &clients, rust.as_deref(), variable)?;
     Ok((choice.set, Nix::new(processes, environment)))
 }
 

@@ -227,7 +227,10 @@ fn listing_builds_nothing() {
             row["component"].as_str().unwrap().to_owned()
         })
         .collect();
-    assert_eq!(names, ["authentik-server", "client-go", "client-ts"]);
+    assert_eq!(
+        names,
+        ["authentik-server", "build-tools", "client-go", "client-ts"]
+    );
     // The attributes evaluate in a store that can build nothing.
     let evaluated = stdout(
         nix("nix-instantiate")

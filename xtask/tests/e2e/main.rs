@@ -9,6 +9,7 @@
 
 mod arguments;
 mod bad_input;
+mod build_tools;
 mod clients;
 mod common;
 mod completions;
