@@ -29,6 +29,8 @@ lib.makeScope newScope (
     api-go-vendor-hook = callPackage ./api-go-vendor-hook.nix { };
     lifecycle = callPackage ./lifecycle.nix { };
     webAssets = callPackage ./web-assets.nix { };
+    webui-deps = callPackage ./webui-deps.nix { };
+    webui = callPackage ./webui.nix { };
     authentik-server = callPackage ./authentik-server.nix { };
 
     # The fixed-output derivations whose hash stands in a pins file. Each says where in `pin`:
@@ -37,6 +39,7 @@ lib.makeScope newScope (
       builtins.filter (value: value ? pin) (
         map (name: self.sources.${name}) (builtins.attrNames self.pins.sources)
         ++ lib.optionals (self.pins ? go) [ self.authentik-server.goModules ]
+        ++ lib.optionals (self.pins ? web) [ self.webui-deps ]
         ++ [ self.build-tools.cargoDeps ]
       )
       ++ pinnedTools;

@@ -2,8 +2,8 @@
 #
 # pins.json names for each its places and its hash. The hash decides what is built; which place it
 # came from has no influence on anything. With a working tree (`source`) the sources that lie in it
-# are taken from there as they are. `server`, `lifecycle` and `web-icons` are parts of the whole source;
-# where the pins name none, they lie in a tree themselves, as those of the sample do.
+# are taken from there as they are. `server`, `lifecycle` and what begins with `web` are parts of the
+# whole source; where the pins name none, they lie in a tree themselves, as those of the sample do.
 {
   lib,
   fetchPlaces,
@@ -39,24 +39,42 @@ let
   # The parts of a tree that a component is built from: a change of anything else builds nothing anew.
   partsOf = tree: {
     # all that Go compiles or embeds: what `go mod vendor` finds in it is what it finds in the whole
-    server = builtins.path {
-      name = "authentik-server-source";
-      path = tree;
-      filter =
-        path: type:
-        let
-          root = builtins.stringLength (toString tree) + 1;
-          below = builtins.substring root (builtins.stringLength path - root) path;
-          is = pattern: builtins.match pattern below != null;
-        in
-        is "(cmd|internal|packages/client-go)(/.*)?"
-        || (
-          if type == "directory" then
-            is "packages|authentik(/lib)?|web"
-          else
-            is "go\\.(mod|sum|work)|authentik/lib/[^/]*\\.(go|yml)|web/[^/]*\\.(go|txt)"
-        );
-    };
+    server = partOf tree "authentik-server-source" (
+      type: is:
+      is "(cmd|internal|packages/client-go)(/.*)?"
+      || (
+        if type == "directory" then
+          is "packages|authentik(/lib)?|web"
+        else
+          is "go\\.(mod|sum|work)|authentik/lib/[^/]*\\.(go|yml)|web/[^/]*\\.(go|txt)"
+      )
+    );
+    # what `npm ci` reads; tarballs, if the lock file names such beside it
+    web-lock = partOf (tree + "/web") "authentik-web-lock" (
+      type: is:
+      if type == "directory" then
+        is "packages(/[^/]+)?|packed"
+      else
+        is "package(-lock)?\\.json|packages/[^/]+/package\\.json|packed/[^/]+\\.tgz"
+    );
+    web-lock-id = "-" + builtins.substring 0 8 (builtins.hashFile "sha256" (tree + "/web/package-lock.json"));
+    # the web UI, the package.json that has its version, and the documentation that it shows
+    web = partOf tree "authentik-web-source" (
+      type: is:
+      !(is "(.*/)?(node_modules|\\.wireit)" || is "web/(dist|out)")
+      && (
+        is "package\\.json|web(/.*)?"
+        || (if type == "directory" then is "website(/docs(/.*)?)?" else is "website/docs/.*\\.mdx?")
+      )
+    );
+    # the server's pages, which name what they load of the web UI
+    web-templates = partOf tree "authentik-templates" (
+      type: is:
+      if type == "directory" then
+        is "authentik(/.*)?" && !(is "(.*/)?(node_modules|tests|migrations)")
+      else
+        is "authentik/(.*/)?templates/.*\\.html"
+    );
     lifecycle = builtins.path {
       name = "lifecycle";
       path = tree + "/lifecycle";
@@ -67,6 +85,22 @@ let
     };
   };
 
+  # The files below `tree` of which `keep` says so, asked by type and a function that matches a pattern
+  # with the path below `tree`.
+  partOf =
+    tree: name: keep:
+    builtins.path {
+      inherit name;
+      path = tree;
+      filter =
+        path: type:
+        let
+          root = builtins.stringLength (toString tree) + 1;
+          below = builtins.substring root (builtins.stringLength path - root) path;
+        in
+        keep type (pattern: builtins.match pattern below != null);
+    };
+
   parts =
     if source != null then
       partsOf source
@@ -74,6 +108,11 @@ let
       {
         server = pinned.authentik;
         lifecycle = "${pinned.authentik}/lifecycle";
+        web = pinned.authentik;
+        web-lock = "${pinned.authentik}/web";
+        # the version says it; to ask the file would be to fetch it while evaluating
+        web-lock-id = "";
+        web-templates = pinned.authentik;
         web-icons = "${pinned.authentik}/web/authentik";
       }
     else

@@ -14,6 +14,8 @@ in
     build-tools
     client-go
     client-ts
+    webui
+    webui-deps
     ;
 
   # no component: which derivation takes its hash from which pin, for `--write-pins`

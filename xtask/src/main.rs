@@ -14,6 +14,7 @@ mod history;
 mod junit;
 mod nix;
 mod output;
+mod patch_version;
 mod pins;
 mod pkgs;
 mod process;
@@ -51,6 +52,7 @@ enum Command {
     Setup(setup::Args),
     TestBuild(test_build::Args),
     StripRefs(strip_refs::Args),
+    PatchVersion(patch_version::Args),
     ComputeVendorHash(compute_vendor_hash::Args),
     DocsCheck(docs_check::Args),
     Hash(hash::Args),
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&args),
         Command::TestBuild(args) => test_build::run(&args),
         Command::StripRefs(args) => strip_refs::run(args),
+        Command::PatchVersion(args) => patch_version::run(args),
         Command::ComputeVendorHash(args) => compute_vendor_hash::run(&args),
         Command::DocsCheck(args) => docs_check::run(&args),
         Command::Hash(args) => hash::run(&args),

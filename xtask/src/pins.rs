@@ -32,6 +32,9 @@ pub struct Pins {
     sources: BTreeMap<String, Source>,
     /// What is fetched for the Go server.
     go: Option<Go>,
+    /// What is fetched for the web UI; Nix reads it, here it is checked.
+    #[serde(rename = "web")]
+    _web: Option<Web>,
 }
 
 /// `go` in the file.
@@ -41,6 +44,15 @@ struct Go {
     /// SHA-256 of the NAR of the server's Go modules; none where none are fetched.
     #[serde(rename = "vendorHash")]
     vendor_hash: Option<Sri>,
+}
+
+/// `web` in the file.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Web {
+    /// SHA-256 of the NAR of the web UI's `node_modules` folders, by platform.
+    #[serde(rename = "nodeModules", deserialize_with = "unique_keys")]
+    _node_modules: BTreeMap<String, Sri>,
 }
 
 /// A version: starts with a digit, holds letters, digits, `.`, `-`, `+` and `_`.

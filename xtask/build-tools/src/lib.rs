@@ -1,4 +1,7 @@
 //! What the derivations call while they build, and `cargo xtask` offers outside of them: one tested
 //! implementation of each tool, inside and outside of Nix.
 
+pub mod javascript;
+pub mod patch_version;
+pub mod semver;
 pub mod strip_refs;

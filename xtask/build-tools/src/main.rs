@@ -9,7 +9,8 @@ use anyhow::{Result, bail};
 const USAGE: &str = "usage: build-tools COMMAND [ARGUMENT...]
 
 commands:
-  strip-refs   neutralise references to the Nix store in trees of files
+  patch-version  put a literal version where a module reads a package.json
+  strip-refs     neutralise references to the Nix store in trees of files
 
 `build-tools COMMAND --help` says more. Exit codes: 0 good, 1 findings, 2 could not run.
 ";
@@ -27,6 +28,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<ExitCode> {
     }
     let command = arguments.remove(0);
     match command.to_str() {
+        Some("patch-version") => build_tools::patch_version::cli(&arguments),
         Some("strip-refs") => build_tools::strip_refs::cli(&arguments),
         Some("-h" | "--help") => {
             std::io::stdout().lock().write_all(USAGE.as_bytes())?;

@@ -223,13 +223,24 @@ fn listing_builds_nothing() {
         .map(|line| {
             let row: Value = serde_json::from_str(line).unwrap();
             assert!(!row["description"].as_str().unwrap().is_empty());
-            assert_eq!(row["version"], "2026.2.0");
-            row["component"].as_str().unwrap().to_owned()
+            let name = row["component"].as_str().unwrap();
+            // build-tools is this repository's own
+            if name != "build-tools" {
+                assert_eq!(row["version"], "2026.2.0", "{name}");
+            }
+            name.to_owned()
         })
         .collect();
     assert_eq!(
         names,
-        ["authentik-server", "build-tools", "client-go", "client-ts"]
+        [
+            "authentik-server",
+            "build-tools",
+            "client-go",
+            "client-ts",
+            "webui",
+            "webui-deps"
+        ]
     );
     // The attributes evaluate in a store that can build nothing.
     let evaluated = stdout(

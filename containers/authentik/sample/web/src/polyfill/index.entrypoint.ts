@@ -1,0 +1,4 @@
+// What older browsers lack.
+Array.prototype.at ??= function (index: number) {
+    return this[index < 0 ? this.length + index : index];
+};

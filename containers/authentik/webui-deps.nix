@@ -1,0 +1,70 @@
+# The node_modules folders of the web UI, each at its place: what `npm ci` makes of the lock file.
+#
+# npm's version has a say in what it makes, so npm is pinned beside the hash. What `npm ci` leaves also
+# differs between platforms: each has its hash.
+{
+  lib,
+  stdenvNoCC,
+  cacert,
+  nodejs_24,
+  pins,
+  pinsFile,
+  sources,
+}:
+
+let
+  inherit (stdenvNoCC.hostPlatform) system;
+  key = [
+    "web"
+    "nodeModules"
+    system
+  ];
+  hash =
+    pins.web.nodeModules.${system} or (throw
+      "${toString pinsFile} has no `${lib.concatStringsSep "." key}`, the hash of the web UI's node_modules on ${system}: put ${lib.fakeHash} there, and `cargo xtask test-build webui-deps --write-pins` on such a machine finds the right one"
+    );
+in
+stdenvNoCC.mkDerivation {
+  # With another lock file it has another name: under the same name and hash Nix would take what it has.
+  name = "webui-deps-${sources.version}${sources.web-lock-id}";
+  inherit (sources) version;
+
+  nativeBuildInputs = [
+    cacert
+    nodejs_24
+  ];
+
+  lock = sources.web-lock;
+  inherit (sources) npm;
+  install = ./webui-deps.sh;
+  explain = ./webui-deps-explain.mjs;
+  pinShown = "`${lib.concatStringsSep "." key}` in ${baseNameOf (toString pinsFile)}";
+
+  # over nixpkgs; over host-pkgs the settings come from the machine's npm
+  impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+  outputHashMode = "recursive";
+  outputHash = hash;
+
+  dontUnpack = true;
+  dontConfigure = true;
+  dontBuild = true;
+  installPhase = ''
+    runHook preInstall
+    export NODE_EXTRA_CA_CERTS=$SSL_CERT_FILE
+    bash $install $lock $npm $out
+    runHook postInstall
+  '';
+  # the trees stay as npm left them: links between the workspaces have their targets in the source
+  dontFixup = true;
+
+  passthru.pin = {
+    file = pinsFile;
+    inherit key;
+  };
+
+  meta = {
+    description = "Node packages of authentik's web UI";
+    homepage = "https://goauthentik.io/";
+    license = lib.licenses.mit;
+  };
+}

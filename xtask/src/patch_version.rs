@@ -1,0 +1,46 @@
+//! `cargo xtask patch-version`: what the derivations do by `build-tools patch-version`, outside of them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use build_tools::patch_version::{self, Options};
+
+/// Put a literal version where a JavaScript module reads it from a package.json
+///
+/// `import Package from "../package.json" with { type: "json" };` is removed, and `Package.version`
+/// becomes the version as a string; every other byte stays. The import may have any quotes, attributes,
+/// relative depth and name. A module that was patched before gets the new version; with the same one
+/// nothing is written.
+///
+/// Refused, with line and column: a module without such an import, or with several; a name that is used
+/// for anything but `.version`; a version that is not one of Semantic Versioning.
+///
+/// Exit codes: 0 good, 1 `--check` found another version or none, 2 could not run.
+///
+/// Example: `cargo xtask patch-version --dry-run web/packages/core/version/node.js 2026.2.0`
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The module; a link is followed
+    file: PathBuf,
+    /// The version, such as 2026.2.0
+    version: String,
+    /// Change nothing; exit code 1 if the module does not have that version
+    #[arg(long)]
+    check: bool,
+    /// Change nothing; show the lines that would change
+    #[arg(long, conflicts_with = "check")]
+    dry_run: bool,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let options = Options {
+        file: args.file,
+        version: args.version,
+        check: args.check,
+        dry_run: args.dry_run,
+    };
+    patch_version::run(&options, &mut std::io::stdout().lock())
+}
