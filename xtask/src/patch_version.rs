@@ -1,10 +1,10 @@
 //! `cargo xtask patch-version`: what the derivations do by `build-tools patch-version`, outside of them.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use build_tools::patch_version::{self, Options};
+use camino::Utf8PathBuf;
 
 /// Put a literal version where a JavaScript module reads it from a package.json
 ///
@@ -23,7 +23,7 @@ use build_tools::patch_version::{self, Options};
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The module; a link is followed
-    file: PathBuf,
+    file: Utf8PathBuf,
     /// The version, such as 2026.2.0
     version: String,
     /// Change nothing; exit code 1 if the module does not have that version
@@ -37,7 +37,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode> {
     let options = Options {
-        file: args.file,
+        file: args.file.into(),
         version: args.version,
         check: args.check,
         dry_run: args.dry_run,

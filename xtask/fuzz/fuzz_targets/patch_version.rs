@@ -11,7 +11,7 @@ use oxc_span::SourceType;
 fn is_module(text: &str) -> bool {
     let allocator = Allocator::default();
     let parsed = Parser::new(&allocator, text, SourceType::mjs()).parse();
-    !parsed.panicked && parsed.errors.is_empty()
+    !parsed.panicked && parsed.diagnostics.is_empty()
 }
 
 fuzz_target!(|input: &str| {

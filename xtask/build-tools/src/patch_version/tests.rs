@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+//! Tables of modules, and properties.
 
 use proptest::prelude::*;
 
@@ -237,6 +237,7 @@ fn what_was_patched_is_known_again() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn refusals() {
     for (module, place, message) in [
         ("", (1, 1), "no import of a `package.json`"),
