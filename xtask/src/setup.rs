@@ -1314,7 +1314,7 @@ mod tests {
         assert_eq!(packages(&findings, true), Vec::<&str>::new());
         let text = render(&findings, LOOKED);
         assert!(
-            text.contains("\nhost tools    ok     all 19 that"),
+            text.contains("\nhost tools    ok     all 20 that"),
             "{text}"
         );
         assert!(

@@ -126,7 +126,7 @@ const chromium = spawn(
         "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--window-size=1280,900",
         ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []), "about:blank",
     ],
-    { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, HOME: profile } },
+    { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, HOME: profile, TMPDIR: profile } },
 );
 async function end(code) {
     chromium.kill("SIGKILL");

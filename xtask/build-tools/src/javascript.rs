@@ -289,7 +289,7 @@ impl Reader<'_> {
                 inside_escape = next == '{';
                 true
             } else {
-                is_word(next) || next.is_alphanumeric() || is_joiner(next)
+                is_word(next) || next.is_ascii_digit()
             };
             if !goes_on {
                 end = index;
@@ -407,17 +407,14 @@ fn unfinished(at: usize, what: &'static str) -> Unfinished {
     Unfinished { at, what }
 }
 
-/// Whether a character may begin a name.
+/// Whether a character may begin a name, digits apart. Outside of ASCII, where no operator is, all that is
+/// no space belongs to names; which characters may begin one is the compiler's business.
 fn is_word(next: char) -> bool {
-    next.is_alphabetic() || next == '_' || next == '$'
-}
-
-fn is_joiner(next: char) -> bool {
-    // zero-width ones, combining marks and connectors: names in scripts other than Latin have them
-    matches!(
-        next,
-        '\u{200c}' | '\u{200d}' | '\u{0300}'..='\u{036f}' | '\u{203f}'
-    )
+    if next.is_ascii() {
+        next.is_ascii_alphabetic() || next == '_' || next == '$'
+    } else {
+        !next.is_whitespace() && next != '\u{feff}' && !is_line_end(next)
+    }
 }
 
 /// Whether a character ends a line.
@@ -501,6 +498,10 @@ mod tests {
                 (Kind::Mark, "+"),
                 (Kind::Word, "$g"),
             ]
+        );
+        assert_eq!(
+            shown("größe\u{5a3}1 ok"),
+            [(Kind::Word, "größe\u{5a3}1"), (Kind::Word, "ok")]
         );
         assert_eq!(
             shown("\u{feff}#!/bin/node 'x\n#p in a?.b ? .5:0x1e+1 ... 1e+2"),
