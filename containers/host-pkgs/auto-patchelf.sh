@@ -1,0 +1,59 @@
+# autoPatchelfHook: after the other fixups, each ELF file of the output gets run paths to where the
+# libraries are that it loads: in the output itself, in the `buildInputs`, in appendRunpaths. One that is
+# nowhere fails the build with its name, unless autoPatchelfIgnoreMissingDeps names it.
+
+_autoPatchelfOfLibc() {
+  case "$1" in
+    ld-linux-x86-64.so.2 | libc.so.6 | libm.so.6 | libdl.so.2 | libpthread.so.0 | librt.so.1 | libutil.so.1 | \
+      libresolv.so.2 | libanl.so.1 | libmvec.so.1 | libnsl.so.1) return 0 ;;
+  esac
+  return 1
+}
+
+autoPatchelf() {
+  local -A places=()
+  local file name folder missing=0 input
+  local -a elves=() runpaths
+  while IFS= read -r -d '' file; do
+    places[$(basename "$file")]=$(dirname "$file")
+    if [ -f "$file" ] && [ ! -L "$file" ] && [ "$(head -c 4 "$file" | od -An -c | tr -d ' ')" = '177ELF' ]; then
+      elves+=("$file")
+    fi
+  done < <(find "$out" '(' -type f -o -type l ')' '(' -name '*.so*' -o -perm -0100 ')' -print0)
+  # what the inputs have goes before what happens to be called so in the output
+  for input in ${buildInputs:-} ${propagatedBuildInputs:-}; do
+    for file in "$input"/lib/*.so*; do
+      places[$(basename "$file")]=$input/lib
+    done
+  done
+  for file in "${elves[@]}"; do
+    runpaths=()
+    for name in $(@patchelf@/bin/patchelf --print-needed "$file"); do
+      if _autoPatchelfOfLibc "$name"; then
+        continue
+      fi
+      folder=${places[$name]:-}
+      if [ -z "$folder" ]; then
+        if [[ " ${autoPatchelfIgnoreMissingDeps:-} " != *" $name "* ]]; then
+          echo "auto-patchelf: $file loads $name, which none of the buildInputs has" >&2
+          missing=1
+        fi
+      elif [[ " ${runpaths[*]} " != *" $folder "* ]]; then
+        runpaths+=("$folder")
+      fi
+    done
+    runpaths+=(${appendRunpaths:-})
+    local joined
+    joined=$(IFS=:; echo "${runpaths[*]}")
+    if [ -n "$joined" ]; then
+      @patchelf@/bin/patchelf --set-rpath "$joined" "$file"
+    else
+      @patchelf@/bin/patchelf --remove-rpath "$file"
+    fi
+  done
+  [ "$missing" = 0 ] || exit 1
+}
+
+if [ -z "${dontAutoPatchelf:-}" ]; then
+  postFixupHooks+=(autoPatchelf)
+fi

@@ -1,0 +1,56 @@
+# What copies shared libraries out of a /usr, so that they stand on their own.
+#
+# The C library itself stays the machine's (every sandbox shows it at its own place), unless they come
+# from another one's /usr.
+
+# needs FILE: the sonames that a program or library loads.
+needs() {
+  patchelf --print-needed "$1"
+}
+
+# is_elf FILE
+is_elf() {
+  [ "$(head -c 4 "$1" | od -An -c | tr -d ' ')" = '177ELF' ]
+}
+
+# ofLibc SONAME: whether the C library brings it.
+ofLibc() {
+  case "$1" in
+    ld-linux-x86-64.so.2 | libc.so.6 | libm.so.6 | libdl.so.2 | libpthread.so.0 | librt.so.1 | libutil.so.1 | \
+      libresolv.so.2 | libanl.so.1 | libmvec.so.1 | libnsl.so.1) return 0 ;;
+  esac
+  return 1
+}
+
+# closeOver LIB USR [libc]: copies what the ELF files below $out load from USR to LIB, and what that loads
+# in turn, and has all of it look there. With `libc` the C library comes along.
+closeOver() {
+  local lib=$1 usr=$2 withLibc=${3:-} file name from again=1
+  mkdir -p "$lib"
+  while [ -n "$again" ]; do
+    again=
+    while IFS= read -r -d '' file; do
+      is_elf "$file" || continue
+      for name in $(needs "$file"); do
+        if [ -e "$lib/$name" ] || { [ -z "$withLibc" ] && ofLibc "$name"; }; then
+          continue
+        fi
+        for from in "$usr/lib/x86_64-linux-gnu/$name" "$usr/lib/$name" "$usr/lib64/$name" missing; do
+          [ ! -e "$from" ] || break
+        done
+        if [ "$from" = missing ]; then
+          echo "host-pkgs: $file loads $name, which is not in $usr" >&2
+          exit 1
+        fi
+        cp -L "$from" "$lib/$name"
+        chmod u+w "$lib/$name"
+        again=1
+      done
+    done < <(find "$out" -type f '(' -perm -0100 -o -name '*.so*' ')' -print0)
+  done
+  while IFS= read -r -d '' file; do
+    if is_elf "$file" && [ "$(basename "$file")" != ld-linux-x86-64.so.2 ]; then
+      patchelf --set-rpath "$lib" "$file"
+    fi
+  done < <(find "$out" -type f '(' -perm -0100 -o -name '*.so*' ')' -print0)
+}
