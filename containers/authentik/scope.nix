@@ -29,6 +29,15 @@ lib.makeScope newScope (
     api-go-vendor-hook = callPackage ./api-go-vendor-hook.nix { };
     lifecycle = callPackage ./lifecycle.nix { };
     webAssets = callPackage ./web-assets.nix { };
+    # the interpreter of the backend; the sample runs on the distribution's
+    python =
+      if self.pins.python.package or "python314" == "python3" then
+        callPackage ({ python3 }: python3) { }
+      else
+        callPackage ({ python314 }: python314) { };
+    python-deps = callPackage ./python-deps.nix { };
+    authentik-django = callPackage ./authentik-django.nix { };
+
     webui-deps = callPackage ./webui-deps.nix { };
     webui = callPackage ./webui.nix { };
     authentik-server = callPackage ./authentik-server.nix { };
@@ -40,6 +49,7 @@ lib.makeScope newScope (
         map (name: self.sources.${name}) (builtins.attrNames self.pins.sources)
         ++ lib.optionals (self.pins ? go) [ self.authentik-server.goModules ]
         ++ lib.optionals (self.pins ? web) [ self.webui-deps ]
+        ++ lib.optionals (self.pins ? python) [ self.python-deps ]
         ++ [ self.build-tools.cargoDeps ]
       )
       ++ pinnedTools;

@@ -49,6 +49,30 @@ let
           is "go\\.(mod|sum|work)|authentik/lib/[^/]*\\.(go|yml)|web/[^/]*\\.(go|txt)"
       )
     );
+    # what uv reads
+    python-lock = partOf tree "authentik-python-lock" (
+      type: is:
+      if type == "directory" then
+        is "packages(/[^/]+)?"
+      else
+        is "pyproject\\.toml|uv\\.lock|packages/[^/]+/pyproject\\.toml"
+    );
+    python-lock-id =
+      let
+        lock = tree + "/uv.lock";
+        file = if builtins.pathExists lock then lock else tree + "/pyproject.toml";
+      in
+      "-" + builtins.substring 0 8 (builtins.hashFile "sha256" file);
+    # the Django project and the packages of its tree; the icon that mails show
+    python = partOf tree "authentik-python-source" (
+      type: is:
+      !(is "(.*/)?(node_modules|__pycache__)")
+      && (
+        is "(authentik|lifecycle|blueprints|web/icons)(/.*)?|manage\\.py|web"
+        || is "packages(/(ak-guardian|django-[^/]+)(/.*)?)?"
+      )
+      && (type != "directory" || !(is "lifecycle/(aws|container)"))
+    );
     # what `npm ci` reads; tarballs, if the lock file names such beside it
     web-lock = partOf (tree + "/web") "authentik-web-lock" (
       type: is:
@@ -108,6 +132,9 @@ let
       {
         server = pinned.authentik;
         lifecycle = "${pinned.authentik}/lifecycle";
+        python = pinned.authentik;
+        python-lock = pinned.authentik;
+        python-lock-id = "";
         web = pinned.authentik;
         web-lock = "${pinned.authentik}/web";
         # the version says it; to ask the file would be to fetch it while evaluating

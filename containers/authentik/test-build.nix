@@ -10,10 +10,12 @@ in
   recurseForDerivations = true;
 
   inherit (scope)
+    authentik-django
     authentik-server
     build-tools
     client-go
     client-ts
+    python-deps
     webui
     webui-deps
     ;

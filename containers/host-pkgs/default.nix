@@ -7,7 +7,11 @@
 {
   system ? builtins.currentSystem,
   # The /usr of another Debian, for a Python that this machine has not got.
-  pythonUsr ? null,
+  pythonUsr ?
+    let
+      named = builtins.getEnv "HOST_PKGS_PYTHON_USR";
+    in
+    if named == "" then null else builtins.path { name = "python-usr"; path = /. + named; },
   pythonVersion ? "3.14",
 }:
 

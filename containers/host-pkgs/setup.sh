@@ -515,8 +515,8 @@ _noBrokenSymlinks() {
   fi
 }
 
-fixupOutputHooks=(_patchShebangsAuto)
-postFixupHooks=(_noBrokenSymlinks _makeSymlinksRelative)
+fixupOutputHooks+=(_patchShebangsAuto)
+postFixupHooks+=(_noBrokenSymlinks _makeSymlinksRelative)
 
 fixupPhase() {
   if [ -e "$out" ]; then

@@ -32,6 +32,9 @@ pub struct Pins {
     sources: BTreeMap<String, Source>,
     /// What is fetched for the Go server.
     go: Option<Go>,
+    /// What is fetched for the backend; Nix reads it, here it is checked.
+    #[serde(rename = "python")]
+    _python: Option<Python>,
     /// What is fetched for the web UI; Nix reads it, here it is checked.
     #[serde(rename = "web")]
     _web: Option<Web>,
@@ -44,6 +47,18 @@ struct Go {
     /// SHA-256 of the NAR of the server's Go modules; none where none are fetched.
     #[serde(rename = "vendorHash")]
     vendor_hash: Option<Sri>,
+}
+
+/// `python` in the file.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Python {
+    /// The interpreter, by its name in the package set.
+    #[serde(rename = "package")]
+    _package: String,
+    /// SHA-256 of the NAR of the stripped venv, by platform.
+    #[serde(rename = "venv", deserialize_with = "unique_keys")]
+    _venv: BTreeMap<String, Sri>,
 }
 
 /// `web` in the file.

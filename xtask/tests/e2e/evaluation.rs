@@ -27,6 +27,14 @@ impl Copy {
                 .arg(root().join("containers"))
                 .arg(harness.root()),
         );
+        // the crate that the components call, which lies beside
+        fs_err::create_dir(harness.root().join("xtask")).unwrap();
+        stdout(
+            Command::new("cp")
+                .arg("-r")
+                .arg(root().join("xtask/build-tools"))
+                .arg(harness.root().join("xtask")),
+        );
         Self { harness }
     }
 

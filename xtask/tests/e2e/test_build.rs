@@ -85,8 +85,17 @@ fn every_state_in_one_run() {
         .collect();
     assert_eq!(phases, ["buildPhase", "installPhase"]);
 
+    // another builder's lines may stand between
+    let of_good: Vec<&str> = ended
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("good> ") && !line.contains(" building "))
+        .collect();
+    assert_eq!(
+        of_good,
+        ["good> [buildPhase]", "good> one", "good> two", "good> [installPhase]"]
+    );
     ended.says(&[
-        "good> [buildPhase]\ngood> one\ngood> two\ngood> [installPhase]\n",
         "broken in checkPhase: failed with exit code 3\n  | line 21\n",
         "  | line 50\n  derivation: /nix/store/",
         "  whole log: target/test-build/logs/broken-",

@@ -1,0 +1,187 @@
+# The backend: the venv with its interpreter and libraries put back, the packages of the source tree, and
+# the Django project itself, which can be imported and run from here.
+{
+  lib,
+  stdenv,
+  autoPatchelfHook,
+  krb5,
+  libffi,
+  libpq,
+  libtool,
+  libxml2,
+  libxslt,
+  openssl,
+  patchelf,
+  python,
+  python-deps,
+  runCommand,
+  runtimeShell,
+  sources,
+  xmlsec,
+  zlib,
+}:
+
+stdenv.mkDerivation (finalAttrs: {
+  pname = "authentik-django";
+  inherit (sources) version;
+
+  src = sources.python;
+
+  nativeBuildInputs = [ autoPatchelfHook ];
+  buildInputs = [
+    krb5
+    libffi
+    libpq
+    libtool
+    libxml2
+    libxslt
+    openssl
+    python
+    xmlsec
+    zlib
+  ];
+
+  # Upstream finds its files from where the container starts; here they have places of their own.
+  postPatch = ''
+    substituteInPlace authentik/root/settings.py \
+      --replace-fail 'BASE_DIR = Path(__file__).absolute().parent.parent.parent' "BASE_DIR = Path(\"$out\")"
+    substituteInPlace authentik/lib/default.yml \
+      --replace-fail 'blueprints_dir: /blueprints' "blueprints_dir: $out/blueprints"
+    substituteInPlace authentik/stages/email/utils.py \
+      --replace-fail 'Path("web/icons/icon_left_brand.png")' "Path(\"$out/web/icons/icon_left_brand.png\")" \
+      --replace-fail 'Path("web/dist/assets/icons/icon_left_brand.png")' "Path(\"$out/web/icons/icon_left_brand.png\")"
+    substituteInPlace lifecycle/ak --replace-fail '#!/usr/bin/env -S bash' '#!${runtimeShell}'
+    # https://github.com/goauthentik/authentik/issues/19616: the migration reads what another one makes
+    substituteInPlace authentik/rbac/migrations/0010_remove_role_group_alter_role_name.py \
+      --replace-fail '("authentik_rbac", "0009_remove_initialpermissions_mode"),' \
+      '("authentik_rbac", "0009_remove_initialpermissions_mode"), ("authentik_core", "0056_user_roles"),'
+  '';
+
+  dontConfigure = true;
+  dontBuild = true;
+  opencontainers = sources.opencontainers or "";
+  scripts = ./console-scripts.py;
+  # without one of these nothing starts
+  wanted = [
+    "dumb-init"
+    "gunicorn"
+  ];
+  installPhase = ''
+    runHook preInstall
+    cp -r ${python-deps} $out
+    chmod -R u+w $out
+    site=$(echo $out/lib/python*/site-packages)
+    mkdir -p $out/bin
+    for program in ${python}/bin/python3*; do
+      ln -s $program $out/bin/
+    done
+    ln -sf python3 $out/bin/python
+    sed -i 's|@python@|${python}|g' $out/pyvenv.cfg
+    if [ -d $out/libexec ]; then
+      cp $out/libexec/* $out/bin/
+      rm -r $out/libexec
+    fi
+
+    # the packages of the tree
+    for package in packages/*/; do
+      if [ -e $package/pyproject.toml ]; then
+        find $package -mindepth 1 -maxdepth 1 -type d -exec cp -r '{}' $site/ ';'
+      fi
+    done
+    if [ -n "$opencontainers" ]; then
+      cp -r $opencontainers/opencontainers $site/
+    else
+      echo "without opencontainers: its pin has no place that can be reached here"
+    fi
+
+    cp -r authentik lifecycle blueprints manage.py $out/
+    mkdir -p $out/web
+    cp -r web/icons $out/web/
+    sed -i "1s|.*|#!$out/bin/python3|" $out/manage.py
+    # the project is imported from beside its files
+    echo $out >$site/authentik.pth
+    $out/bin/python3 $scripts $out $wanted
+    runHook postInstall
+  '';
+
+  # What the tree holds can be imported, and what the lock file has of the modules with machine code.
+  passthru.tests.imports =
+    runCommand "authentik-django-imports-${finalAttrs.version}"
+      {
+        django = finalAttrs.finalPackage;
+        lock = sources.python-lock;
+        # of the tree itself, and what has no place that uv asks
+        modules = [
+          "authentik"
+          "django"
+          "guardian"
+          "lifecycle"
+          "lxml.etree"
+        ]
+        ++ lib.optionals (sources ? opencontainers) [ "opencontainers" ];
+        ifLocked = [
+          "gssapi"
+          "psycopg"
+          "xmlsec"
+        ];
+      }
+      ''
+        export HOME=$TMPDIR
+        for module in $ifLocked; do
+          if grep -qs "^name = \"$module\"$" $lock/uv.lock; then
+            modules+=" $module"
+          fi
+        done
+        for module in $modules; do
+          $django/bin/python3 -c "import $module; print('$module from', $module.__file__)"
+        done
+        touch $out
+      '';
+
+  # Each library finds what it loads, and no run path has been left without its hash.
+  passthru.tests.libraries =
+    runCommand "authentik-django-libraries-${finalAttrs.version}"
+      {
+        django = finalAttrs.finalPackage;
+        nativeBuildInputs = [ patchelf ];
+      }
+      ''
+        count=0
+        loader=$(patchelf --print-interpreter $django/bin/python3)
+        while IFS= read -r -d "" library; do
+          [ "$(head -c 4 $library | od -An -c | tr -d ' ')" = 177ELF ] || continue
+          count=$((count + 1))
+          if $loader --list $library 2>&1 | grep 'not found'; then
+            echo "$library does not find what it loads" >&2
+            exit 1
+          fi
+          if patchelf --print-rpath $library | grep eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee; then
+            echo "a run path of $library has no hash" >&2
+            exit 1
+          fi
+        done < <(find $django/ -type f -name '*.so*' -print0)
+        echo "$count libraries find all that they load"
+        [ $count -gt 0 ]
+        touch $out
+      '';
+
+  # The migrations form a graph, and the one of issue 19616 comes after what it needs.
+  passthru.tests.migrations =
+    runCommand "authentik-django-migrations-${finalAttrs.version}"
+      {
+        django = finalAttrs.finalPackage;
+        program = ./tests/authentik-django/migrations.py;
+      }
+      ''
+        export HOME=$TMPDIR
+        $django/bin/python3 $program
+        touch $out
+      '';
+
+  meta = {
+    description = "Backend of the identity provider authentik";
+    homepage = "https://goauthentik.io/";
+    license = lib.licenses.mit;
+    mainProgram = "gunicorn";
+  };
+})

@@ -1,0 +1,140 @@
+# The Python packages of the backend: the venv that uv makes of the lock file, without the project itself
+# and the packages of its own tree, and without a single store path in it.
+#
+# A fixed output may refer to nothing, but what is compiled in here names libraries and the interpreter:
+# strip-refs overwrites the hashes, authentik-django puts the paths of its own inputs in their place. The
+# hash also depends on compiler and libraries: over another package set it is another.
+{
+  lib,
+  stdenv,
+  build-tools,
+  cacert,
+  krb5,
+  libffi,
+  libpq,
+  libtool,
+  libxml2,
+  libxslt,
+  openssl,
+  patchelf,
+  pins,
+  pinsFile,
+  pkg-config,
+  postgresql,
+  python,
+  sources,
+  uv,
+  xmlsec,
+  zlib,
+}:
+
+let
+  inherit (stdenv.hostPlatform) system;
+  key = [
+    "python"
+    "venv"
+    system
+  ];
+  hash =
+    pins.python.venv.${system} or (throw
+      "${toString pinsFile} has no `${lib.concatStringsSep "." key}`, the hash of the backend's Python packages on ${system}: put ${lib.fakeHash} there, and `cargo xtask test-build python-deps --write-pins` on such a machine finds the right one"
+    );
+in
+stdenv.mkDerivation {
+  # With another lock file it has another name: under the same name and hash Nix would take what it has.
+  name = "python-deps-${sources.version}${sources.python-lock-id}";
+  inherit (sources) version;
+
+  src = sources.python-lock;
+
+  strictDeps = true;
+  nativeBuildInputs = [
+    build-tools
+    cacert
+    krb5
+    libxml2
+    libxslt
+    patchelf
+    pkg-config
+    postgresql.pg_config
+    python
+    uv
+    xmlsec
+  ];
+  buildInputs = [
+    krb5
+    libffi
+    libpq
+    libtool
+    libxml2
+    libxslt
+    openssl
+    python
+    xmlsec
+    zlib
+  ];
+
+  impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+  outputHashMode = "recursive";
+  outputHash = hash;
+
+  env = {
+    CC = "gcc";
+    # what names the folder of the build would be another thing each time
+    CFLAGS = "-g0";
+    LDFLAGS = "-Wl,--build-id=none";
+    # upstream's header for this is not found by gssapi's own search
+    GSSAPI_COMPILER_ARGS = "-include gssapi/gssapi_ext.h -g0";
+    UV_LINK_MODE = "copy";
+    UV_NO_PROGRESS = "1";
+    UV_PYTHON_DOWNLOADS = "never";
+  };
+
+  dontConfigure = true;
+  # The packages in git have pins of their own, and places that uv does not ask.
+  buildPhase = ''
+    runHook preBuild
+    export HOME=$TMPDIR UV_CACHE_DIR=$TMPDIR/uv UV_PYTHON=${python}/bin/python3 UV_PROJECT_ENVIRONMENT=$out
+    export SOURCE_DATE_EPOCH=315532800 PYTHONDONTWRITEBYTECODE=1
+    if [ ! -e uv.lock ]; then
+      echo "there is no uv.lock: it is made from pyproject.toml, which pins all versions"
+      uv lock
+    elif ! uv lock --check --offline 2>lock.txt && grep -q 'needs to be updated' lock.txt; then
+      echo "uv.lock does not match pyproject.toml: \`uv lock\` mends it; the venv is pinned as \`${lib.concatStringsSep "." key}\` in ${baseNameOf (toString pinsFile)}" >&2
+      cat lock.txt >&2
+      exit 1
+    fi
+    uv sync --frozen --no-install-project --no-install-workspace --no-dev --no-install-package opencontainers
+    runHook postBuild
+  '';
+
+  installPhase = ''
+    runHook preInstall
+    # programs that wheels bring; what else is in bin/ is made anew from the metadata
+    mkdir -p $out/libexec
+    for program in $out/bin/*; do
+      if [ ! -L $program ] && [ "$(head -c 4 $program | od -An -c | tr -d ' ')" = 177ELF ]; then
+        mv $program $out/libexec/
+      fi
+    done
+    # uv's notes about when and from where it installed
+    find $out -name uv_cache.json -delete -o -name uv_build.json -delete -o -name direct_url.json -delete
+    find $out -maxdepth 1 '(' -name .lock -o -name .gitignore -o -name CACHEDIR.TAG ')' -delete
+    sed -i '/uv_cache\.json\|uv_build\.json\|direct_url\.json\|\.\.\/bin\//d' $out/lib/python*/site-packages/*.dist-info/RECORD
+    build-tools strip-refs --venv $out --also ${python} --also ${build-tools}
+    build-tools strip-refs --check $out
+    runHook postInstall
+  '';
+  dontFixup = true;
+
+  passthru.pin = {
+    file = pinsFile;
+    inherit key;
+  };
+
+  meta = {
+    description = "Python packages of authentik's backend";
+    homepage = "https://goauthentik.io/";
+    license = lib.licenses.mit;
+  };
+}

@@ -1,0 +1,3 @@
+"""A miniature of the backend."""
+
+VERSION = "2026.2.0"

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class AuthentikRBACConfig(AppConfig):
+    name = "authentik.rbac"
+    label = "authentik_rbac"
