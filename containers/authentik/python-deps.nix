@@ -90,16 +90,20 @@ stdenv.mkDerivation {
     UV_PYTHON_DOWNLOADS = "never";
   };
 
+  # an attribute, not a part of the text below: to list the components is not to want an interpreter
+  interpreter = python;
+  tools = build-tools;
+
   dontConfigure = true;
   # The packages in git have pins of their own, and places that uv does not ask.
   buildPhase = ''
     runHook preBuild
-    export HOME=$TMPDIR UV_CACHE_DIR=$TMPDIR/uv UV_PYTHON=${python}/bin/python3 UV_PROJECT_ENVIRONMENT=$out
+    export HOME=$TMPDIR UV_CACHE_DIR=$TMPDIR/uv UV_PYTHON=$interpreter/bin/python3 UV_PROJECT_ENVIRONMENT=$out
     export SOURCE_DATE_EPOCH=315532800 PYTHONDONTWRITEBYTECODE=1
     if [ ! -e uv.lock ]; then
       echo "there is no uv.lock: it is made from pyproject.toml, which pins all versions"
       uv lock
-    elif ! uv lock --check --offline 2>lock.txt && grep -q 'needs to be updated' lock.txt; then
+    elif ! timeout 60 uv lock --check 2>lock.txt && grep -q 'needs to be updated' lock.txt; then
       echo "uv.lock does not match pyproject.toml: \`uv lock\` mends it; the venv is pinned as \`${lib.concatStringsSep "." key}\` in ${baseNameOf (toString pinsFile)}" >&2
       cat lock.txt >&2
       exit 1
@@ -121,7 +125,9 @@ stdenv.mkDerivation {
     find $out -name uv_cache.json -delete -o -name uv_build.json -delete -o -name direct_url.json -delete
     find $out -maxdepth 1 '(' -name .lock -o -name .gitignore -o -name CACHEDIR.TAG ')' -delete
     sed -i '/uv_cache\.json\|uv_build\.json\|direct_url\.json\|\.\.\/bin\//d' $out/lib/python*/site-packages/*.dist-info/RECORD
-    build-tools strip-refs --venv $out --also ${python} --also ${build-tools}
+    build-tools strip-refs --venv $out --also $interpreter --also $tools
+    # what RECORD says of compiled files was true before the paths went
+    sed -i 's|\(\.so\),sha256=[^,]*,[0-9]*$|\1,,|' $out/lib/python*/site-packages/*.dist-info/RECORD
     build-tools strip-refs --check $out
     runHook postInstall
   '';

@@ -6,6 +6,8 @@
   bash,
   coreutils,
   gcc,
+  # further options where something is linked
+  linkOptions ? [ ],
   runCommand,
 }:
 
@@ -23,7 +25,7 @@ let
     fi
   '';
 in
-runCommand "host-cc" { inherit gcc libcHeaders; } ''
+runCommand "host-cc" { inherit gcc libcHeaders linkOptions; } ''
   mkdir -p $out/bin
   cat >$out/bin/gcc <<EOF
   #!${bash}/bin/bash
@@ -36,7 +38,7 @@ runCommand "host-cc" { inherit gcc libcHeaders; } ''
     case \$argument in -c | -E | -S | -M | -MM | -fsyntax-only) link=() ;; esac
   done
   export PATH=\$PATH:$gcc/bin
-  exec $gcc/bin/gcc "\$@" "\''${compile[@]}" -idirafter $libcHeaders/include -idirafter $libcHeaders/include/x86_64-linux-gnu "\''${link[@]}"
+  exec $gcc/bin/gcc "\$@" "\''${compile[@]}" -idirafter $libcHeaders/include -idirafter $libcHeaders/include/x86_64-linux-gnu "\''${link[@]}" $linkOptions
   EOF
   chmod +x $out/bin/gcc
   ln -s gcc $out/bin/cc

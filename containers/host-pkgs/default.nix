@@ -21,6 +21,8 @@ let
 
   supported = [ "x86_64-linux" ];
 
+  libraryUsr = if pythonUsr == null then "/host/usr" else pythonUsr;
+
   # A package of links to programs of the host: what the sandbox shows of /usr, by the names given.
   fromHost =
     name: programs:
@@ -123,6 +125,18 @@ let
 
     # stdenvNoCC with a C compiler
     stdenv = pkgs.stdenvNoCC // {
+      cc = pkgs.cc // {
+        # what compiled code loads of the compiler itself
+        cc.lib = pkgs.runCommand "gcc-lib" { nativeBuildInputs = [ pkgs.patchelf ]; } ''
+          source ${./library.sh}
+          mkdir -p $out/lib
+          for name in libgcc_s.so.1 libstdc++.so.6; do
+            cp -L ${libraryUsr}/lib/x86_64-linux-gnu/$name $out/lib/
+          done
+          chmod -R u+w $out
+          closeOver $out/lib ${libraryUsr}
+        '';
+      };
       mkDerivation =
         fnOrAttrs:
         let
@@ -136,9 +150,13 @@ let
           attrs // { nativeBuildInputs = attrs.nativeBuildInputs or [ ] ++ [ pkgs.cc ]; }
         );
     };
-    cc = pkgs.callPackage ./cc.nix { };
+    cc = pkgs.callPackage ./cc.nix {
+      # libraries of a newer Debian want more of the C library than there is to link with; they find it
+      # beside the Python that loads them
+      linkOptions = lib.optionals (pythonUsr != null) [ "-Wl,--allow-shlib-undefined" ];
+    };
 
-    inherit (pkgs.callPackage ./libraries.nix { })
+    inherit (pkgs.callPackage ./libraries.nix { usr = libraryUsr; })
       krb5
       libffi
       libpq
@@ -170,7 +188,17 @@ let
     };
     python314 =
       if pythonUsr == null then
-        throw "host-pkgs has no python314: give it the /usr of a Debian that has one as `pythonUsr`"
+        # a package that can be named and listed, and not built
+        let
+          none = throw "host-pkgs has no Python 3.14, which this machine's distribution lacks: `export HOST_PKGS_PYTHON_USR=$(xtask/tests/python-3.14 FOLDER)` takes that of Debian sid";
+        in
+        {
+          type = "derivation";
+          name = "python3-3.14";
+          outPath = none;
+          drvPath = none;
+          meta = { };
+        }
       else
         pkgs.callPackage ./python.nix {
           usr = pythonUsr;

@@ -1,9 +1,11 @@
 # Libraries of the distribution, each as a store path of its own: headers, shared libraries with all that
-# they load but the C library, pkg-config files and the scripts that say how to compile.
+# they load but the C library, pkg-config files and the scripts that say how to compile. They are of the
+# same /usr as the Python that loads them, for one process can't load two of a kind.
 {
   lib,
   patchelf,
   runCommand,
+  usr,
 }:
 
 let
@@ -13,6 +15,8 @@ let
       debian,
       headers,
       libraries,
+      # what not every version of it has, or not at this place
+      optionalHeaders ? [ ],
       pkgconfig ? [ ],
       scripts ? [ ],
     }:
@@ -22,14 +26,16 @@ let
           debian
           headers
           libraries
+          optionalHeaders
           pkgconfig
           scripts
+          usr
           ;
         nativeBuildInputs = [ patchelf ];
       }
       ''
         source ${./library.sh}
-        usr=/host/usr multiarch=x86_64-linux-gnu
+        multiarch=x86_64-linux-gnu
         mkdir -p $out/include $out/lib/pkgconfig $out/bin
         want() {
           if [ ! -e "$1" ]; then
@@ -45,6 +51,12 @@ let
         for library in $libraries; do
           want $usr/lib/$multiarch/$library.so
           cp -d $usr/lib/$multiarch/$library.so* $out/lib/
+        done
+        for header in $optionalHeaders; do
+          if [ -e $usr/include/$header ]; then
+            cp -rL $usr/include/$header $out/include/
+            chmod -R u+w $out/include
+          fi
         done
         # links across folders, as those of libraries that moved
         for link in $(find $out/lib -type l); do

@@ -62,11 +62,12 @@ let
     // built component;
 in
 if asked.pinned then
+  # one that can't be built over this package set has no part in any build
   map (derivation: {
     drv = derivation.drvPath;
     file = toString derivation.pin.file;
     inherit (derivation.pin) key;
-  }) (harness.pinned or [ ])
+  }) (builtins.filter (derivation: (builtins.tryEval derivation.drvPath).success) (harness.pinned or [ ]))
 else
 {
   inherit names;

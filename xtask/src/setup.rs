@@ -21,6 +21,8 @@ const NIX_FLOOR: (u32, u32) = (2, 8);
 
 /// The file that lists what host-pkgs takes from this machine's /usr, by package.
 const HOST_TOOLS: &str = "containers/host-pkgs/host-tools.json";
+/// Which libraries host-pkgs takes from the host, below the root of the repository.
+const LIBRARIES: &str = "containers/host-pkgs/libraries.json";
 
 /// The system that host-pkgs has packages for (containers/host-pkgs/default.nix).
 const HOST_PKGS_SYSTEM: &str = "x86_64-linux";
@@ -149,8 +151,18 @@ struct Disk {
 struct HostTool {
     /// The Debian package that has them.
     debian: String,
-    /// Their names.
+    /// Their names in /usr/bin; with a slash they are files elsewhere below /usr.
     programs: Vec<String>,
+    /// Whether only larger components need it.
+    #[serde(skip)]
+    is_library: bool,
+}
+
+/// A package of libraries in [`LIBRARIES`], as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct Library {
+    debian: String,
+    libraries: Vec<String>,
 }
 
 /// How Nix's store is reached.
@@ -368,7 +380,14 @@ fn findings(machine: &Machine) -> Vec<Finding> {
         None => certificates.package("ca-certificates"),
     });
     let tools = machine.tools.iter();
-    findings.extend(tools.map(|(name, tool)| tool_finding(machine, name, tool, host)));
+    findings.extend(tools.map(|(name, tool)| {
+        let need = if tool.is_library && host == Need::Main {
+            Need::LargerComponents
+        } else {
+            host
+        };
+        tool_finding(machine, name, tool, need)
+    }));
     let pip = Finding::new("pip", "host-pkgs fetches Python packages with it", host);
     let pip = match &machine.pip {
         Some(version) => pip.there(version),
@@ -639,6 +658,7 @@ fn tool_finding(machine: &Machine, name: &str, tool: &HostTool, need: Need) -> F
         .map(String::as_str)
         .collect();
     let why = match name {
+        _ if tool.is_library => "host-pkgs compiles the Python backend with it",
         "dash" => "host-pkgs' builders have it as /bin/sh",
         "nodejs" | "npm" => "host-pkgs fetches npm packages with it, and sees only /usr",
         "python3" => "host-pkgs fetches Python packages with it, and sees only /usr",
@@ -655,7 +675,11 @@ fn tool_finding(machine: &Machine, name: &str, tool: &HostTool, need: Need) -> F
             .there(&format!("{node}, which is not below /usr"))
             .package(&tool.debian),
         (_, missing) => finding
-            .there(&format!("no /usr/bin/{}", missing.join(", ")))
+            .there(&if tool.is_library {
+                format!("no /usr/{}", missing.join(", "))
+            } else {
+                format!("no /usr/bin/{}", missing.join(", "))
+            })
             .package(&tool.debian),
     }
 }
@@ -678,11 +702,11 @@ fn is_lacking(findings: &[Finding]) -> bool {
         .any(|finding| finding.state == State::Lacking)
 }
 
-/// The packages that bring what is lacking, each once; with `optional` those of the warnings too.
+/// The packages that bring what components need, each once; with `optional` those of all warnings.
 fn packages(findings: &[Finding], optional: bool) -> Vec<&str> {
-    let wanted = findings
-        .iter()
-        .filter(|finding| finding.state == State::Lacking || optional);
+    let wanted = findings.iter().filter(|finding| {
+        finding.state == State::Lacking || finding.needed_for == Need::LargerComponents || optional
+    });
     let packages: BTreeSet<&str> = wanted
         .filter_map(|finding| finding.package.as_deref())
         .collect();
@@ -847,9 +871,28 @@ fn is_debian_like(os_release: &str) -> bool {
 
 /// What host-pkgs takes from /usr, by package.
 fn host_tools(repo: &Repo) -> Result<BTreeMap<String, HostTool>> {
-    let path = repo.root.join(HOST_TOOLS);
-    let text = fs_err::read_to_string(&path)?;
-    serde_json::from_str(&text).with_context(|| format!("reading `{path}`"))
+    fn read<T: serde::de::DeserializeOwned>(path: &Utf8Path) -> Result<BTreeMap<String, T>> {
+        let text = fs_err::read_to_string(path)?;
+        serde_json::from_str(&text).with_context(|| format!("reading `{path}`"))
+    }
+    let mut tools: BTreeMap<String, HostTool> = read(&repo.root.join(HOST_TOOLS))?;
+    let libraries: BTreeMap<String, Library> = read(&repo.root.join(LIBRARIES))?;
+    tools.extend(libraries.into_iter().map(|(name, library)| {
+        let file = |name: String| format!("lib/x86_64-linux-gnu/{name}.so");
+        let tool = HostTool {
+            debian: library.debian,
+            programs: library.libraries.into_iter().map(file).collect(),
+            is_library: true,
+        };
+        (name, tool)
+    }));
+    let headers = HostTool {
+        debian: "python3-dev".to_owned(),
+        programs: vec!["python3-config".to_owned()],
+        is_library: true,
+    };
+    tools.insert("python3-dev".to_owned(), headers);
+    Ok(tools)
 }
 
 /// Looks at this machine.
@@ -950,7 +993,12 @@ fn disk(folder: &Utf8Path) -> Result<Disk> {
 
 /// Whether /usr/bin has a tool whose real file is below /usr, which is all that builders see.
 fn is_in_usr(tool: &str) -> bool {
-    let path = Utf8Path::new("/usr/bin").join(tool);
+    let folder = if tool.contains('/') {
+        "/usr"
+    } else {
+        "/usr/bin"
+    };
+    let path = Utf8Path::new(folder).join(tool);
     path.canonicalize_utf8()
         .is_ok_and(|real| real.starts_with("/usr") && real.is_file())
 }
@@ -1314,7 +1362,10 @@ mod tests {
         assert_eq!(packages(&findings, true), Vec::<&str>::new());
         let text = render(&findings, LOOKED);
         assert!(
-            text.contains("\nhost tools    ok     all 20 that"),
+            text.contains(&format!(
+                "\nhost tools    ok     all {} that",
+                tools().len()
+            )),
             "{text}"
         );
         assert!(
@@ -1445,7 +1496,8 @@ mod tests {
             assert!(lacking(&bare(PackageSet::Host)).len() > 19);
             assert_eq!(lacking(&bare(PackageSet::Nixpkgs)), Vec::<String>::new());
             let text = render(&findings(&bare(PackageSet::Nixpkgs)), LOOKED);
-            assert!(text.contains("host tools    warning  0 of 20"), "{text}");
+            let none = format!("host tools    warning  0 of {}", tools().len() + 1);
+            assert!(text.contains(&none), "{text}");
             assert!(!text.contains("warning bzip2"), "{text}");
         }
         for (set, lacks) in [

@@ -234,10 +234,12 @@ fn listing_builds_nothing() {
     assert_eq!(
         names,
         [
+            "authentik-django",
             "authentik-server",
             "build-tools",
             "client-go",
             "client-ts",
+            "python-deps",
             "webui",
             "webui-deps"
         ]

@@ -24,6 +24,7 @@ mod live;
 mod patch_version;
 mod picture;
 mod pins;
+mod python;
 mod setup;
 mod sources;
 mod strip_refs;

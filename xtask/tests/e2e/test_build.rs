@@ -93,7 +93,12 @@ fn every_state_in_one_run() {
         .collect();
     assert_eq!(
         of_good,
-        ["good> [buildPhase]", "good> one", "good> two", "good> [installPhase]"]
+        [
+            "good> [buildPhase]",
+            "good> one",
+            "good> two",
+            "good> [installPhase]"
+        ]
     );
     ended.says(&[
         "broken in checkPhase: failed with exit code 3\n  | line 21\n",

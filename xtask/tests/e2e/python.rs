@@ -1,0 +1,177 @@
+//! The Python backend of the sample: built from its sdists against libraries of the package set, stripped,
+//! put together again; and what goes wrong on the way, by name.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::common::{nix, root, run, sample_copy, stdout, text, xtask};
+
+/// A copy of the sample, whose `python-deps` can be built otherwise.
+struct Sample {
+    _folder: tempfile::TempDir,
+    path: Utf8PathBuf,
+}
+
+impl Sample {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample_copy(Utf8Path::from_path(folder.path()).unwrap());
+        Self {
+            _folder: folder,
+            path,
+        }
+    }
+
+    fn change(&self, file: &str, from: &str, to: &str) {
+        let path = self.path.join(file);
+        let whole = fs_err::read_to_string(&path).unwrap();
+        assert!(whole.contains(from), "{file} has no `{from}`");
+        fs_err::write(&path, whole.replace(from, to)).unwrap();
+    }
+
+    /// What Nix says when it builds python-deps with other attributes, which has to fail.
+    fn refused(&self, attributes: &str) -> String {
+        // the crate and its tools are built by what xtask shows to builders
+        stdout(xtask().args(["test-build", "build-tools", "--pkgs", "host", "-q"]));
+        let expression = format!(
+            "let scope = import {root}/containers/authentik {{ pkgs = import {root}/containers/host-pkgs {{ }}; \
+             pins = {sample}/pins.json; }}; in scope.python-deps.overrideAttrs (old: {{ \
+             outputHash = \"sha256-BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA=\"; }} // ({attributes}))",
+            root = root(),
+            sample = self.path
+        );
+        let output = run(nix("nix-build").args(["--no-out-link", "-E", &expression]));
+        let said = text(&output.stderr);
+        assert!(!output.status.success(), "{said}");
+        said
+    }
+}
+
+#[test]
+fn the_sample_is_built_and_runs() {
+    stdout(xtask().args([
+        "test-build",
+        "authentik-django",
+        "--sample",
+        "--pkgs",
+        "host",
+        "-q",
+    ]));
+    let django = root()
+        .join("target/test-build/sample/authentik-django")
+        .canonicalize_utf8()
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let said = stdout(
+        Command::new(django.join("bin/python3"))
+            .arg(django.join("manage.py"))
+            .arg("check")
+            .current_dir(&folder),
+    );
+    assert!(said.contains("no issues"), "{said}");
+    // a script that the metadata names, a program that a wheel brought
+    for (program, version) in [("gunicorn", "25.0.3"), ("dumb-init", "1.2.5")] {
+        let output = run(Command::new(django.join("bin").join(program)).arg("--version"));
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(said.contains(version), "{program}: {said}");
+    }
+    // an answer of the application, with the library that was compiled here
+    let said = stdout(
+        Command::new(django.join("bin/python3"))
+            .args([
+                "-c",
+                "import django; django.setup()\n\
+                 from django.test import RequestFactory\n\
+                 from authentik.root.urls import version\n\
+                 print(version(RequestFactory().get('/')).content.decode())",
+            ])
+            .env("DJANGO_SETTINGS_MODULE", "authentik.root.settings")
+            .current_dir(&folder),
+    );
+    assert!(said.contains("\"version_current\": \"2026.2.0\""), "{said}");
+}
+
+#[test]
+fn what_is_not_stripped_is_refused_with_the_list() {
+    let said = Sample::new().refused(
+        "{ installPhase = builtins.replaceStrings [ \"build-tools strip-refs --venv\" ] [ \": strip-refs\" ] old.installPhase; }",
+    );
+    let paths: BTreeSet<&str> = said
+        .lines()
+        .filter_map(|line| line.rsplit_once(": /nix/store/"))
+        .filter(|(place, _)| place.contains("-python-deps-"))
+        .map(|(_, path)| path)
+        .collect();
+    assert!(paths.len() >= 5, "{paths:?}\n{said}");
+    for name in ["-libxml2", "-libxslt", "-zlib", "-python3-host"] {
+        assert!(
+            paths.iter().any(|path| path.contains(name)),
+            "{name}: {paths:?}"
+        );
+    }
+    assert!(!said.contains("hash mismatch"), "{said}");
+}
+
+#[test]
+fn what_goes_wrong_is_named() {
+    // the compiler's error, with the package
+    let said =
+        Sample::new().refused("{ env = old.env // { CFLAGS = \"-include no-such-header.h\"; }; }");
+    for part in ["no-such-header.h: No such file", "lxml"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+
+    let sample = Sample::new();
+    sample.change(
+        "pyproject.toml",
+        "requires-python = \">=3.11\"",
+        "requires-python = \"==3.9.*\"",
+    );
+    let said = sample.refused("{ }");
+    assert!(said.contains("3.9"), "{said}");
+
+    // a package in git, whose place is not there
+    let sample = Sample::new();
+    sample.change(
+        "pyproject.toml",
+        "\"sqlparse==0.5.5\",",
+        "\"sqlparse==0.5.5\",\n  \"from-git\",",
+    );
+    sample.change(
+        "pyproject.toml",
+        "[tool.uv.sources]",
+        "[tool.uv.sources]\nfrom-git = { git = \"file:///no/such/place\" }",
+    );
+    let said = sample.refused("{ }");
+    assert!(
+        said.contains("from-git") && said.contains("/no/such/place"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_lock_file_that_does_not_match_is_named_with_its_pin() {
+    let sample = Sample::new();
+    let uv = stdout(
+        nix("nix-build")
+            .args(["--no-out-link", "-A", "uv"])
+            .arg(root().join("containers/host-pkgs")),
+    );
+    stdout(
+        Command::new(Utf8Path::new(uv.trim()).join("bin/uv"))
+            .args(["lock", "--quiet", "--no-cache"])
+            .current_dir(&sample.path),
+    );
+    sample.change(
+        "pyproject.toml",
+        "\"sqlparse==0.5.5\"",
+        "\"sqlparse==0.5.4\"",
+    );
+    let said = sample.refused("{ }");
+    assert!(
+        said.contains("uv.lock does not match pyproject.toml: `uv lock` mends it; the venv is pinned as `python.venv.x86_64-linux` in pins.json"),
+        "{said}"
+    );
+}
