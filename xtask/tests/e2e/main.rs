@@ -14,6 +14,7 @@ mod clients;
 mod common;
 mod completions;
 mod daemon;
+mod docs_check;
 mod evaluation;
 mod go_proxy;
 mod go_server;
