@@ -2,6 +2,7 @@
 //! command does around the rules: formats, baseline, mending, git.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::process::{Command, Output};
 
@@ -111,18 +112,18 @@ fn each_code_has_its_vaults_and_finds_exactly_what_is_expected() {
         }
         let expected = fs::read_to_string(&file).unwrap_or_default();
         if found != expected {
-            wrong += &format!("{code}/bad: {found}\nexpected: {expected}\n");
+            let _ = writeln!(wrong, "{code}/bad: {found}\nexpected: {expected}");
         }
         if !found.contains(&format!(": {code}: ")) {
-            wrong += &format!("{code}/bad does not find {code}: {found}\n");
+            let _ = writeln!(wrong, "{code}/bad does not find {code}: {found}");
         }
         let is_warning = found.lines().all(|line| line.contains(": warning: "));
         if exit != Some(i32::from(!is_warning)) {
-            wrong += &format!("{code}/bad: exit code {exit:?}\n");
+            let _ = writeln!(wrong, "{code}/bad: exit code {exit:?}");
         }
         let (found, exit) = outcome(code, "good");
         if !found.is_empty() || exit != Some(0) {
-            wrong += &format!("{code}/good: exit code {exit:?}: {found}\n");
+            let _ = writeln!(wrong, "{code}/good: exit code {exit:?}: {found}");
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
