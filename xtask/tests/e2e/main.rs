@@ -19,6 +19,7 @@ mod go_server;
 mod harness;
 mod hash;
 mod host_pkgs;
+mod job_sets;
 mod live;
 mod picture;
 mod pins;
