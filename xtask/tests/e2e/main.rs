@@ -21,6 +21,7 @@ mod go_server;
 mod harness;
 mod hash;
 mod host_pkgs;
+mod job_sets;
 mod live;
 mod patch_version;
 mod picture;
