@@ -181,6 +181,27 @@ let
       name = "auto-patchelf-hook";
       substitutions = { inherit (pkgs) patchelf; };
     } ./auto-patchelf.sh;
+    # overwrites the hashes of store paths in files: what strip-refs does in one pass, to compare with
+    removeReferencesTo = pkgs.runCommand "remove-references-to" { meta.mainProgram = "remove-references-to"; } ''
+      mkdir -p $out/bin
+      cat >$out/bin/remove-references-to <<'EOF'
+      #!${tools.bash}/bin/bash
+      # remove-references-to [-t STOREPATH]... FILE...
+      set -euo pipefail
+      expressions=()
+      while getopts t: option; do
+        hash=''${OPTARG##*/}
+        hash=''${hash:0:32}
+        [[ $option == t && $hash =~ ^[0-9a-df-np-sv-z]{32}$ ]] || { echo "usage: remove-references-to [-t STOREPATH]... FILE..." >&2; exit 1; }
+        expressions+=(-e "s|$hash|eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee|g")
+      done
+      shift $((OPTIND - 1))
+      if [ ''${#expressions[@]} != 0 ] && [ $# != 0 ]; then
+        sed -i "''${expressions[@]}" "$@"
+      fi
+      EOF
+      chmod +x $out/bin/remove-references-to
+    '';
     # the distribution's Python, by the name under which nixpkgs has such
     python3 = pkgs.callPackage ./python.nix {
       usr = "/host/usr";

@@ -114,6 +114,49 @@ fn what_is_not_stripped_is_refused_with_the_list() {
     assert!(!said.contains("hash mismatch"), "{said}");
 }
 
+/// The package set's remove-references-to, told what strip-refs found, leaves the same bytes.
+#[test]
+fn remove_references_to_gives_the_same() {
+    let program = stdout(
+        nix("nix-build")
+            .args(["--no-out-link", "-A", "removeReferencesTo"])
+            .arg(root().join("containers/host-pkgs")),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Utf8Path::from_path(folder.path()).unwrap();
+    // a program of the store with its run paths, and text
+    let python = stdout(
+        nix("nix-build")
+            .args(["--no-out-link", "-A", "postgresql.pg_config"])
+            .arg(root().join("containers/host-pkgs")),
+    );
+    let source = Utf8Path::new(python.trim()).join("bin/pg_config");
+    let files = [folder.join("ours"), folder.join("theirs")];
+    for file in &files {
+        fs_err::copy(&source, file).unwrap();
+    }
+    let found = run(xtask().args(["strip-refs", "--check", "--json", files[0].as_str()]));
+    let paths: BTreeSet<String> = text(&found.stdout)
+        .lines()
+        .map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            row["store_path"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert!(paths.len() >= 2, "{paths:?}");
+    stdout(xtask().args(["strip-refs", files[0].as_str()]));
+    // its interpreter is there in a sandbox only
+    let mut command = Command::new("bash");
+    command.arg(Utf8Path::new(program.trim()).join("bin/remove-references-to"));
+    for path in &paths {
+        command.args(["-t", path]);
+    }
+    stdout(command.arg(&files[1]));
+    let [ours, theirs] = files.map(|file| fs_err::read(file).unwrap());
+    assert_eq!(ours, theirs);
+    assert_ne!(ours, fs_err::read(&source).unwrap());
+}
+
 #[test]
 fn what_goes_wrong_is_named() {
     // the compiler's error, with the package

@@ -1,4 +1,4 @@
-"""Loads all migrations, without a database: the graph has to hold together, and the migration of issue
+"""Runs Django's checks and loads all migrations, without a database: the graph has to hold together, and the migration of issue
 19616 has to come after the one whose fields it reads.
 """
 
@@ -16,9 +16,12 @@ if importlib.util.find_spec("opencontainers") is None:
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "authentik.root.settings")
 
 import django
+from django.core.management import call_command
 from django.db.migrations.loader import MigrationLoader
 
 django.setup()
+# what `manage.py check` looks at, as far as it needs no database
+call_command("check")
 graph = MigrationLoader(None, ignore_no_migrations=True).graph
 graph.validate_consistency()
 plan = graph.forwards_plan(("authentik_rbac", "0010_remove_role_group_alter_role_name"))
