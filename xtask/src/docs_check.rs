@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail};
@@ -12,7 +13,7 @@ use clap::error::ErrorKind;
 use serde_json::json;
 use vault::check::{self, Code, Finding, Fix, Rules, World};
 use vault::date::Date;
-use vault::{Vault, front_matter};
+use vault::{Tree, front_matter};
 use xshell::{Shell, cmd};
 
 use crate::output;
@@ -126,7 +127,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let mut mended = 0;
     for _ in 0..ROUNDS {
-        let (vault, findings) = source.findings(args, &rules, &changed, &renamed)?;
+        let (cards, findings) = source.findings(args, &rules, &changed, &renamed)?;
         if args.fix {
             let count = mend(&source.root, &findings)?;
             mended += count;
@@ -134,54 +135,73 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 continue;
             }
         }
-        return source.report(args, &vault, findings, mended);
+        return source.report(args, cards, findings, mended);
     }
     bail!("mending comes to no end: `--fix` still changed something after {ROUNDS} rounds");
 }
 
 impl Source<'_> {
+    /// How many cards there are, and what is found.
     fn findings(
         &self,
         args: &Args,
         rules: &Rules,
         changed: &HashMap<Utf8PathBuf, Date>,
         renamed: &HashMap<String, String>,
-    ) -> Result<(Vault, Vec<Finding>)> {
+    ) -> Result<(usize, Vec<Finding>)> {
         let staged = if args.staged {
             Some(self.staged()?)
         } else {
             None
         };
-        let root = staged.as_ref().map_or(&self.root, |staged| &staged.root);
-        let vault = Vault::read(root, &|_| false)?;
-        let is_ours = self.root.starts_with(&self.repo.root);
+        let tree = match &staged {
+            Some(staged) => Tree::of(staged.below(self.below_git())),
+            None => Tree::walk(&self.root)?,
+        };
+        // The closures are called by several threads.
+        let (root, git, below) = (&self.root, &self.git, self.below_git());
+        let repo = &self.repo.root;
+        let read = |path: &Utf8Path| match &staged {
+            Some(staged) => vault::read_text(&staged.place_of(git, &below.join(path))),
+            None => vault::read_text(&root.join(path)),
+        };
+        let is_ours = root.starts_with(repo);
         let in_repo = |path: &str| -> Option<bool> {
             let first = path.split('/').next()?;
             let exists = |path: &str| match &staged {
                 Some(staged) => staged.has(path),
-                None => self.repo.root.join(path).exists(),
+                None => repo.join(path).exists(),
             };
             // What is built is not always there.
             (is_ours && first != "target" && exists(first))
                 .then(|| exists(path.trim_end_matches('/')))
         };
+        let file_exists = |path: &Utf8Path| match &staged {
+            Some(staged) => vault::joined(&below.join("card"), path.as_str())
+                .is_some_and(|path| staged.has(path.as_str())),
+            None => root.join(path).exists(),
+        };
+        let commands = Mutex::new(crate::Cli::command());
         let world = World {
             today: Date::of(SystemTime::now()),
             max_age: args.max_age,
             path_exists: &in_repo,
-            command_fault: &|line| if is_ours { command_fault(line) } else { None },
-            file_exists: &|path| root.join(path).exists() || self.root.join(path).exists(),
+            command_fault: &|line| {
+                let mut commands = commands.lock().ok().filter(|_| is_ours)?;
+                command_fault(&mut commands, line)
+            },
+            file_exists: &file_exists,
             renamed: &|stem| renamed.get(stem).cloned(),
             changed: &|path| changed.get(path).copied(),
         };
-        let findings = check::check(&vault, rules, &world);
-        Ok((vault, findings))
+        let findings = check::check(&tree, &read, rules, &world);
+        Ok((tree.cards.len(), findings))
     }
 
     fn report(
         &self,
         args: &Args,
-        vault: &Vault,
+        cards: usize,
         mut findings: Vec<Finding>,
         mended: usize,
     ) -> Result<ExitCode> {
@@ -212,7 +232,7 @@ impl Source<'_> {
         let mut summary = format!(
             "{} in {}",
             counted(findings.len(), "finding"),
-            counted(vault.cards.len(), "card")
+            counted(cards, "card")
         );
         if known > 0 {
             summary = format!("{summary}, {known} more stand in the baseline");
@@ -294,46 +314,42 @@ impl Source<'_> {
         renames(&log.unwrap_or_default())
     }
 
-    /// The vault as it is staged, in a folder of its own.
+    /// What is staged. Cards that differ from it in the working tree are laid out in a folder of their own.
     fn staged(&self) -> Result<Staged> {
-        let folder = Scratch::new()?;
         let listed = self.git(&["ls-files", "-z"])?;
-        let paths: BTreeSet<String> = listed
-            .split('\0')
-            .filter(|path| !path.is_empty())
-            .map(str::to_owned)
-            .collect();
-        let below = self.below_git();
-        let root = folder.path().join(below);
-        fs_err::create_dir_all(&root)?;
-        let prefix = format!("--prefix={}/", folder.path());
-        let cards: Vec<&str> = paths
-            .iter()
-            .map(String::as_str)
-            .filter(|path| Utf8Path::new(path).starts_with(below))
-            .collect();
+        let folder = self.root.as_str();
+        let differ = self.git(&["diff-files", "--name-only", "-z", "--", folder])?;
+        let paths = |listed: &str| -> BTreeSet<String> {
+            let paths = listed.split('\0').filter(|path| !path.is_empty());
+            paths.map(str::to_owned).collect()
+        };
+        let staged = Staged {
+            folder: Scratch::new()?,
+            differ: paths(&differ),
+            paths: paths(&listed),
+        };
+        let prefix = format!("--prefix={}/", staged.folder.path());
+        let cards: Vec<&str> = staged.differ.iter().map(String::as_str).collect();
         for chunk in cards.chunks(PATHS) {
             let mut arguments = vec!["checkout-index", "--force", "--quiet", &prefix, "--"];
             arguments.extend(chunk);
             self.git(&arguments)?;
         }
-        Ok(Staged {
-            _folder: folder,
-            root,
-            paths,
-        })
+        Ok(staged)
     }
 }
 
-/// What is staged.
+/// What is staged. Paths are those of the repository.
 struct Staged {
-    _folder: Scratch,
-    root: Utf8PathBuf,
-    /// All files of the repository.
+    folder: Scratch,
+    /// Files of the vault that differ from the working tree's.
+    differ: BTreeSet<String>,
+    /// All files.
     paths: BTreeSet<String>,
 }
 
 impl Staged {
+    /// Whether a file or folder is there.
     fn has(&self, path: &str) -> bool {
         let folder = format!("{path}/");
         self.paths.contains(path)
@@ -342,6 +358,24 @@ impl Staged {
                 .range(folder.clone()..)
                 .next()
                 .is_some_and(|next| next.starts_with(&folder))
+    }
+
+    /// The files below a folder, as they lie there.
+    fn below(&self, folder: &Utf8Path) -> impl Iterator<Item = String> {
+        self.paths.iter().filter_map(move |path| {
+            let below = Utf8Path::new(path).strip_prefix(folder).ok()?;
+            Some(below.to_string())
+        })
+    }
+
+    /// Where a staged file can be read.
+    fn place_of(&self, git: &Utf8Path, path: &Utf8Path) -> Utf8PathBuf {
+        let folder = if self.differ.contains(path.as_str()) {
+            self.folder.path()
+        } else {
+            git
+        };
+        folder.join(path)
     }
 }
 
@@ -438,7 +472,7 @@ fn parse_rules(text: &str) -> Result<Rules> {
 }
 
 /// What is wrong with a `cargo xtask` line, according to this program's own command line.
-fn command_fault(line: &str) -> Option<String> {
+fn command_fault(commands: &mut clap::Command, line: &str) -> Option<String> {
     let words = words(line)?;
     let is_place_holder = |word: &str| {
         word.len() > 1
@@ -450,9 +484,7 @@ fn command_fault(line: &str) -> Option<String> {
     if words.get(2).is_none_or(|word| is_place_holder(word)) {
         return None;
     }
-    let error = crate::Cli::command()
-        .try_get_matches_from(&words[1..])
-        .err()?;
+    let error = commands.try_get_matches_from_mut(&words[1..]).err()?;
     let has_place_holder = words.iter().any(|word| is_place_holder(word));
     match error.kind() {
         ErrorKind::DisplayHelp
@@ -721,6 +753,7 @@ mod tests {
 
     #[test]
     fn commands_that_run_and_that_do_not() {
+        let mut commands = crate::Cli::command();
         for line in [
             "cargo xtask hash a b",
             "cargo xtask",
@@ -733,14 +766,14 @@ mod tests {
             "cargo xtask hash 'two words' # a comment",
             "cargo xtask hash --help",
         ] {
-            assert_eq!(command_fault(line), None, "{line}");
+            assert_eq!(command_fault(&mut commands, line), None, "{line}");
         }
         for (line, fault) in [
             ("cargo xtask nonsense", "unrecognized subcommand"),
             ("cargo xtask hash --nonsense a", "unexpected argument"),
             ("cargo xtask docs-check --max-age many", "invalid value"),
         ] {
-            let found = command_fault(line).unwrap();
+            let found = command_fault(&mut commands, line).unwrap();
             assert!(found.contains(fault), "{found}");
         }
     }

@@ -7,16 +7,22 @@ pub mod card;
 pub mod check;
 pub mod date;
 pub mod front_matter;
+mod rules_of_card;
+mod rules_of_links;
+mod rules_of_vault;
 pub mod slug;
 
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::io::Read as _;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::card::Content;
+pub use crate::rules_of_links::joined;
 
 /// A place in a file: line and column, from 1, columns in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,26 +40,31 @@ pub struct Span {
     end: u32,
 }
 
-/// A folder of cards.
-#[derive(Debug, Default)]
-pub struct Vault {
-    /// The cards, in order of their paths.
-    pub cards: Vec<Card>,
-    /// All other files below the vault, by their paths in it.
-    pub files: Vec<Utf8PathBuf>,
-    /// Cards in order of their stems.
-    by_stem: Vec<usize>,
-    /// Cards with their stems in lower case, in order of those.
-    by_folded_stem: Vec<(Box<str>, usize)>,
+/// The paths of a vault's files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// Of the cards: from the vault's root, in the order of their bytes.
+    pub cards: Vec<Utf8PathBuf>,
+    /// Of all other files: names, and paths from the vault's root.
+    files: HashSet<Box<str>>,
+}
+
+/// Cards, found by path and by stem, each with what is known of it.
+#[derive(Debug)]
+pub struct Vault<T> {
+    /// The cards, in the order of the bytes of their paths.
+    pub cards: Vec<Card<T>>,
+    /// Cards by their stems in lower case.
+    by_stem: HashMap<Box<str>, Vec<u32>>,
 }
 
 /// A card.
 #[derive(Debug)]
-pub struct Card {
+pub struct Card<T> {
     /// Its path in the vault.
     pub path: Utf8PathBuf,
-    /// What it holds, or why it can't be read.
-    pub content: Result<Content, String>,
+    /// What is known of it.
+    pub known: T,
 }
 
 /// Where a stem leads.
@@ -112,161 +123,168 @@ impl From<Range<usize>> for Span {
     }
 }
 
-impl Card {
+impl<T> Card<T> {
     /// Its file's name without `.md`.
     pub fn stem(&self) -> &str {
-        self.path.file_stem().unwrap_or_default()
+        stem(self.path.as_str())
     }
+}
+
+/// The last part of a path, without `.md`.
+pub fn stem(path: &str) -> &str {
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    name.strip_suffix(".md").unwrap_or(name)
 }
 
 /// Cards that are larger than this, in bytes, are not read.
 pub const LARGEST: u64 = 1 << 30;
 
-impl Vault {
-    /// Reads all cards below a folder, with two threads or more. Files and folders whose names begin with
-    /// a dot are left out, and so is what `ignored` knows by its path in the vault; links to folders are
-    /// not followed.
-    pub fn read(root: &Utf8Path, ignored: &(dyn Fn(&Utf8Path) -> bool + Sync)) -> Result<Self> {
+impl Tree {
+    /// All that lies below a folder. What begins with a dot is left out; links to folders are not followed.
+    pub fn walk(root: &Utf8Path) -> Result<Self> {
         if !root.is_dir() {
             bail!("there is no folder `{root}`");
         }
         let mut paths = Vec::new();
-        walk(root, Utf8Path::new(""), ignored, &mut paths)?;
-        paths.sort_unstable();
-        let (cards, files): (Vec<_>, Vec<_>) = paths
-            .into_iter()
-            .partition(|path| path.extension() == Some("md"));
-        let read_one = |path: &Utf8PathBuf| read_card(&root.join(path));
-        Ok(Self::new(cards, &read_one, files))
+        walk(root, "", &mut paths)?;
+        Ok(Self::of(paths))
     }
 
-    /// A vault of these cards, in order of their paths, each read by `read_one`.
-    pub fn new(
-        paths: Vec<Utf8PathBuf>,
-        read_one: &(dyn Fn(&Utf8PathBuf) -> Result<Content, String> + Sync),
-        files: Vec<Utf8PathBuf>,
-    ) -> Self {
-        debug_assert!(paths.is_sorted());
-        let contents = in_parallel(&paths, read_one);
-        let cards = paths
-            .into_iter()
-            .zip(contents)
-            .map(|(path, content)| Card { path, content })
-            .collect();
-        let mut vault = Self {
-            cards,
-            files,
-            ..Self::default()
-        };
-        let cards = &vault.cards;
-        vault.by_stem = (0..cards.len()).collect();
-        vault.by_stem.sort_by_key(|card| cards[*card].stem());
-        let folded = |(index, card): (usize, &Card)| (card.stem().to_lowercase().into(), index);
-        vault.by_folded_stem = cards.iter().enumerate().map(folded).collect();
-        vault.by_folded_stem.sort_unstable();
-        vault
+    /// Of these paths from the vault's root. What begins with a dot is left out.
+    pub fn of(paths: impl IntoIterator<Item = String>) -> Self {
+        let mut tree = Self::default();
+        for path in paths {
+            let is_hidden = path.starts_with('.') || path.contains("/.");
+            match path.strip_suffix(".md") {
+                _ if is_hidden => {}
+                Some(_) => tree.cards.push(path.into()),
+                None => {
+                    tree.files
+                        .insert(path.rsplit('/').next().unwrap_or(&path).into());
+                    tree.files.insert(path.into());
+                }
+            }
+        }
+        tree.cards
+            .sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        tree
+    }
+
+    /// Whether a file that is no card has this name, or this path from the vault's root.
+    pub fn has_file(&self, name: &str) -> bool {
+        self.files.contains(name)
+    }
+}
+
+impl<T> Vault<T> {
+    /// A vault of these cards, in the order of the bytes of their paths.
+    pub fn new(cards: impl IntoIterator<Item = (Utf8PathBuf, T)>) -> Self {
+        let card = |(path, known)| Card { path, known };
+        let cards: Vec<Card<T>> = cards.into_iter().map(card).collect();
+        debug_assert!(cards.is_sorted_by(|a, b| a.path.as_str() < b.path.as_str()));
+        let mut by_stem: HashMap<Box<str>, Vec<u32>> = HashMap::with_capacity(cards.len());
+        for (number, card) in (0..).zip(&cards) {
+            by_stem
+                .entry(folded(card.stem()).into())
+                .or_default()
+                .push(number);
+        }
+        Self { cards, by_stem }
     }
 
     /// The card with a path in the vault.
-    pub fn at(&self, path: &Utf8Path) -> Option<usize> {
-        let by_path = |card: &Card| card.path.as_path().cmp(path);
-        self.cards.binary_search_by(by_path).ok()
+    pub fn at(&self, path: &str) -> Option<usize> {
+        self.cards
+            .binary_search_by(|card| card.path.as_str().cmp(path))
+            .ok()
     }
 
     /// Where a stem leads.
     pub fn resolve(&self, stem: &str) -> Target {
-        let of = |card: &usize| self.cards[*card].stem();
-        let first = self.by_stem.partition_point(|card| of(card) < stem);
-        let same = self.by_stem[first..]
-            .iter()
-            .take_while(|card| of(card) == stem);
-        match same.copied().collect::<Vec<_>>()[..] {
-            [] => {}
-            [one] => return Target::Card(one),
-            ref several => return Target::Ambiguous(several.to_vec()),
-        }
-        let folded = stem.to_lowercase();
-        let first = self
-            .by_folded_stem
-            .partition_point(|(known, _)| **known < *folded);
-        let same = self.by_folded_stem[first..]
-            .iter()
-            .take_while(|(known, _)| **known == *folded);
-        let cards: Vec<usize> = same.map(|(_, card)| *card).collect();
-        if cards.is_empty() {
-            Target::Unknown
-        } else {
-            Target::Case(cards)
+        let Some(cards) = self.by_stem.get(&*folded(stem)) else {
+            return Target::Unknown;
+        };
+        let cards = cards.iter().map(|card| *card as usize);
+        let same: Vec<usize> = cards
+            .clone()
+            .filter(|card| self.cards[*card].stem() == stem)
+            .collect();
+        match same[..] {
+            [] => Target::Case(cards.collect()),
+            [one] => Target::Card(one),
+            _ => Target::Ambiguous(same),
         }
     }
 
-    /// The cards of each stem, in order of the stems.
-    pub fn stems(&self) -> impl Iterator<Item = (&str, &[usize])> {
-        let groups = self
-            .by_stem
-            .chunk_by(|a, b| self.cards[*a].stem() == self.cards[*b].stem());
-        groups.map(|cards| (self.cards[cards[0]].stem(), cards))
-    }
-
-    /// Cards whose stems differ in case only, each group in order.
-    pub fn clashes(&self) -> impl Iterator<Item = Vec<usize>> {
-        let groups = self.by_folded_stem.chunk_by(|(a, _), (b, _)| a == b);
-        groups
+    /// Cards whose stems are the same but for case, each group in order.
+    pub fn namesakes(&self) -> impl Iterator<Item = &[u32]> {
+        self.by_stem
+            .values()
             .filter(|cards| cards.len() > 1)
-            .map(|cards| cards.iter().map(|(_, card)| *card).collect())
-    }
-
-    /// The file that is no card with this name or path in the vault.
-    pub fn file(&self, name: &str) -> Option<&Utf8Path> {
-        let found = self.files.iter().find(|path| {
-            path.as_str() == name || (!name.contains('/') && path.file_name() == Some(name))
-        });
-        found.map(Utf8PathBuf::as_path)
+            .map(Vec::as_slice)
     }
 }
 
-/// Reads one card.
-fn read_card(path: &Utf8Path) -> Result<Content, String> {
-    let size = fs_err::metadata(path)
-        .map_err(|error| error.to_string())?
-        .len();
-    if size > LARGEST {
-        return Err(format!("it has {size} bytes, more than {LARGEST}"));
+/// A stem in lower case.
+fn folded(stem: &str) -> Cow<'_, str> {
+    if stem
+        .bytes()
+        .all(|b| b.is_ascii() && !b.is_ascii_uppercase())
+    {
+        Cow::Borrowed(stem)
+    } else {
+        Cow::Owned(stem.to_lowercase())
     }
-    let bytes = fs_err::read(path).map_err(|error| error.to_string())?;
-    read_bytes(bytes)
 }
 
-/// Reads a card's bytes.
-pub fn read_bytes(bytes: Vec<u8>) -> Result<Content, String> {
-    String::from_utf8(bytes)
-        .map(|text| card::read(&text))
-        .map_err(|error| {
-            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = memchr::memchr_iter(b'\n', good).count() + 1;
-            format!("line {line} is not UTF-8")
-        })
+/// The text of a card, or why it can't be read.
+pub fn read_text(path: &Utf8Path) -> Result<String, String> {
+    let mut file = fs_err::File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::with_capacity(USUAL);
+    let read = (&mut file).take(LARGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("it has more than {LARGEST} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = memchr::memchr_iter(b'\n', good).count() + 1;
+        format!("line {line} is not UTF-8")
+    })
 }
+
+/// Most cards have fewer bytes than this: then one read gets them.
+const USUAL: usize = 16 << 10;
 
 /// Each item's value, in order, by all processors.
-fn in_parallel<T: Sync, R: Send>(items: &[T], f: &(dyn Fn(&T) -> R + Sync)) -> Vec<R> {
+pub fn in_parallel<T: Sync, R: Send>(items: &[T], f: &(dyn Fn(usize, &T) -> R + Sync)) -> Vec<R> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     // Starting threads costs more than a few cards do.
-    if items.len() < 64 || threads == 1 {
-        return items.iter().map(f).collect();
+    if items.len() < 2 * CHUNK || threads == 1 {
+        return items
+            .iter()
+            .enumerate()
+            .map(|(n, item)| f(n, item))
+            .collect();
     }
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
         loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(index) else {
+            let start = next.fetch_add(CHUNK, Ordering::Relaxed);
+            let Some(rest) = items.get(start..).filter(|rest| !rest.is_empty()) else {
                 return done;
             };
-            done.push((index, f(item)));
+            let chunk = rest.iter().take(CHUNK).enumerate();
+            done.push((
+                start,
+                chunk
+                    .map(|(n, item)| f(start + n, item))
+                    .collect::<Vec<R>>(),
+            ));
         }
     };
-    let mut all: Vec<(usize, R)> = std::thread::scope(|scope| {
+    let mut all: Vec<(usize, Vec<R>)> = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut all = work();
         for other in others {
@@ -277,31 +295,34 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], f: &(dyn Fn(&T) -> R + Sync)) -> V
         }
         all
     });
-    all.sort_unstable_by_key(|(index, _)| *index);
-    all.into_iter().map(|(_, value)| value).collect()
+    all.sort_unstable_by_key(|(start, _)| *start);
+    all.into_iter().flat_map(|(_, values)| values).collect()
 }
 
-fn walk(
-    root: &Utf8Path,
-    below: &Utf8Path,
-    ignored: &(dyn Fn(&Utf8Path) -> bool + Sync),
-    paths: &mut Vec<Utf8PathBuf>,
-) -> Result<()> {
+/// How many items a thread takes at once.
+const CHUNK: usize = 32;
+
+fn walk(root: &Utf8Path, below: &str, paths: &mut Vec<String>) -> Result<()> {
     let folder = root.join(below);
     let entries = folder
         .read_dir_utf8()
         .with_context(|| format!("reading the folder `{folder}`"))?;
     for entry in entries {
         let entry = entry.with_context(|| format!("reading the folder `{folder}`"))?;
-        let path = below.join(entry.file_name());
-        if entry.file_name().starts_with('.') || ignored(&path) {
+        let name = entry.file_name();
+        if name.starts_with('.') {
             continue;
         }
+        let path = if below.is_empty() {
+            name.to_owned()
+        } else {
+            [below, "/", name].concat()
+        };
         let kind = entry
             .file_type()
             .with_context(|| format!("looking at `{}`", entry.path()))?;
         if kind.is_dir() {
-            walk(root, &path, ignored, paths)?;
+            walk(root, &path, paths)?;
         } else if kind.is_file() || entry.path().is_file() {
             paths.push(path);
         }
@@ -313,19 +334,16 @@ fn walk(
 mod tests {
     use super::*;
 
-    fn vault(paths: &[&str]) -> Vault {
-        let paths = paths.iter().map(Utf8PathBuf::from).collect();
-        Vault::new(paths, &|_| Ok(Content::default()), Vec::new())
-    }
-
     #[test]
     fn where_stems_lead() {
-        let vault = vault(&["a/one.md", "a/two.md", "b/Three.md", "b/two.md"]);
+        let paths = ["a/one.md", "a/two.md", "b/Three.md", "b/two.md"];
+        let vault = Vault::new(paths.map(|path| (path.into(), ())));
         assert_eq!(vault.resolve("one"), Target::Card(0));
         assert_eq!(vault.resolve("two"), Target::Ambiguous(vec![1, 3]));
         assert_eq!(vault.resolve("three"), Target::Case(vec![2]));
         assert_eq!(vault.resolve("a/one"), Target::Unknown);
-        assert_eq!(vault.at(Utf8Path::new("b/Three.md")), Some(2));
+        assert_eq!(vault.at("b/Three.md"), Some(2));
+        assert_eq!(vault.namesakes().collect::<Vec<_>>(), [[1, 3]]);
     }
 
     fn write(path: Utf8PathBuf, contents: impl AsRef<[u8]>) {
@@ -334,36 +352,31 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_read_in_order_and_whole() {
+    fn a_folder_is_walked_and_read() {
         let folder = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(folder.path()).unwrap();
         for n in 0..200 {
             let path = root.join(format!("d{}/card-{n:03}.md", n % 7));
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();
-            write(path, format!("[[card-{:03}]]\n", (n + 1) % 200));
+            write(path, format!("{n}"));
         }
         write(root.join("d0/bad.md"), b"a\n\xff");
         write(root.join("d0/picture.png"), b"x");
         fs_err::create_dir(root.join(".obsidian")).unwrap();
         write(root.join(".obsidian/no.md"), b"x");
         fs_err::os::unix::fs::symlink("..", root.join("d1/loop")).unwrap();
-        let vault = Vault::read(root, &|path| path.starts_with("d6")).unwrap();
-        assert_eq!(vault.cards.len(), 200 - 28 + 1);
-        assert!(vault.cards.is_sorted_by(|a, b| a.path < b.path));
-        let links = |card: &Card| {
-            card.content
-                .as_ref()
-                .map_or(0, |content| content.links.len())
-        };
-        assert_eq!(vault.cards.iter().map(links).sum::<usize>(), 172);
-        let bad = vault.at(Utf8Path::new("d0/bad.md")).unwrap();
-        assert_eq!(
-            vault.cards[bad].content.as_ref().unwrap_err(),
-            "line 2 is not UTF-8"
-        );
-        assert_eq!(
-            vault.file("picture.png"),
-            Some(Utf8Path::new("d0/picture.png"))
-        );
+        let tree = Tree::walk(root).unwrap();
+        assert_eq!(tree.cards.len(), 201);
+        assert!(tree.cards.is_sorted());
+        assert!(tree.has_file("picture.png") && tree.has_file("d0/picture.png"));
+        assert!(!tree.has_file("d0/bad.md"));
+        let texts = in_parallel(&tree.cards, &|_, path| read_text(&root.join(path)));
+        for (path, text) in tree.cards.iter().zip(texts) {
+            match stem(path.as_str()).strip_prefix("card-") {
+                Some(number) => assert_eq!(text.unwrap().parse(), number.parse::<u8>()),
+                None => assert_eq!(text.unwrap_err(), "line 2 is not UTF-8"),
+            }
+        }
+        assert!(Tree::walk(&root.join("none")).is_err());
     }
 }

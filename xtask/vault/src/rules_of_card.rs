@@ -1,0 +1,390 @@
+//! The rules for which no other card is needed, and what of a card the other rules ask for.
+
+use std::collections::BTreeSet;
+
+use camino::Utf8Path;
+
+use crate::Place;
+use crate::card::{Code as CodeText, Content, Kind, Link, Oddity};
+use crate::check::{Code, Finding, Fix, Rules, Silence, World, category, nearest, silences};
+use crate::date::Date;
+use crate::front_matter::{FrontMatter, Value};
+
+/// What is kept of a card.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Links that lead somewhere, or should.
+    pub(crate) links: Box<[Lead]>,
+    /// The anchors of its headings, and their texts.
+    pub(crate) headings: Box<[(Box<str>, Box<str>)]>,
+    /// Block ids without their `^`.
+    pub(crate) blocks: Box<[Box<str>]>,
+    /// Stems of prerequisites.
+    pub(crate) requires: Box<[(Box<str>, Place)]>,
+    /// Other names.
+    pub(crate) aliases: Box<[(Box<str>, Place)]>,
+    /// What its comments switch off.
+    pub(crate) silences: Box<[Silence]>,
+}
+
+/// What is kept of a link.
+#[derive(Debug)]
+pub(crate) struct Lead {
+    pub(crate) kind: Kind,
+    /// Without blanks at its ends.
+    pub(crate) target: Box<str>,
+    pub(crate) anchor: Option<Box<str>>,
+    pub(crate) place: Place,
+    /// The first byte of the target, of a wiki link.
+    pub(crate) start: u32,
+}
+
+/// Judges a card by itself.
+pub(crate) fn judge(
+    path: &Utf8Path,
+    content: &Content,
+    rules: &Rules,
+    world: &World<'_>,
+) -> (Known, Vec<Finding>) {
+    let mut judge = Judge {
+        path,
+        rules,
+        world,
+        findings: Vec::new(),
+    };
+    judge.oddities(content);
+    judge.front_matter(content);
+    let links = content
+        .links
+        .iter()
+        .filter_map(|link| judge.link(link))
+        .collect();
+    for code in &content.codes {
+        judge.truth(code);
+    }
+    let texts = |key: &str| -> Box<[(Box<str>, Place)]> {
+        let front = content.front.as_ref().filter(|front| front.fault.is_none());
+        let entry = front.and_then(|front| front.get(key));
+        let texts = entry.map(|entry| entry.value.texts()).unwrap_or_default();
+        texts
+            .into_iter()
+            .map(|(text, place)| (text.into(), place))
+            .collect()
+    };
+    let heading = |heading: &crate::card::Heading| {
+        (heading.slug.as_str().into(), heading.text.as_str().into())
+    };
+    let known = Known {
+        links,
+        headings: content.headings.iter().map(heading).collect(),
+        blocks: content
+            .blocks
+            .iter()
+            .map(|(id, _)| id.as_str().into())
+            .collect(),
+        requires: texts("requires"),
+        aliases: texts("aliases"),
+        silences: silences(content).into(),
+    };
+    (known, judge.findings)
+}
+
+struct Judge<'a> {
+    path: &'a Utf8Path,
+    rules: &'a Rules,
+    world: &'a World<'a>,
+    findings: Vec<Finding>,
+}
+
+impl Judge<'_> {
+    fn add(&mut self, place: Place, code: Code, message: String) {
+        self.findings
+            .push(Finding::new(self.path, place, code, message));
+    }
+
+    fn add_mended(&mut self, place: Place, code: Code, message: String, fix: Fix) {
+        let finding = Finding::new(self.path, place, code, message);
+        self.findings.push(Finding {
+            fix: Some(fix),
+            ..finding
+        });
+    }
+
+    fn oddities(&mut self, content: &Content) {
+        for (oddity, place) in &content.oddities {
+            let (code, message) = match oddity {
+                Oddity::PipeInTable => (
+                    Code::PipeInTable,
+                    "the `|` ends the table's cell, and there is no link",
+                ),
+                Oddity::EmptyLink => (Code::LinkEmpty, "`[[]]` leads nowhere"),
+                Oddity::OpenFence => (Code::FenceOpen, "the fence is never closed"),
+                Oddity::OpenComment => (Code::CommentOpen, "the comment is never closed"),
+                Oddity::OpenFrontMatter => {
+                    (Code::FrontMatterInvalid, "the front matter never ends")
+                }
+            };
+            self.add(*place, code, message.to_owned());
+        }
+    }
+
+    /// The link, if there is something to follow.
+    fn link(&mut self, link: &Link) -> Option<Lead> {
+        let is_wiki = matches!(link.kind, Kind::Wiki | Kind::Embed);
+        let target = if is_wiki {
+            link.target.trim()
+        } else {
+            &link.target
+        };
+        let start = u32::try_from(link.target_span.start()).unwrap_or(u32::MAX);
+        if is_wiki {
+            if let Some(why) = renders_as_text(link) {
+                self.add(link.place, Code::LinkRendersAsText, why);
+                return None;
+            }
+            if target != link.target {
+                let message = format!("blanks around `{target}`");
+                let fix = Fix::Replace(link.target_span.range(), target.to_owned());
+                self.add_mended(link.place, Code::LinkSpaces, message, fix);
+            }
+        }
+        let blanks = link.target.len() - link.target.trim_start().len();
+        Some(Lead {
+            kind: link.kind,
+            target: target.into(),
+            anchor: link.anchor.as_deref().map(Into::into),
+            place: link.place,
+            start: start.saturating_add(u32::try_from(blanks).unwrap_or(0)),
+        })
+    }
+
+    fn front_matter(&mut self, content: &Content) {
+        let Some(front) = &content.front else {
+            let message = "the card has no front matter".to_owned();
+            return self.add(Place::new(1, 1), Code::FrontMatterMissing, message);
+        };
+        if content
+            .oddities
+            .iter()
+            .any(|(oddity, _)| *oddity == Oddity::OpenFrontMatter)
+        {
+            return;
+        }
+        if let Some(fault) = &front.fault {
+            let message = format!("the front matter can't be read: {}", fault.message);
+            return self.add(fault.place, Code::FrontMatterInvalid, message);
+        }
+        let mut seen = BTreeSet::new();
+        for entry in &front.entries {
+            if !seen.insert(&entry.key) {
+                let message = format!("`{}` stands twice", entry.key);
+                self.add(entry.place, Code::KeyDuplicate, message);
+            }
+        }
+        for key in &self.rules.required {
+            let entry = front.get(key);
+            if entry
+                .is_none_or(|entry| entry.value.texts().is_empty() && entry.value != Value::Other)
+            {
+                let place = entry.map_or(Place::new(1, 1), |entry| entry.place);
+                let message = match entry {
+                    Some(_) => format!("`{key}` has no value"),
+                    None => format!("the front matter has no `{key}`"),
+                };
+                self.add(place, Code::KeyMissing, message);
+            }
+        }
+        self.keys_of_folders(front);
+        self.dates(front);
+        self.tags(front);
+        self.title(front, content);
+        self.goal(front);
+    }
+
+    fn keys_of_folders(&mut self, front: &FrontMatter) {
+        if self.path.as_str().starts_with("how-to/") {
+            return;
+        }
+        for key in &self.rules.how_to_only {
+            if let Some(entry) = front.get(key) {
+                let message = format!("`{key}` is for cards below `how-to/`");
+                self.add(entry.place, Code::KeyMisplaced, message);
+            }
+        }
+    }
+
+    fn dates(&mut self, front: &FrontMatter) {
+        for key in ["modified", "last-reviewed", "date", "created"] {
+            let Some(entry) = front.get(key) else {
+                continue;
+            };
+            let Value::Text(text, place) = &entry.value else {
+                let message = format!("`{key}` is no day");
+                self.add(entry.place, Code::DateInvalid, message);
+                continue;
+            };
+            if text.is_empty() {
+                continue;
+            }
+            let Some(date) = Date::parse(text) else {
+                let message = format!("`{key}: {text}` is no day");
+                self.add(*place, Code::DateInvalid, message);
+                continue;
+            };
+            if date > self.world.today {
+                let message = format!("`{key}: {text}` lies in the future");
+                self.add(*place, Code::DateFuture, message);
+            }
+            if key == "modified"
+                && let Some(changed) = (self.world.changed)(self.path)
+                && date < changed
+            {
+                let message = format!("`modified: {text}`, but the card was changed on {changed}");
+                let fix = Fix::Value(*place, changed.to_string());
+                self.add_mended(*place, Code::DateStale, message, fix);
+            }
+            if key == "last-reviewed"
+                && let Some(max_age) = self.world.max_age
+                && self.world.today.days() - date.days() > max_age
+            {
+                let age = self.world.today.days() - date.days();
+                let message = format!("reviewed {age} days ago");
+                self.add(*place, Code::ReviewOverdue, message);
+            }
+        }
+    }
+
+    fn tags(&mut self, front: &FrontMatter) {
+        let Some(entry) = front.get("tags") else {
+            return;
+        };
+        let folder = category(self.path, self.rules);
+        for (tag, place) in entry.value.texts() {
+            if !self.rules.tags.is_empty() && !self.rules.tags.iter().any(|known| known == tag) {
+                let mut message = format!("`{tag}` is not among the tags");
+                if let Some(near) = nearest(tag, self.rules.tags.iter().map(String::as_str)) {
+                    message = message + ": did you mean `" + near + "`?";
+                }
+                self.add(place, Code::TagUnknown, message);
+            }
+            let is_category = self.rules.categories.iter().any(|category| category == tag);
+            if let Some(folder) = folder
+                && is_category
+                && folder != tag
+            {
+                let message = format!("the tag `{tag}` on a card of `{folder}/`");
+                self.add(place, Code::CategoryDiffers, message);
+            }
+        }
+    }
+
+    fn title(&mut self, front: &FrontMatter, content: &Content) {
+        let title = front.get("title").map(|entry| &entry.value);
+        if self.rules.title_is_heading
+            && let Some(Value::Text(title, _)) = title
+            && let Some(heading) = content.headings.first()
+            && heading.text.trim() != title.trim()
+        {
+            let message = format!(
+                "the title is `{title}`, the first heading `{}`",
+                heading.text
+            );
+            self.add(heading.place, Code::TitleDiffers, message);
+        }
+    }
+
+    fn goal(&mut self, front: &FrontMatter) {
+        let is = |key: &str, value: &str| {
+            front
+                .get(key)
+                .is_some_and(|entry| matches!(&entry.value, Value::Text(text, _) if text == value))
+        };
+        let has_cards = front
+            .get("requires")
+            .is_some_and(|entry| !entry.value.texts().is_empty());
+        if let Some(branch) = front.get("branch")
+            && is("status", "active")
+            && !has_cards
+        {
+            let message = "an active goal that requires no card".to_owned();
+            self.add(branch.place, Code::GoalWithoutCards, message);
+        }
+    }
+
+    fn truth(&mut self, code: &CodeText) {
+        if code.text.starts_with("cargo xtask") {
+            if let Some(fault) = (self.world.command_fault)(&code.text) {
+                let message = format!("`{}`: {fault}", code.text);
+                self.add(code.place, Code::CommandInvalid, message);
+            }
+        } else if !code.block
+            && looks_like_a_path(&code.text)
+            && (self.world.path_exists)(code.text.trim_start_matches("./")) == Some(false)
+        {
+            let message = format!("there is no `{}` in the repository", code.text);
+            self.add(code.place, Code::PathUnknown, message);
+        }
+    }
+}
+
+/// Why a wiki link is no link, or another one, in Obsidian or Quartz.
+fn renders_as_text(link: &Link) -> Option<String> {
+    if link.target.contains('\\') {
+        return Some("a `\\` in the target".to_owned());
+    }
+    let has_newline = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains('\n'));
+    if link.target.contains('\n') || has_newline(&link.text) || has_newline(&link.anchor) {
+        return Some("a line ends within the link".to_owned());
+    }
+    if let Some(anchor) = &link.anchor {
+        if anchor.trim().is_empty() {
+            return Some("nothing behind the `#`".to_owned());
+        }
+        if anchor.contains('#') {
+            return Some("a chain of headings: Quartz shows it as text".to_owned());
+        }
+    }
+    if let Some(text) = &link.text
+        && text.contains(['#', '[', ']'])
+    {
+        return Some("`#`, `[` or `]` in the text: Quartz shows it as text".to_owned());
+    }
+    None
+}
+
+/// Whether inline code is the path of a file or folder: parts with `/` between them, and no place-holder.
+fn looks_like_a_path(code: &str) -> bool {
+    let is_part = |part: &str| {
+        let place_holder =
+            part.len() > 1 && part.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        !place_holder
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b))
+            && part != "..."
+    };
+    code.contains('/') && !code.starts_with('/') && code.split('/').all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_what_is_none() {
+        for code in ["xtask/src/main.rs", "containers/authentik/", "a/b.c"] {
+            assert!(looks_like_a_path(code), "{code}");
+        }
+        for code in [
+            "main.rs",
+            "/nix/store",
+            "a/b c",
+            "target/COMPONENT",
+            "a/<b>",
+            "a/...",
+            "a/*.rs",
+        ] {
+            assert!(!looks_like_a_path(code), "{code}");
+        }
+    }
+}

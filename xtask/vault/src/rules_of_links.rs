@@ -1,0 +1,316 @@
+//! The rules of what leads from a card to another.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::card::Kind;
+use crate::check::{Code, Finding, Fix, World, nearest};
+use crate::rules_of_card::{Known, Lead};
+use crate::slug::slug;
+use crate::{Card, Place, Target, Tree, Vault, stem};
+
+/// Where a card leads.
+#[derive(Debug, Default)]
+pub(crate) struct Ways {
+    /// The cards that it links, itself left out.
+    pub(crate) leads_to: Box<[u32]>,
+    /// Its prerequisites.
+    pub(crate) requires: Box<[(u32, Place)]>,
+}
+
+/// Findings that lack a suggestion, each with the stem that is looked for.
+pub(crate) type Loose = Vec<(Finding, String)>;
+
+/// Follows the links of a card.
+pub(crate) fn follow(
+    vault: &Vault<Known>,
+    tree: &Tree,
+    number: usize,
+    world: &World<'_>,
+) -> (Ways, Vec<Finding>, Loose) {
+    let card = &vault.cards[number];
+    let mut follower = Follower {
+        vault,
+        tree,
+        world,
+        number,
+        card,
+        leads_to: Vec::new(),
+        findings: Vec::new(),
+        loose: Vec::new(),
+    };
+    for link in &card.known.links {
+        match link.kind {
+            Kind::Wiki | Kind::Embed => follower.wiki_link(link),
+            Kind::Markdown | Kind::Image => follower.markdown_link(link),
+        }
+    }
+    let requires = follower.prerequisites();
+    follower.aliases();
+    let ways = Ways {
+        leads_to: follower.leads_to.into(),
+        requires,
+    };
+    (ways, follower.findings, follower.loose)
+}
+
+struct Follower<'a> {
+    vault: &'a Vault<Known>,
+    tree: &'a Tree,
+    world: &'a World<'a>,
+    number: usize,
+    card: &'a Card<Known>,
+    leads_to: Vec<u32>,
+    findings: Vec<Finding>,
+    loose: Loose,
+}
+
+impl Follower<'_> {
+    fn add(&mut self, place: Place, code: Code, message: String) {
+        self.findings
+            .push(Finding::new(&self.card.path, place, code, message));
+    }
+
+    fn add_mended(&mut self, place: Place, code: Code, message: String, fix: Fix) {
+        let finding = Finding::new(&self.card.path, place, code, message);
+        self.findings.push(Finding {
+            fix: Some(fix),
+            ..finding
+        });
+    }
+
+    fn add_unknown(&mut self, place: Place, code: Code, target: &str, stem: &str) {
+        let message = format!("there is no card `{target}`");
+        let finding = Finding::new(&self.card.path, place, code, message);
+        self.loose.push((finding, stem.to_owned()));
+    }
+
+    fn lead_to(&mut self, to: usize) {
+        if to != self.number {
+            self.leads_to.extend(u32::try_from(to));
+        }
+    }
+
+    fn wiki_link(&mut self, link: &Lead) {
+        let place = link.place;
+        let anchor = link.anchor.as_deref().map(str::trim);
+        if link.target.is_empty() {
+            return match anchor {
+                Some(anchor) if !anchor.is_empty() => {
+                    self.anchor(place, self.number, anchor, false);
+                }
+                _ => self.add(place, Code::LinkEmpty, "the link leads nowhere".to_owned()),
+            };
+        }
+        let Some(to) = self.resolve(link) else {
+            return;
+        };
+        if to == self.number && anchor.is_none() {
+            let message = format!("`{}` is this card", link.target);
+            return self.add(place, Code::LinkSelf, message);
+        }
+        self.lead_to(to);
+        if let Some(anchor) = anchor {
+            self.anchor(place, to, anchor, false);
+        }
+    }
+
+    /// The card that a wiki link leads to. What is wrong with it is found.
+    fn resolve(&mut self, link: &Lead) -> Option<usize> {
+        let vault = self.vault;
+        let place = link.place;
+        let target = &*link.target;
+        let without = target.strip_suffix(".md").unwrap_or(target);
+        let stem = stem(target);
+        let range = link.start as usize..link.start as usize + target.len();
+        let mend = |to: &str| Fix::Replace(range.clone(), to.to_owned());
+        // A stem may have a dot in it, too: `release-1.2`.
+        let ending = stem.rsplit_once('.').map(|(_, ending)| ending);
+        if ending.is_some() && without == target && vault.resolve(stem) == Target::Unknown {
+            if self.tree.has_file(target) {
+                return None;
+            }
+            if link.kind == Kind::Embed {
+                let message = format!("there is no file `{target}`");
+                self.add(place, Code::FileUnknown, message);
+                return None;
+            }
+        }
+        match vault.resolve(stem) {
+            Target::Card(to) => {
+                if target != stem {
+                    let is_there =
+                        !without.contains('/') || ends_with(vault.cards[to].path.as_str(), without);
+                    if !is_there {
+                        let message =
+                            format!("there is no card `{target}`: did you mean `{stem}`?");
+                        self.add(place, Code::LinkUnknown, message);
+                        return None;
+                    }
+                    let message = format!("`{target}` is a path; the stem `{stem}` is enough");
+                    self.add_mended(place, Code::LinkByPath, message, mend(stem));
+                }
+                Some(to)
+            }
+            Target::Case(cards) if cards.len() == 1 => {
+                let real = vault.cards[cards[0]].stem();
+                let message = format!("`{target}` is written `{real}`");
+                self.add_mended(place, Code::LinkCase, message, mend(real));
+                Some(cards[0])
+            }
+            Target::Ambiguous(cards) | Target::Case(cards) => {
+                let paths = cards
+                    .iter()
+                    .map(|card| format!("`{}`", vault.cards[*card].path));
+                let paths = paths.collect::<Vec<_>>().join(" or ");
+                self.add(
+                    place,
+                    Code::LinkAmbiguous,
+                    format!("`{target}` can be {paths}"),
+                );
+                None
+            }
+            Target::Unknown => {
+                match (self.world.renamed)(stem) {
+                    Some(now) if matches!(vault.resolve(&now), Target::Card(_)) => {
+                        let message =
+                            format!("there is no card `{target}`: it was renamed to `{now}`");
+                        self.add_mended(place, Code::LinkUnknown, message, mend(&now));
+                    }
+                    _ => self.add_unknown(place, Code::LinkUnknown, target, stem),
+                }
+                None
+            }
+        }
+    }
+
+    /// That a card has a heading or block.
+    fn anchor(&mut self, place: Place, to: usize, anchor: &str, is_slug: bool) {
+        let vault = self.vault;
+        let known = &vault.cards[to].known;
+        let name = if to == self.number {
+            "this card"
+        } else {
+            vault.cards[to].stem()
+        };
+        if let Some(id) = anchor.strip_prefix('^') {
+            if !known.blocks.iter().any(|block| **block == *id) {
+                let mut message = format!("{name} has no block `^{id}`");
+                if let Some(near) = nearest(id, known.blocks.iter().map(|id| &**id)) {
+                    message = message + ": did you mean `^" + near + "`?";
+                }
+                self.add(place, Code::BlockUnknown, message);
+            }
+            return;
+        }
+        let wanted = if is_slug {
+            anchor.to_owned()
+        } else {
+            slug(anchor)
+        };
+        if known.headings.iter().any(|(slug, _)| **slug == *wanted) {
+            return;
+        }
+        let mut message = format!("{name} has no heading `{anchor}`");
+        let slugs = known.headings.iter().map(|(slug, _)| &**slug);
+        if let Some(near) = nearest(&wanted, slugs)
+            && let Some((slug, text)) = known.headings.iter().find(|(slug, _)| **slug == *near)
+        {
+            let near = if is_slug { slug } else { text };
+            message = message + ": did you mean `" + near + "`?";
+        }
+        self.add(place, Code::AnchorUnknown, message);
+    }
+
+    fn markdown_link(&mut self, link: &Lead) {
+        let vault = self.vault;
+        let from = &self.card.path;
+        let to = if link.target.is_empty() {
+            Some(self.number)
+        } else {
+            joined(from, &link.target).and_then(|path| {
+                let card = vault.at(path.as_str());
+                card.or_else(|| vault.at(&format!("{path}.md")))
+            })
+        };
+        if let Some(to) = to {
+            self.lead_to(to);
+            if let Some(anchor) = link.anchor.as_deref().filter(|anchor| !anchor.is_empty()) {
+                self.anchor(link.place, to, anchor, true);
+            }
+            return;
+        }
+        // A path from the site's root is the renderer's affair.
+        let folder = from.parent().unwrap_or(Utf8Path::new(""));
+        if !link.target.starts_with('/') && !(self.world.file_exists)(&folder.join(&*link.target)) {
+            let message = format!("there is no file `{}`", link.target);
+            self.add(link.place, Code::FileUnknown, message);
+        }
+    }
+
+    fn prerequisites(&mut self) -> Box<[(u32, Place)]> {
+        let mut known = Vec::new();
+        for (stem, place) in &self.card.known.requires {
+            match self.vault.resolve(stem) {
+                Target::Card(to) => known.extend(u32::try_from(to).map(|to| (to, *place))),
+                _ => self.add_unknown(*place, Code::RequiresUnknown, stem, stem),
+            }
+        }
+        known.into()
+    }
+
+    fn aliases(&mut self) {
+        for (alias, place) in &self.card.known.aliases {
+            let target = self.vault.resolve(alias);
+            if matches!(target, Target::Card(other) if other != self.number) {
+                let message = format!("the alias `{alias}` is the stem of another card");
+                self.add(*place, Code::AliasClash, message);
+            }
+        }
+    }
+}
+
+/// Whether a card's path ends with these parts, which lack `.md`.
+fn ends_with(path: &str, parts: &str) -> bool {
+    let path = path.strip_suffix(".md").unwrap_or(path);
+    let parts = parts.trim_start_matches('/');
+    let before = path.strip_suffix(parts);
+    before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+}
+
+/// A path with `..` resolved, from the folder of a card; `None` where it leaves the vault.
+pub fn joined(from: &Utf8Path, target: &str) -> Option<Utf8PathBuf> {
+    let mut parts: Vec<&str> = from
+        .parent()?
+        .components()
+        .map(|part| part.as_str())
+        .collect();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_paths() {
+        let from = Utf8Path::new("a/b/card.md");
+        assert_eq!(joined(from, "../c.md").unwrap(), "a/c.md");
+        assert_eq!(joined(from, "./x/d.md").unwrap(), "a/b/x/d.md");
+        assert_eq!(joined(from, "../../../x.md"), None);
+    }
+
+    #[test]
+    fn ends_of_paths() {
+        assert!(ends_with("a/b/c.md", "b/c") && ends_with("a/b/c.md", "/a/b/c"));
+        assert!(!ends_with("a/b/c.md", "x/c") && !ends_with("ab/c.md", "b/c"));
+    }
+}

@@ -1,0 +1,156 @@
+//! The rules of the vault as a whole: names, landing pages, orphans, circles of prerequisites.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+
+use crate::check::{Code, Finding, Fix, Rules, category};
+use crate::rules_of_card::Known;
+use crate::rules_of_links::Ways;
+use crate::{Card, Place, Vault};
+
+/// Judges a vault in which it is known where each card leads.
+pub(crate) fn judge(
+    vault: &Vault<Known>,
+    ways: &[Ways],
+    rules: &Rules,
+    findings: &mut Vec<Finding>,
+) {
+    names(vault, findings);
+    landing_pages(vault, ways, rules, findings);
+    orphans(vault, ways, findings);
+    cycles(vault, ways, findings);
+}
+
+/// A finding at the top of a card.
+fn at_top(card: &Card<Known>, code: Code, message: String) -> Finding {
+    Finding::new(&card.path, Place::new(1, 1), code, message)
+}
+
+fn names(vault: &Vault<Known>, findings: &mut Vec<Finding>) {
+    for card in &vault.cards {
+        let stem = card.stem();
+        let is_kebab = stem.split('-').all(|word| {
+            !word.is_empty()
+                && word
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        });
+        if !is_kebab {
+            let message = format!("`{stem}` is not in kebab case");
+            findings.push(at_top(card, Code::NameNotKebab, message));
+        }
+    }
+    for cards in vault.namesakes() {
+        let cards: Vec<&Card<Known>> = cards
+            .iter()
+            .map(|card| &vault.cards[*card as usize])
+            .collect();
+        for (n, card) in cards.iter().enumerate() {
+            let same = cards[..n].iter().find(|other| other.stem() == card.stem());
+            if let Some(other) = same {
+                let message = format!("`{}` has this stem, too", other.path);
+                findings.push(at_top(card, Code::StemDuplicate, message));
+            }
+            let differs = cards[..n].iter().find(|other| other.stem() != card.stem());
+            if let Some(other) = differs {
+                let message = format!("`{}` differs in case only", other.path);
+                findings.push(at_top(card, Code::StemCase, message));
+            }
+        }
+    }
+}
+
+fn landing_pages(vault: &Vault<Known>, ways: &[Ways], rules: &Rules, findings: &mut Vec<Finding>) {
+    // What each landing page links, and the first card of each category that has none.
+    let mut linked: BTreeMap<usize, HashSet<u32>> = BTreeMap::new();
+    let mut missing: BTreeSet<&str> = BTreeSet::new();
+    for (number, card) in vault.cards.iter().enumerate() {
+        let Some(category) = category(&card.path, rules) else {
+            continue;
+        };
+        let page = format!("{category}/{category}.md");
+        let Some(landing) = vault.at(&page) else {
+            if missing.insert(category) {
+                let message = format!("there is no landing page `{page}`");
+                findings.push(at_top(card, Code::LandingMissing, message));
+            }
+            continue;
+        };
+        let linked = linked
+            .entry(landing)
+            .or_insert_with(|| ways[landing].leads_to.iter().copied().collect());
+        let is_linked = u32::try_from(number).is_ok_and(|number| linked.contains(&number));
+        if landing != number && !is_linked {
+            let message = format!("`{page}` does not link this card");
+            let fix = Fix::Append(page.into(), format!("- [[{}]]", card.stem()));
+            let finding = at_top(card, Code::NotListed, message);
+            findings.push(Finding {
+                fix: Some(fix),
+                ..finding
+            });
+        }
+    }
+}
+
+/// Cards that are not reached from `index.md`; without one there is nothing to start from.
+fn orphans(vault: &Vault<Known>, ways: &[Ways], findings: &mut Vec<Finding>) {
+    let Some(index) = vault.at("index.md") else {
+        if let Some(first) = vault.cards.first() {
+            let message = "the vault has no `index.md`".to_owned();
+            findings.push(at_top(first, Code::LandingMissing, message));
+        }
+        return;
+    };
+    let mut reached = vec![false; vault.cards.len()];
+    reached[index] = true;
+    let mut queue = VecDeque::from([index]);
+    while let Some(card) = queue.pop_front() {
+        for to in &ways[card].leads_to {
+            let to = *to as usize;
+            if !reached[to] {
+                reached[to] = true;
+                queue.push_back(to);
+            }
+        }
+    }
+    for (card, reached) in vault.cards.iter().zip(reached) {
+        if !reached {
+            let message = "no chain of links from `index.md` leads here".to_owned();
+            findings.push(at_top(card, Code::Orphan, message));
+        }
+    }
+}
+
+/// Each circle of prerequisites is found once, at the card that comes first in it.
+fn cycles(vault: &Vault<Known>, ways: &[Ways], findings: &mut Vec<Finding>) {
+    // 0: not seen, 1: on the way, 2: done
+    let mut state = vec![0_u8; ways.len()];
+    for start in 0..ways.len() {
+        if state[start] != 0 {
+            continue;
+        }
+        // By hand, because a chain may be long.
+        let mut way = vec![(start, 0)];
+        state[start] = 1;
+        while let Some((card, next)) = way.last_mut() {
+            let (card, at) = (*card, *next);
+            *next += 1;
+            let Some((to, place)) = ways[card].requires.get(at) else {
+                state[card] = 2;
+                way.pop();
+                continue;
+            };
+            let to = *to as usize;
+            if state[to] == 0 {
+                state[to] = 1;
+                way.push((to, 0));
+            } else if state[to] == 1 {
+                let from = way.iter().position(|(on, _)| *on == to).unwrap_or(0);
+                let circle = way[from..].iter().map(|(card, _)| *card).chain([to]);
+                let stems: Vec<&str> = circle.map(|card| vault.cards[card].stem()).collect();
+                let message = format!("the prerequisites lead in a circle: {}", stems.join(" -> "));
+                let path = &vault.cards[card].path;
+                findings.push(Finding::new(path, *place, Code::RequiresCycle, message));
+            }
+        }
+    }
+}
