@@ -251,6 +251,8 @@ pub fn check(
         (a.path.as_str(), a.place, a.code).cmp(&(b.path.as_str(), b.place, b.code))
     });
     findings.dedup();
+    // With very many cards giving back each piece takes a tenth of the time, and the process ends soon.
+    std::mem::forget(vault);
     findings
 }
 
