@@ -377,13 +377,14 @@ impl Reader<'_> {
     fn html(&mut self, range: Range<usize>, block: bool) {
         let html = &self.text[range.clone()];
         for (at, _) in html.match_indices("<!--") {
-            let Some(length) = html[at..].find("-->") else {
+            // `<!-->` is a comment of its own.
+            let Some(length) = html[at + 2..].find("-->").map(|length| length + 2) else {
                 if block {
                     self.odd(Oddity::OpenComment, range.start + at);
                 }
                 break;
             };
-            let inside = html[at + 4..at + length].trim();
+            let inside = html.get(at + 4..at + length).unwrap_or_default().trim();
             if let Some(words) = inside.strip_prefix("docs-check:") {
                 let place = self.lines.place(range.start + at);
                 self.content.controls.push((words.trim().to_owned(), place));
@@ -595,6 +596,7 @@ mod tests {
             ("- a\n\n    [[b]]\n", &["b@3:5"]),
             ("x <!-- [[b]] --> [[c]]", &["c@1:18"]),
             ("<!--\n[[b]]\n-->\n", &[]),
+            ("<!-->\n\n[[c]]", &["c@3:1"]),
             ("%% [[b]] %% [[c]]", &["c@1:13"]),
             ("%%\n[[b]]\n\n[[d]]\n%%\n[[c]]", &["c@6:1"]),
             ("100 %% of [[b]]", &["b@1:11"]),

@@ -49,6 +49,20 @@ impl FrontMatter {
     pub fn get(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
+
+    /// The text of a key whose value is a scalar.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match &self.get(key)?.value {
+            Value::Text(text, _) => Some(text),
+            Value::List(_) | Value::Other => None,
+        }
+    }
+
+    /// The texts of a key's value; none where there is no such key.
+    pub fn texts(&self, key: &str) -> Vec<&str> {
+        let texts = self.get(key).map(|entry| entry.value.texts());
+        texts.into_iter().flatten().map(|(text, _)| text).collect()
+    }
 }
 
 impl Value {

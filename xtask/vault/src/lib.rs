@@ -6,7 +6,10 @@
 pub mod card;
 pub mod check;
 pub mod date;
+pub mod edits;
 pub mod front_matter;
+pub mod moves;
+mod references;
 mod rules_of_card;
 mod rules_of_links;
 mod rules_of_vault;

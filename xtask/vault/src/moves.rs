@@ -1,0 +1,1005 @@
+//! Cards renamed, merged and split: all texts in, all texts out, links mended.
+//!
+//! A new card is put together from parts of old ones. Where each link led is known before; it is written
+//! anew where it must be, the result is read again, and a link that would lead elsewhere is an error.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::card::{self, Content, Heading};
+use crate::edits::{self, Edit};
+use crate::references::{Goal, Reference, Spot, goals, references, written};
+use crate::slug::slug;
+use crate::{Target, Vault, in_parallel, stem};
+
+/// The texts of all cards, by their paths in the vault.
+pub type Texts = BTreeMap<Utf8PathBuf, String>;
+
+/// What is to be done; paths are those of cards in the vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A card gets another path.
+    Rename {
+        /// The card.
+        old: Utf8PathBuf,
+        /// Its new path.
+        new: Utf8PathBuf,
+    },
+    /// A card's body is put at the end of another one.
+    Merge {
+        /// The card that goes.
+        old: Utf8PathBuf,
+        /// The card that stays.
+        into: Utf8PathBuf,
+    },
+    /// A section becomes a card, and a link to it stays in its place.
+    Extract {
+        /// The card that holds the section.
+        old: Utf8PathBuf,
+        /// The section's heading, or its anchor.
+        heading: String,
+        /// The new card's path.
+        new: Utf8PathBuf,
+    },
+}
+
+/// What was done about links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// Written anew.
+    pub mended: usize,
+    /// Led nowhere before, and lead somewhere now.
+    pub found: usize,
+}
+
+/// Makes a change; on errors the texts are as they were.
+pub fn apply(texts: &mut Texts, change: &Change) -> Result<Links> {
+    let olds = read(texts);
+    let goals: Vec<Vec<Goal>> = numbers(&olds.vault)
+        .map(|card| goals(&olds.vault, card, &olds.references[card]))
+        .collect();
+    let plan = match change {
+        Change::Rename { old, new } => renamed(&olds, old, new)?,
+        Change::Merge { old, into } => merged(&olds, old, into)?,
+        Change::Extract { old, heading, new } => extracted(&olds, old, heading, new)
+            .with_context(|| format!("taking a section out of `{old}`"))?,
+    };
+    let mut composer = Composer {
+        olds: &olds,
+        goals: &goals,
+        plan: &plan,
+        tops: HashMap::new(),
+        homes: HashMap::new(),
+    };
+    // The anchors of moved headings are known when they are read in their new cards.
+    composer.note_homes(None);
+    let drafts = composer.compose()?;
+    composer.note_homes(Some(&drafts));
+    let new = composer.compose()?;
+    let found = composer.verify(&new)?;
+    for path in olds.vault.cards.iter().map(|card| &card.path) {
+        if !plan.contains_key(path) {
+            texts.remove(path);
+        }
+    }
+    let mended = new.values().map(|composed| composed.mended).sum();
+    let changed = new
+        .into_iter()
+        .map(|(path, composed)| (path, composed.text));
+    texts.extend(changed);
+    Ok(Links { mended, found })
+}
+
+/// Cards as they are now.
+struct Olds<'a> {
+    vault: Vault<Content>,
+    texts: Vec<&'a str>,
+    references: Vec<Vec<Reference>>,
+}
+
+/// Which parts make up each card of the new vault.
+type Plan = BTreeMap<Utf8PathBuf, Vec<Piece>>;
+
+/// A part of a new card.
+#[derive(Clone, Debug)]
+enum Piece {
+    /// Words of no card. With a card's number: they take the place of its beginning.
+    Words(String, Option<usize>),
+    /// A part of a card.
+    Part(Part),
+}
+
+/// A part of an old card, which is changed where it must be.
+#[derive(Clone, Debug)]
+struct Part {
+    card: usize,
+    range: Range<usize>,
+    /// By how many levels its headings go down.
+    deeper: i8,
+    /// Changes beside those of links and headings.
+    edits: Vec<Edit>,
+}
+
+/// A new text.
+#[derive(Debug, Default)]
+struct Composed {
+    text: String,
+    /// Parts of old cards, with where they are now.
+    parts: Vec<(Part, Range<usize>)>,
+    /// Old cards whose beginnings are in it, with where.
+    tops: Vec<(usize, usize)>,
+    mended: usize,
+}
+
+fn read(texts: &Texts) -> Olds<'_> {
+    let cards: Vec<(&Utf8PathBuf, &String)> = texts.iter().collect();
+    let read = in_parallel(&cards, &|_, (_, text)| {
+        let content = card::read(text);
+        let references = references(text, &content);
+        (content, references)
+    });
+    let (contents, references): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+    let mut cards: Vec<_> = cards.into_iter().zip(contents).zip(references).collect();
+    // Paths are in the order of their parts, a vault's cards in that of their bytes.
+    cards.sort_by(|((a, _), _), ((b, _), _)| a.0.as_str().cmp(b.0.as_str()));
+    let mut olds = (Vec::new(), Vec::new(), Vec::new());
+    for (((path, text), content), references) in cards {
+        olds.0.push((path.clone(), content));
+        olds.1.push(text.as_str());
+        olds.2.push(references);
+    }
+    Olds {
+        vault: Vault::new(olds.0),
+        texts: olds.1,
+        references: olds.2,
+    }
+}
+
+fn numbers<T>(vault: &Vault<T>) -> Range<usize> {
+    0..vault.cards.len()
+}
+
+impl Olds<'_> {
+    fn content(&self, card: usize) -> &Content {
+        &self.vault.cards[card].known
+    }
+
+    fn path(&self, card: usize) -> &Utf8Path {
+        &self.vault.cards[card].path
+    }
+
+    fn stem(&self, card: usize) -> &str {
+        self.vault.cards[card].stem()
+    }
+
+    fn at(&self, path: &Utf8Path) -> Result<usize> {
+        let card = self.vault.at(path.as_str());
+        card.with_context(|| format!("there is no card `{path}`"))
+    }
+
+    fn whole(&self, card: usize) -> Part {
+        Part {
+            card,
+            range: 0..self.texts[card].len(),
+            deeper: 0,
+            edits: Vec::new(),
+        }
+    }
+
+    /// Each card as it is.
+    fn plan(&self) -> Plan {
+        numbers(&self.vault)
+            .map(|card| {
+                (
+                    self.path(card).to_owned(),
+                    vec![Piece::Part(self.whole(card))],
+                )
+            })
+            .collect()
+    }
+
+    fn line_end(&self, card: usize) -> &'static str {
+        if self.texts[card].contains("\r\n") {
+            "\r\n"
+        } else {
+            "\n"
+        }
+    }
+
+    /// That a path is free, and its stem, but for one card.
+    fn check_free(&self, new: &Utf8Path, but: Option<usize>) -> Result<()> {
+        ensure!(
+            self.vault.at(new.as_str()).is_none(),
+            "`{new}` is there already"
+        );
+        let stem = stem(new.as_str());
+        let taken = match self.vault.resolve(stem) {
+            Target::Card(card) => vec![card],
+            Target::Ambiguous(cards) | Target::Case(cards) => cards,
+            Target::Unknown => Vec::new(),
+        };
+        if let Some(card) = taken.into_iter().find(|card| Some(*card) != but) {
+            bail!(
+                "the stem `{stem}` is taken by `{}`, and links name cards by their stems: choose another",
+                self.path(card)
+            );
+        }
+        Ok(())
+    }
+}
+
+fn renamed(olds: &Olds<'_>, old: &Utf8Path, new: &Utf8Path) -> Result<Plan> {
+    let card = olds.at(old)?;
+    olds.check_free(new, Some(card))?;
+    let mut plan = olds.plan();
+    plan.remove(old);
+    plan.insert(new.to_owned(), vec![Piece::Part(olds.whole(card))]);
+    prerequisites(olds, &mut plan, card, stem(new.as_str()))?;
+    Ok(plan)
+}
+
+/// The names under `requires` of all cards, with another name for one card.
+fn prerequisites(olds: &Olds<'_>, plan: &mut Plan, card: usize, new: &str) -> Result<()> {
+    let old = olds.stem(card);
+    for pieces in plan.values_mut() {
+        for piece in pieces {
+            let Piece::Part(part) = piece else { continue };
+            let Some(front) = &olds.content(part.card).front else {
+                continue;
+            };
+            let names = front.texts("requires");
+            if part.range.start > 0 || !names.contains(&old) {
+                continue;
+            }
+            let mut now: Vec<&str> = Vec::new();
+            for name in names {
+                let name = if name == old { new } else { name };
+                if !now.contains(&name) && name != olds.stem(part.card) {
+                    now.push(name);
+                }
+            }
+            let text = olds.texts[part.card];
+            let edit = edits::list(text, front, "requires", &now)
+                .with_context(|| format!("`requires` of `{}`", olds.path(part.card)))?;
+            part.edits.extend(edit);
+        }
+    }
+    Ok(())
+}
+
+/// Keys that belong to one card alone.
+const OWN_KEYS: &[&str] = &[
+    "title",
+    "aliases",
+    "requires",
+    "status",
+    "branch",
+    "permalink",
+    "last-reviewed",
+];
+
+/// The card that stays has the tags, prerequisites and other names of both, then the other's body under
+/// a heading of the second level.
+fn merged(olds: &Olds<'_>, old: &Utf8Path, into: &Utf8Path) -> Result<Plan> {
+    let (from, to) = (olds.at(old)?, olds.at(into)?);
+    ensure!(from != to, "`{old}` can't be merged into itself");
+    let mut plan = olds.plan();
+    plan.remove(old);
+    prerequisites(olds, &mut plan, from, olds.stem(to))?;
+    let text = olds.texts[from];
+    let end = olds.line_end(to);
+    let body = edits::body(text);
+    let start = text.len() - text[body..].trim_start_matches(['\r', '\n']).len();
+    let headings = &olds.content(from).headings;
+    let mut words = String::new();
+    if !olds.texts[to].ends_with('\n') {
+        words.push_str(end);
+    }
+    words.push_str(end);
+    let has_title = |first: &&Heading| first.span.start() == start && first.level == 1;
+    let deeper = if headings.first().filter(has_title).is_some() {
+        1
+    } else {
+        let front = olds.content(from).front.as_ref();
+        let title = front.and_then(|front| front.text("title"));
+        let title = title.unwrap_or_else(|| olds.stem(from));
+        words = format!("{words}## {title}{end}{end}");
+        let least = headings.iter().map(|heading| heading.level).min();
+        3_i8.saturating_sub_unsigned(least.unwrap_or(3)).max(0)
+    };
+    let mut stays = olds.whole(to);
+    stays.edits = edits::union(
+        olds.texts[to],
+        olds.content(to).front.as_ref(),
+        text,
+        olds.content(from).front.as_ref(),
+        [olds.stem(from), olds.stem(to)],
+    )
+    .with_context(|| format!("the front matter of `{old}` and `{into}`"))?;
+    let gone = Part {
+        card: from,
+        range: start..text.len(),
+        deeper,
+        edits: Vec::new(),
+    };
+    let pieces = vec![
+        Piece::Part(stays),
+        Piece::Words(words, Some(from)),
+        Piece::Part(gone),
+    ];
+    plan.insert(into.to_owned(), pieces);
+    Ok(plan)
+}
+
+/// The card without the section, and the section as a card.
+fn extracted(olds: &Olds<'_>, old: &Utf8Path, heading: &str, new: &Utf8Path) -> Result<Plan> {
+    let card = olds.at(old)?;
+    olds.check_free(new, None)?;
+    let text = olds.texts[card];
+    let headings = &olds.content(card).headings;
+    let wanted = slug(heading);
+    let Some(number) = headings.iter().position(|heading| heading.slug == wanted) else {
+        let known: Vec<String> = headings
+            .iter()
+            .map(|heading| format!("`{}`", heading.text))
+            .collect();
+        bail!(
+            "there is no heading `{heading}`: it has {}",
+            known.join(", ")
+        );
+    };
+    let found = &headings[number];
+    let line = |heading: &Heading| {
+        text[..heading.span.start()]
+            .rfind('\n')
+            .map_or(0, |end| end + 1)
+    };
+    let begins_line = |heading: &Heading| {
+        text[line(heading)..heading.span.start()]
+            .bytes()
+            .all(|b| b == b' ')
+    };
+    ensure!(
+        begins_line(found),
+        "the heading `{heading}` stands in a list or a quotation: move it out first"
+    );
+    ensure!(
+        number > 0 || found.level > 1,
+        "`{heading}` is the card's title: rename the card"
+    );
+    let start = line(found);
+    let next = headings[number + 1..]
+        .iter()
+        .find(|next| next.level <= found.level && begins_line(next));
+    let stop = next.map_or(text.len(), line);
+    let end = olds.line_end(card);
+    let mut front = String::new();
+    if let Some(known) = &olds.content(card).front {
+        let title = edits::yaml(&found.text);
+        front = format!("---{end}title: {title}{end}");
+        for (number, entry) in known.entries.iter().enumerate() {
+            if !OWN_KEYS.contains(&entry.key.as_str()) {
+                front.push_str(&text[edits::entry(text, known, number)]);
+            }
+        }
+        front.push_str(&["---", end, end].concat());
+    }
+    let section = &text[start..stop];
+    let length = section.trim_end_matches(['\r', '\n']).len();
+    let gap = if next.is_some() { end } else { "" };
+    let rest = |range: Range<usize>| {
+        Piece::Part(Part {
+            range,
+            ..olds.whole(card)
+        })
+    };
+    let mut plan = olds.plan();
+    let link = format!("[[{}]]{end}{gap}", stem(new.as_str()));
+    let left = vec![
+        rest(0..start),
+        Piece::Words(link, None),
+        rest(stop..text.len()),
+    ];
+    let taken = vec![
+        Piece::Words(front, None),
+        Piece::Part(Part {
+            card,
+            range: start..start + length,
+            deeper: 1_i8.saturating_sub_unsigned(found.level),
+            edits: Vec::new(),
+        }),
+        Piece::Words(end.to_owned(), None),
+    ];
+    plan.insert(old.to_owned(), left);
+    plan.insert(new.to_owned(), taken);
+    Ok(plan)
+}
+
+/// A place in the new vault: the card's path and an anchor in it.
+type Home = (Utf8PathBuf, Option<String>);
+
+struct Composer<'a> {
+    olds: &'a Olds<'a>,
+    goals: &'a [Vec<Goal>],
+    plan: &'a Plan,
+    /// Where each old card's beginning is; the anchor is that of the first heading behind it.
+    tops: HashMap<usize, Home>,
+    /// Where each heading and block is now, if in another card or with another anchor.
+    homes: HashMap<(usize, Spot), Home>,
+}
+
+impl Composer<'_> {
+    /// Whether a new card is an old one, at its place.
+    fn is_kept(&self, path: &Utf8Path, pieces: &[Piece]) -> Option<usize> {
+        match pieces {
+            [Piece::Part(part)] if part.edits.is_empty() && self.olds.path(part.card) == path => {
+                Some(part.card)
+            }
+            _ => None,
+        }
+    }
+
+    /// Notes where what moves is now; before the first drafts anchors are taken as they were.
+    fn note_homes(&mut self, drafts: Option<&BTreeMap<Utf8PathBuf, Composed>>) {
+        for (path, pieces) in self.plan {
+            let draft = drafts.and_then(|drafts| drafts.get(path));
+            // A link in a heading of a card that stays changes the heading's anchor.
+            if self.is_kept(path, pieces).is_some() && draft.is_none() {
+                continue;
+            }
+            let content = draft.map(|draft| card::read(&draft.text));
+            for (card, at) in draft.map_or(&[][..], |draft| &draft.tops) {
+                let headings = content.iter().flat_map(|content| &content.headings);
+                let mut headings = headings.filter(|heading| heading.span.start() >= *at);
+                let anchor = headings.next().map(in_words);
+                self.tops.insert(*card, (path.clone(), anchor));
+            }
+            for (place, part) in parts(pieces).enumerate() {
+                if part.range.start == 0 {
+                    self.tops
+                        .entry(part.card)
+                        .or_insert_with(|| (path.clone(), None));
+                }
+                let now = draft
+                    .zip(content.as_ref())
+                    .map(|(draft, content)| spots(&draft.text, content, &draft.parts[place].1));
+                let olds = self.olds;
+                let was = spots(olds.texts[part.card], olds.content(part.card), &part.range);
+                for (n, (spot, anchor)) in was.into_iter().enumerate() {
+                    let anchor = match &now {
+                        Some(now) => now.get(n).map(|(_, anchor)| anchor.clone()),
+                        None => Some(anchor),
+                    };
+                    self.homes.insert((part.card, spot), (path.clone(), anchor));
+                }
+            }
+            // A card whose beginning went with words: until there is a draft its path is enough.
+            for piece in pieces {
+                if let Piece::Words(_, Some(card)) = piece {
+                    self.tops
+                        .entry(*card)
+                        .or_insert_with(|| (path.clone(), None));
+                }
+            }
+        }
+    }
+
+    /// Where what a link leads to is now; nothing where it did not move.
+    fn home(&self, goal: &Goal) -> Option<Home> {
+        match goal {
+            Goal::Card(card, spot) => {
+                let home = self.homes.get(&(*card, *spot));
+                let top = || self.tops.get(card).map(|(path, _)| (path.clone(), None));
+                home.cloned().or_else(top)
+            }
+            Goal::File(_) | Goal::Nothing => None,
+        }
+    }
+
+    /// The texts of cards that are new or changed.
+    fn compose(&self) -> Result<BTreeMap<Utf8PathBuf, Composed>> {
+        let mut all = BTreeMap::new();
+        for (path, pieces) in self.plan {
+            let kept = self.is_kept(path, pieces);
+            if let Some(card) = kept
+                && !self.goals[card]
+                    .iter()
+                    .any(|goal| self.home(goal).is_some())
+            {
+                continue;
+            }
+            let mut composed = Composed::default();
+            for piece in pieces {
+                match piece {
+                    Piece::Words(words, top) => {
+                        composed
+                            .tops
+                            .extend(top.map(|card| (card, composed.text.len())));
+                        composed.text.push_str(words);
+                    }
+                    Piece::Part(part) => {
+                        let edits = self.edits(part, path, &mut composed.mended);
+                        let start = composed.text.len();
+                        if part.range.start == 0 {
+                            composed.tops.push((part.card, start));
+                        }
+                        let old = self.olds.texts[part.card];
+                        edits::apply(old, &part.range, edits, &mut composed.text)
+                            .with_context(|| format!("`{}`", self.olds.path(part.card)))?;
+                        composed
+                            .parts
+                            .push((part.clone(), start..composed.text.len()));
+                    }
+                }
+            }
+            if kept.is_none_or(|card| self.olds.texts[card] != composed.text) {
+                all.insert(path.clone(), composed);
+            }
+        }
+        Ok(all)
+    }
+
+    /// All changes of a part that goes into the card at `path`.
+    fn edits(&self, part: &Part, path: &Utf8Path, mended: &mut usize) -> Vec<Edit> {
+        let olds = self.olds;
+        let text = olds.texts[part.card];
+        let mut edits = part.edits.clone();
+        for (reference, goal) in olds.references[part.card]
+            .iter()
+            .zip(&self.goals[part.card])
+        {
+            let Some(place) = &reference.place else {
+                continue;
+            };
+            if !part.range.contains(&place.start) {
+                continue;
+            }
+            let moved = path != olds.path(part.card);
+            let home = match (goal, self.home(goal)) {
+                (Goal::Nothing, _) => continue,
+                (_, Some(home)) => home,
+                _ if !moved => continue,
+                (Goal::File(file), _) => (file.clone(), None),
+                (Goal::Card(card, _), None) => (olds.path(*card).to_owned(), None),
+            };
+            // A link between two cards that became one leads to a heading of it.
+            let home = match (goal, home) {
+                (Goal::Card(card, Spot::Top), (to, None)) if to == path && *card != part.card => {
+                    let anchor = self.tops.get(card).and_then(|(_, anchor)| anchor.clone());
+                    (to, anchor)
+                }
+                (_, home) => home,
+            };
+            let became_one =
+                matches!(goal, Goal::Card(card, _) if *card != part.card) && home.0 == path;
+            let new = written(
+                &text[place.clone()],
+                reference,
+                olds.path(part.card),
+                path,
+                &home,
+                became_one,
+            );
+            if text[place.clone()] != new {
+                edits.push((place.clone(), new));
+                *mended += 1;
+            }
+        }
+        for heading in &olds.content(part.card).headings {
+            if part.deeper != 0 && part.range.contains(&heading.span.start()) {
+                edits.extend(edits::heading(text, heading, part.deeper));
+            }
+        }
+        edits
+    }
+
+    /// That each link leads where it led; how many lead somewhere that led nowhere.
+    fn verify(&self, new: &BTreeMap<Utf8PathBuf, Composed>) -> Result<usize> {
+        let olds = self.olds;
+        let text = |(path, pieces): (&Utf8PathBuf, &Vec<Piece>)| {
+            let old = parts(pieces).next().map(|part| olds.texts[part.card]);
+            let text = new.get(path).map(|composed| composed.text.as_str());
+            (path.clone(), text.or(old).unwrap_or_default().to_owned())
+        };
+        let texts: Texts = self.plan.iter().map(text).collect();
+        let news = read(&texts);
+        // Each part of an old card, and where it is now.
+        let mut places: Vec<(Part, usize, Range<usize>)> = Vec::new();
+        for card in numbers(&news.vault) {
+            let path = news.path(card);
+            match new.get(path) {
+                Some(composed) => {
+                    let parts = composed.parts.iter().cloned();
+                    places.extend(parts.map(|(part, now)| (part, card, now)));
+                }
+                None => {
+                    let whole = parts(&self.plan[path]).cloned();
+                    places.extend(whole.map(|part| (part.clone(), card, part.range)));
+                }
+            }
+        }
+        let mut moved: HashMap<(usize, Spot), (usize, Spot)> = HashMap::new();
+        for (part, card, now) in &places {
+            let was = spots(olds.texts[part.card], olds.content(part.card), &part.range);
+            let is = spots(news.texts[*card], news.content(*card), now);
+            ensure!(was.len() == is.len(), "{}", self.tied(part.card));
+            let pairs = was.iter().zip(&is);
+            moved.extend(pairs.map(|((was, _), (is, _))| ((part.card, *was), (*card, *is))));
+        }
+        let mut found = 0;
+        for (part, card, now) in &places {
+            let goals = goals(&news.vault, *card, &news.references[*card]);
+            let was = within(
+                &olds.references[part.card],
+                &self.goals[part.card],
+                &part.range,
+            );
+            let is = within(&news.references[*card], &goals, now);
+            ensure!(was.len() == is.len(), "{}", self.tied(part.card));
+            for ((link, old), (_, new)) in was.iter().zip(&is) {
+                let leads = |goal: &Goal| matches!(goal, Goal::Card(..));
+                found += usize::from(!leads(old) && leads(new));
+                let same = match (old, new) {
+                    (Goal::Card(old, spot), Goal::Card(to, is)) => {
+                        match moved.get(&(*old, *spot)) {
+                            Some(now) => *now == (*to, *is),
+                            None => {
+                                let to_top = self.top(*old) == news.path(*to);
+                                let became_one = *to == *card && *old != part.card;
+                                to_top && (spot == is || (became_one && *spot == Spot::Top))
+                            }
+                        }
+                    }
+                    (Goal::File(old), Goal::File(new)) => old == new,
+                    (Goal::File(path), Goal::Card(to, _)) => news.path(*to) == path,
+                    (Goal::Nothing, _) => true,
+                    _ => false,
+                };
+                ensure!(
+                    same,
+                    "the link to `{}` at `{}:{}` would lead elsewhere than now: mend or remove it first",
+                    link.target,
+                    olds.path(part.card),
+                    link.line,
+                );
+            }
+        }
+        Ok(found)
+    }
+
+    /// The card in which an old card's beginning is now.
+    fn top(&self, card: usize) -> &Utf8Path {
+        let top = self.tops.get(&card);
+        top.map_or(self.olds.path(card), |(path, _)| path)
+    }
+
+    fn tied(&self, card: usize) -> String {
+        format!(
+            "the parts of `{}` are tied by a reference definition or something that is not closed: \
+             write the links out, or close it first",
+            self.olds.path(card)
+        )
+    }
+}
+
+fn parts(pieces: &[Piece]) -> impl Iterator<Item = &Part> {
+    pieces.iter().filter_map(|piece| match piece {
+        Piece::Part(part) => Some(part),
+        Piece::Words(..) => None,
+    })
+}
+
+/// Links whose beginnings lie in a range, with their goals.
+fn within<'a>(
+    references: &'a [Reference],
+    goals: &'a [Goal],
+    range: &Range<usize>,
+) -> Vec<(&'a Reference, &'a Goal)> {
+    let links = references.iter().zip(goals);
+    links
+        .filter(|(link, _)| range.contains(&link.start))
+        .collect()
+}
+
+/// The headings and blocks that begin in a range of a card, with their anchors.
+fn spots(text: &str, content: &Content, range: &Range<usize>) -> Vec<(Spot, String)> {
+    let headings = content.headings.iter().enumerate();
+    let mut spots: Vec<(Spot, String)> = headings
+        .filter(|(_, heading)| range.contains(&heading.span.start()))
+        .map(|(number, heading)| (Spot::Heading(number), in_words(heading)))
+        .collect();
+    for (number, (id, place)) in content.blocks.iter().enumerate() {
+        if range.contains(&edits::offset(text, *place)) {
+            spots.push((Spot::Block(number), format!("^{id}")));
+        }
+    }
+    spots
+}
+
+/// A heading's anchor as people write it.
+fn in_words(heading: &Heading) -> String {
+    let is_plain = !heading
+        .text
+        .contains(['#', '|', '^', '[', ']', ':', '%', '\\']);
+    if is_plain && slug(&heading.text) == heading.slug {
+        heading.text.clone()
+    } else {
+        heading.slug.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(cards: &[(&str, &str)]) -> Texts {
+        let card = |(path, text): &(&str, &str)| ((*path).into(), (*text).to_owned());
+        cards.iter().map(card).collect()
+    }
+
+    fn rename(old: &str, new: &str) -> Change {
+        Change::Rename {
+            old: old.into(),
+            new: new.into(),
+        }
+    }
+
+    fn merge(old: &str, into: &str) -> Change {
+        Change::Merge {
+            old: old.into(),
+            into: into.into(),
+        }
+    }
+
+    fn extract(old: &str, heading: &str, new: &str) -> Change {
+        Change::Extract {
+            old: old.into(),
+            heading: heading.to_owned(),
+            new: new.into(),
+        }
+    }
+
+    #[test]
+    fn links_of_all_forms_are_written_anew_and_back() {
+        for (before, after) in [
+            ("[[old]]", "[[new]]"),
+            ("[[old|text]]", "[[new|text]]"),
+            ("[[ old ]]", "[[ new ]]"),
+            ("![[old#Part]]", "![[new#Part]]"),
+            ("[[a/old.md#Part|x]]", "[[b/new.md#Part|x]]"),
+            ("[[old#^id]]  \r\n", "[[new#^id]]  \r\n"),
+            ("[[old#none]]", "[[new#none]]"),
+            (
+                "| a |\n|---|\n| [[old\\|t]] |\n",
+                "| a |\n|---|\n| [[new\\|t]] |\n",
+            ),
+            (
+                "`[[old]]` <!-- [[old]] --> $[[old]]$",
+                "`[[old]]` <!-- [[old]] --> $[[old]]$",
+            ),
+            ("[x](old.md#part \"t\")", "[x](../b/new.md#part \"t\")"),
+            ("[x](<old.md>)", "[x](<../b/new.md>)"),
+            ("[x](./old.md)", "[x](./../b/new.md)"),
+            ("[x](old)", "[x](../b/new)"),
+            ("[x](/a/old.md?q#part)", "[x](/b/new.md?q#part)"),
+            (
+                "[x][r]\n\n[r]: old.md 'title'\n",
+                "[x][r]\n\n[r]: ../b/new.md 'title'\n",
+            ),
+            ("[[1]](old.md)", "[[1]](../b/new.md)"),
+            ("---\nrequires: [old]\n---\n", "---\nrequires: [new]\n---\n"),
+            (
+                "---\nrequires:\n- bold\n- 'old'\n---\n",
+                "---\nrequires:\n- bold\n- 'new'\n---\n",
+            ),
+            (
+                "[[Old]] [[nowhere]] \u{e9}[[old]]",
+                "[[Old]] [[nowhere]] \u{e9}[[new]]",
+            ),
+            (
+                "\u{feff}---\nx: 1\n---\n[[old]]",
+                "\u{feff}---\nx: 1\n---\n[[new]]",
+            ),
+            (
+                "## To [[old]]\n\n[[#To old]]",
+                "## To [[new]]\n\n[[#To new]]",
+            ),
+        ] {
+            let first = texts(&[
+                (
+                    "a/old.md",
+                    "# Old\n\n[x](two.md) ![](../p.png) [[#Part]]\n\n## Part\n\nwords ^id\n",
+                ),
+                ("a/two.md", before),
+            ]);
+            let mut now = first.clone();
+            apply(&mut now, &rename("a/old.md", "b/new.md")).unwrap();
+            assert_eq!(now[Utf8Path::new("a/two.md")], after);
+            assert!(
+                now[Utf8Path::new("b/new.md")].contains("[x](../a/two.md) ![](../p.png) [[#Part]]")
+            );
+            apply(&mut now, &rename("b/new.md", "a/old.md")).unwrap();
+            assert_eq!(now, first);
+        }
+    }
+
+    #[test]
+    fn a_merge_keeps_headings_and_front_matter_apart() {
+        let mut now = texts(&[
+            (
+                "a.md",
+                "---\ntitle: A\nmodified: 2026-01-01\ntags: [x]\nrequires: [b, d]\n---\n\n# A\n\n## Notes\n\na [[b]]\n",
+            ),
+            (
+                "b.md",
+                "---\ntitle: B, too\nmodified: 2026-02-02\ntags:\n- y\nowner: me\n---\n\n# B\n\n## Notes\n\n[[#Notes]] [[a|x]] [[a#Notes]]\n",
+            ),
+            (
+                "c.md",
+                "---\nrequires: [a, b]\n---\n[[b#Notes]] [[a#Notes]] [[b]]\n",
+            ),
+            ("d.md", ""),
+        ]);
+        let links = apply(&mut now, &merge("b.md", "a.md")).unwrap();
+        assert_eq!(
+            links,
+            Links {
+                mended: 6,
+                found: 0
+            }
+        );
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "---\ntitle: A\nmodified: 2026-02-02\ntags: [x, y]\nrequires: [d]\nowner: me\n---\n\n# A\n\n## Notes\n\na [[#B]]\n\n\
+             ## B\n\n### Notes\n\n[[#notes-1]] [[#A|x]] [[#Notes]]\n"
+        );
+        assert_eq!(
+            now[Utf8Path::new("c.md")],
+            "---\nrequires: [a]\n---\n[[a#notes-1]] [[a#Notes]] [[a]]\n"
+        );
+        assert!(!now.contains_key(Utf8Path::new("b.md")));
+    }
+
+    #[test]
+    fn a_body_without_title_gets_a_heading() {
+        let mut now = texts(&[
+            ("a.md", "words"),
+            ("b.md", "---\ntitle: The other\n---\n\nmore\n\n# Top\n"),
+        ]);
+        apply(&mut now, &merge("b.md", "a.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "words\n\n## The other\n\nmore\n\n### Top\n"
+        );
+    }
+
+    #[test]
+    fn a_section_becomes_a_card() {
+        let mut now = texts(&[
+            (
+                "a.md",
+                "---\ntitle: A\nmodified: 2026-01-01\ntags: [x]\n---\n\n# A\n\n## Part: one\n\n[[#End]] ^b\n\n### In\n\n## End\n\n[[#In]]\n",
+            ),
+            (
+                "c.md",
+                "[[a#In]] [[a#End]] [[a]] [[a#^b]] [x](a.md#part-one)\n",
+            ),
+        ]);
+        apply(&mut now, &extract("a.md", "part-one", "p.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "---\ntitle: A\nmodified: 2026-01-01\ntags: [x]\n---\n\n# A\n\n[[p]]\n\n## End\n\n[[p#In]]\n"
+        );
+        assert_eq!(
+            now[Utf8Path::new("p.md")],
+            "---\ntitle: \"Part: one\"\nmodified: 2026-01-01\ntags: [x]\n---\n\n# Part: one\n\n[[a#End]] ^b\n\n## In\n"
+        );
+        assert_eq!(
+            now[Utf8Path::new("c.md")],
+            "[[p#In]] [[a#End]] [[a]] [[p#^b]] [x](p.md#part-one)\n"
+        );
+    }
+
+    #[test]
+    fn what_can_not_be_done_is_refused_and_changes_nothing() {
+        let first = texts(&[
+            (
+                "old.md",
+                "# Old\n\n> ## Quoted\n\n## Tied\n\n[x][r]\n\n## Rest\n\n[r]: two.md\n",
+            ),
+            ("two.md", "text ^id\n"),
+            ("three.md", "other ^id\n\n[[#^id]]\n"),
+        ]);
+        for (change, why) in [
+            (rename("none.md", "x.md"), "no card `none.md`"),
+            (rename("old.md", "two.md"), "is there already"),
+            (rename("old.md", "x/three.md"), "is taken by `three.md`"),
+            (rename("old.md", "x/Two.md"), "is taken by `two.md`"),
+            (merge("old.md", "old.md"), "into itself"),
+            (
+                merge("three.md", "two.md"),
+                "the link to `` at `three.md:3:1` would lead elsewhere",
+            ),
+            (extract("old.md", "None", "x.md"), "it has `Old`, `Quoted`"),
+            (extract("old.md", "Quoted", "x.md"), "list or a quotation"),
+            (extract("old.md", "Old", "x.md"), "is the card's title"),
+            (extract("old.md", "Tied", "x.md"), "reference definition"),
+        ] {
+            let mut now = first.clone();
+            let error = format!("{:#}", apply(&mut now, &change).unwrap_err());
+            assert!(error.contains(why), "{change:?}: {error}");
+            assert_eq!(now, first);
+        }
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_may_find_a_card() {
+        let mut now = texts(&[("old.md", ""), ("two.md", "[[new]] [[old]]")]);
+        let links = apply(&mut now, &rename("old.md", "new.md")).unwrap();
+        assert_eq!(
+            links,
+            Links {
+                mended: 1,
+                found: 1
+            }
+        );
+    }
+
+    /// What each link of a vault leads to, by words: its heading's text, or the card's own mark.
+    fn leads(texts: &Texts) -> Vec<(String, String)> {
+        let olds = read(texts);
+        let mut all = Vec::new();
+        for card in numbers(&olds.vault) {
+            let mark = |card: usize| {
+                let text = olds.texts[card];
+                text.split_whitespace()
+                    .find(|word| word.starts_with("mark-"))
+                    .map(str::to_owned)
+            };
+            for goal in goals(&olds.vault, card, &olds.references[card]) {
+                let to = match goal {
+                    Goal::Card(to, Spot::Heading(number)) => {
+                        format!("{:?}#{}", mark(to), olds.content(to).headings[number].text)
+                    }
+                    Goal::Card(to, spot) => format!("{:?}#{spot:?}", mark(to)),
+                    other => format!("{other:?}"),
+                };
+                all.push((format!("{:?}", mark(card)), to));
+            }
+        }
+        all.sort();
+        all
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn there_and_back_gives_the_first_bytes(
+            bodies in proptest::collection::vec(
+                "(\\[\\[c[0-4](\\|t|#H|#\\^b)?\\]\\] ?|!\\[\\[d/c1\\]\\]|\\[x\\]\\((\\.\\./)?(d/|e/)?c[0-4]\\.md(#h)?\\)|\n\n# H\n\n|\n|word |`|\n```\n|- | \\^b\n|%%|<!--|-->|\\[r\\]: c2\\.md|\r\n)*", 5),
+            from in 0..5_usize, folder in 0..3_usize,
+        ) {
+            let folders = ["", "d/", "d/", "e/", "e/"];
+            let path = |n: usize| format!("{}c{n}.md", folders[n]);
+            let first: Texts = bodies.iter().enumerate()
+                .map(|(n, body)| (path(n).into(), format!("---\nrequires: [c{}]\n---\nmark-{n} {body}", (n + 1) % 5)))
+                .collect();
+            let new = format!("{}fresh.md", ["", "d/", "f/g/"][folder]);
+            let mut now = first.clone();
+            if apply(&mut now, &rename(&path(from), &new)).is_ok() {
+                assert_eq!(leads(&now), leads(&first));
+                apply(&mut now, &rename(&new, &path(from))).unwrap();
+                assert_eq!(leads(&now), leads(&first));
+                // At the root a path can't climb needlessly, and no folder can be named.
+                let is_odd = |body: &String| body.contains("../") || (folder == 0 && body.contains("[[d/"));
+                if !bodies.iter().any(is_odd) {
+                    assert_eq!(now, first);
+                }
+            } else {
+                assert_eq!(now, first);
+            }
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! Links as a rewriter sees them: where their targets stand in the text, what they lead to, and how a
+//! target is written that leads elsewhere.
+
+use std::ops::Range;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use pulldown_cmark::{Options, Parser};
+
+use crate::card::{self, Content, Kind, Link};
+use crate::slug::slug;
+use crate::{Place, Target, Vault, edits, joined, stem};
+
+/// A link, or the definition of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reference {
+    /// Whether it is a wiki link.
+    pub(crate) is_wiki: bool,
+    /// What it leads to, as it is meant.
+    pub(crate) target: String,
+    /// What stands behind `#`, as it is meant.
+    pub(crate) anchor: Option<String>,
+    /// Its first byte.
+    pub(crate) start: usize,
+    /// Where it begins, for people.
+    pub(crate) line: Place,
+    /// Where the target with its anchor stands; nothing where a definition holds it.
+    pub(crate) place: Option<Range<usize>>,
+    /// Whether the target stands in `<` and `>`.
+    is_bracketed: bool,
+}
+
+/// Where a link leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// To a spot of a card.
+    Card(usize, Spot),
+    /// To what is no card, by its path from the vault's root; it need not exist.
+    File(Utf8PathBuf),
+    /// To nothing, or to several cards, or to what does not depend on where the card lies.
+    Nothing,
+}
+
+/// A spot of a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Spot {
+    /// Its beginning.
+    Top,
+    /// A heading, by its number.
+    Heading(usize),
+    /// A block with an id, by its number.
+    Block(usize),
+    /// An anchor that the card does not have.
+    Broken,
+}
+
+/// The links of a card, then the definitions of links.
+pub(crate) fn references(text: &str, content: &Content) -> Vec<Reference> {
+    let mut all: Vec<Reference> = content
+        .links
+        .iter()
+        .map(|link| reference(text, link))
+        .collect();
+    if text.contains("]:") {
+        all.extend(definitions(text));
+    }
+    all
+}
+
+fn reference(text: &str, link: &Link) -> Reference {
+    let is_wiki = matches!(link.kind, Kind::Wiki | Kind::Embed);
+    let place = if is_wiki {
+        let start = link.target_span.start();
+        let anchor = link.anchor.as_ref().map_or(0, |anchor| anchor.len() + 1);
+        Some(start..start + link.target.len() + anchor)
+    } else {
+        destination(text, link)
+    };
+    Reference {
+        is_wiki,
+        target: link.target.clone(),
+        anchor: link.anchor.clone(),
+        start: link.span.start(),
+        line: link.place,
+        is_bracketed: place
+            .as_ref()
+            .is_some_and(|place| is_bracketed(text, place)),
+        place,
+    }
+}
+
+fn is_bracketed(text: &str, place: &Range<usize>) -> bool {
+    text[..place.start].ends_with('<') && text[place.end..].starts_with('>')
+}
+
+/// Where an inline link's destination stands; nothing for a reference to a definition.
+fn destination(text: &str, link: &Link) -> Option<Range<usize>> {
+    let span = link.span.range();
+    // `[[1]](url)` is read as a wiki link that ends before the bracket.
+    if text[span.clone()].starts_with("[[") && text[span.end..].starts_with('(') {
+        return bare_destination(text, span.end + 1, text.len());
+    }
+    let inside = &text[span.clone()];
+    inside.rmatch_indices("](").find_map(|(at, _)| {
+        let place = bare_destination(text, span.start + at + 2, span.end)?;
+        let sample = card::read(&format!("[x](<{}>)", &text[place.clone()]));
+        let same = sample.links.first()?;
+        (same.target == link.target && same.anchor == link.anchor).then_some(place)
+    })
+}
+
+/// The destination that begins behind blanks at `start`, without angle brackets.
+fn bare_destination(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
+    let rest = text.get(start..end)?;
+    let start = start + (rest.len() - rest.trim_start().len());
+    let rest = &text[start..end];
+    if let Some(inner) = rest.strip_prefix('<') {
+        return Some(start + 1..start + 1 + inner.find('>')?);
+    }
+    let mut depth = 0_u32;
+    for (at, c) in rest.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' if depth == 0 => return Some(start..start + at),
+            ')' => depth -= 1,
+            c if c.is_whitespace() => return Some(start..start + at),
+            _ => {}
+        }
+    }
+    Some(start..end)
+}
+
+/// Definitions such as `[name]: path`, where they lead to local files.
+fn definitions(text: &str) -> Vec<Reference> {
+    let body = edits::body(text);
+    let options = Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES;
+    let parser = Parser::new_ext(&text[body..], options);
+    let definitions = parser.reference_definitions().iter();
+    let mut found: Vec<Reference> = definitions
+        .filter_map(|(_, definition)| {
+            let span = body + definition.span.start..body + definition.span.end;
+            let colon = text[span.clone()].find("]:")?;
+            let place = bare_destination(text, span.start + colon + 2, span.end)?;
+            let sample = card::read(&format!("[x](<{}>)", &text[place.clone()]));
+            let link = sample.links.into_iter().next()?;
+            let lines = text[..span.start].matches('\n').count();
+            Some(Reference {
+                is_wiki: false,
+                target: link.target,
+                anchor: link.anchor,
+                start: span.start,
+                line: Place::new(lines + 1, 1),
+                is_bracketed: is_bracketed(text, &place),
+                place: Some(place),
+            })
+        })
+        .collect();
+    found.sort_by_key(|reference| reference.start);
+    found
+}
+
+/// What a card's links lead to.
+pub(crate) fn goals(vault: &Vault<Content>, from: usize, references: &[Reference]) -> Vec<Goal> {
+    references
+        .iter()
+        .map(|reference| goal(vault, from, reference))
+        .collect()
+}
+
+fn goal(vault: &Vault<Content>, from: usize, reference: &Reference) -> Goal {
+    let target = reference.target.trim();
+    let card = if target.is_empty() {
+        from
+    } else if reference.is_wiki {
+        match by_wiki_link(vault, target) {
+            Some(card) => card,
+            None => return Goal::Nothing,
+        }
+    } else {
+        let from = &vault.cards[from].path;
+        let path = match target.strip_prefix('/') {
+            Some(target) => Utf8PathBuf::from(target),
+            None => from_root(from, target),
+        };
+        let card = vault
+            .at(path.as_str())
+            .or_else(|| vault.at(&format!("{path}.md")));
+        match card {
+            Some(card) => card,
+            // A path from the site's root is the renderer's affair.
+            None if target.starts_with('/') => return Goal::Nothing,
+            None => return Goal::File(path),
+        }
+    };
+    let known = &vault.cards[card].known;
+    let spot = match reference.anchor.as_deref().map(str::trim) {
+        None | Some("") => Spot::Top,
+        Some(anchor) => {
+            let found = match anchor.strip_prefix('^') {
+                Some(id) => {
+                    let number = known.blocks.iter().position(|(known, _)| known == id);
+                    number.map(Spot::Block)
+                }
+                None => {
+                    let wanted = slug(anchor);
+                    let number = known
+                        .headings
+                        .iter()
+                        .position(|heading| heading.slug == wanted);
+                    number.map(Spot::Heading)
+                }
+            };
+            found.unwrap_or(Spot::Broken)
+        }
+    };
+    Goal::Card(card, spot)
+}
+
+fn by_wiki_link(vault: &Vault<Content>, target: &str) -> Option<usize> {
+    let without = target.strip_suffix(".md").unwrap_or(target);
+    let exact = without
+        .contains('/')
+        .then(|| vault.at(&format!("{without}.md")));
+    if let Some(Some(card)) = exact {
+        return Some(card);
+    }
+    let Target::Card(card) = vault.resolve(stem(target)) else {
+        return None;
+    };
+    let path = vault.cards[card].path.as_str();
+    (!without.contains('/') || path.ends_with(&format!("/{without}.md"))).then_some(card)
+}
+
+/// A relative path seen from the vault's root; what leaves the vault begins with `..`.
+fn from_root(from: &Utf8Path, target: &str) -> Utf8PathBuf {
+    if let Some(path) = joined(from, target) {
+        return path;
+    }
+    let folder = from.parent().map(Utf8Path::as_str).unwrap_or_default();
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/").into()
+}
+
+/// A link's target with its anchor as it is to stand in the card at `is_in`, so that it leads to a path
+/// and, where one is given, to an anchor of it. `now` is what stands in the card at `was_in`; two cards
+/// that `became_one` need not name themselves.
+pub(crate) fn written(
+    now: &str,
+    reference: &Reference,
+    was_in: &Utf8Path,
+    is_in: &Utf8Path,
+    (to, anchor): &(Utf8PathBuf, Option<String>),
+    became_one: bool,
+) -> String {
+    let (target, old_anchor) = match now.split_once('#') {
+        Some((target, anchor)) => (target, Some(anchor)),
+        None => (now, None),
+    };
+    let anchor = match (anchor, old_anchor) {
+        (Some(new), Some(old)) => {
+            let meant = reference.anchor.as_deref().unwrap_or(old);
+            let same = slug(meant) == slug(new) || meant.trim() == new;
+            Some(if same { old } else { new })
+        }
+        (Some(new), None) => Some(new.as_str()),
+        (None, old) => old,
+    };
+    let anchor = anchor.map(|anchor| match old_anchor {
+        Some(old) if old == anchor => anchor.to_owned(),
+        _ if anchor.starts_with('^') => anchor.to_owned(),
+        Some(old) if slug(old) == old => slug(anchor),
+        _ if reference.is_wiki => anchor.to_owned(),
+        _ => slug(anchor),
+    });
+    let target = if to == is_in && (target.is_empty() || (became_one && anchor.is_some())) {
+        String::new()
+    } else if reference.is_wiki {
+        wiki_target(target, to)
+    } else {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, format!("?{query}")),
+            None => (target, String::new()),
+        };
+        path_target(path, reference, was_in, is_in, to) + &query
+    };
+    match anchor {
+        Some(anchor) => format!("{target}#{anchor}"),
+        None => target,
+    }
+}
+
+/// By stem or by path, with `.md` or without, and with its blanks, as it was.
+fn wiki_target(now: &str, to: &Utf8Path) -> String {
+    let name = now.trim();
+    let ending = if name.ends_with(".md") { ".md" } else { "" };
+    let path = to.as_str().strip_suffix(".md").unwrap_or(to.as_str());
+    let depth = name.matches('/').count();
+    let parts: Vec<&str> = path.split('/').collect();
+    let path = parts[parts.len().saturating_sub(depth + 1)..].join("/") + ending;
+    if name.is_empty() {
+        return path;
+    }
+    let before = now.len() - now.trim_start().len();
+    let after = now.trim_end().len();
+    format!("{}{path}{}", &now[..before], &now[after..])
+}
+
+/// As a path from the card, or from the vault's root where it was one.
+fn path_target(
+    now: &str,
+    reference: &Reference,
+    was_in: &Utf8Path,
+    is_in: &Utf8Path,
+    to: &Utf8Path,
+) -> String {
+    let same_folder = was_in.parent() == is_in.parent();
+    let meant = reference.target.as_str();
+    let old = from_root(was_in, meant.trim_start_matches('/'));
+    let bare = meant.rsplit('/').next().unwrap_or(meant);
+    let without_ending = to.as_str().ends_with(".md") && !bare.ends_with(".md");
+    let to = match to.as_str().strip_suffix(".md") {
+        Some(path) if without_ending => path,
+        _ => to.as_str(),
+    };
+    if same_folder && old == to {
+        return now.to_owned();
+    }
+    let path = if meant.starts_with('/') {
+        format!("/{to}")
+    } else {
+        let dot = if meant.starts_with("./") { "./" } else { "" };
+        format!("{dot}{}", relative(is_in, to, detour(was_in, meant)))
+    };
+    encoded(&path, reference.is_bracketed)
+}
+
+/// How many folders more a path climbs than it must.
+fn detour(from: &Utf8Path, target: &str) -> usize {
+    let climbs = target.split('/').filter(|part| *part == "..").count();
+    let direct = relative(from, from_root(from, target).as_str(), 0);
+    climbs
+        - direct
+            .split('/')
+            .filter(|part| *part == "..")
+            .count()
+            .min(climbs)
+}
+
+/// The path from a card to a file; both are seen from the vault's root. It climbs so many folders more
+/// than it must, if there are as many.
+fn relative(from: &Utf8Path, to: &str, detour: usize) -> String {
+    let folder = from.parent().map(Utf8Path::as_str).unwrap_or_default();
+    let from: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    let to: Vec<&str> = to.split('/').collect();
+    let folders = &to[..to.len().saturating_sub(1)];
+    let shared = from
+        .iter()
+        .zip(folders)
+        .take_while(|(a, b)| a == b && **a != "..")
+        .count();
+    let shared = shared.saturating_sub(detour);
+    let mut parts = vec![".."; from.len() - shared];
+    parts.extend(&to[shared..]);
+    parts.join("/")
+}
+
+/// A path as the destination of a Markdown link.
+fn encoded(path: &str, is_bracketed: bool) -> String {
+    let mut out = String::with_capacity(path.len());
+    for c in path.chars() {
+        let is_safe = match c {
+            '%' | '#' | '?' | '\\' | '<' | '>' => false,
+            ' ' => is_bracketed,
+            '(' | ')' => is_bracketed || is_balanced(path),
+            c => !c.is_control(),
+        };
+        if is_safe {
+            out.push(c);
+        } else {
+            let mut bytes = [0; 4];
+            for byte in c.encode_utf8(&mut bytes).bytes() {
+                out.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    out
+}
+
+/// Whether each `)` closes a `(`.
+fn is_balanced(path: &str) -> bool {
+    let mut open = 0_u32;
+    for c in path.chars() {
+        match c {
+            '(' => open += 1,
+            ')' if open == 0 => return false,
+            ')' => open -= 1,
+            _ => {}
+        }
+    }
+    open == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_between_cards() {
+        let from = Utf8Path::new("a/b/card.md");
+        for (to, detour, path) in [
+            ("a/b/x.md", 0, "x.md"),
+            ("a/x.md", 0, "../x.md"),
+            ("c/x.md", 0, "../../c/x.md"),
+            ("x.md", 0, "../../x.md"),
+            ("../x.rs", 0, "../../../x.rs"),
+            ("a/b/x.md", 1, "../b/x.md"),
+            ("a/b/x.md", 9, "../../a/b/x.md"),
+        ] {
+            assert_eq!(relative(from, to, detour), path);
+            assert_eq!(from_root(from, path), to);
+        }
+        assert_eq!(detour(from, "../b/x.md"), 1);
+        assert_eq!(detour(from, "../../../x.rs"), 0);
+    }
+
+    #[test]
+    fn where_destinations_stand() {
+        for (text, place) in [
+            ("[x](a.md#b \"t\")", "a.md#b"),
+            ("[x](<a b.md>)", "a b.md"),
+            ("![x](a(1).png)", "a(1).png"),
+            ("[![x](a.png)](b.md)", "b.md|a.png"),
+            ("[x][r]\n\n[r]: a.md 't'\n", "|a.md"),
+            ("[[1]](a.md)", "a.md"),
+            ("[[a#b|c]]", "a#b"),
+            ("[x](https://a.b)", ""),
+        ] {
+            let places: Vec<&str> = references(text, &card::read(text))
+                .into_iter()
+                .map(|reference| reference.place.map_or("", |place| &text[place]))
+                .collect();
+            assert_eq!(places.join("|"), place, "{text}");
+        }
+    }
+}
