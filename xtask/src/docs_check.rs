@@ -16,6 +16,7 @@ use vault::date::Date;
 use vault::{Tree, front_matter};
 use xshell::{Shell, cmd};
 
+use crate::docs_move;
 use crate::output;
 use crate::process::Processes;
 use crate::repo::Repo;
@@ -103,10 +104,10 @@ struct Source<'a> {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let repo = Repo::find()?;
     let processes = Processes::new(false)?;
-    let root = args.vault.clone().unwrap_or_else(|| repo.root.join("docs"));
-    let root = root
-        .canonicalize_utf8()
-        .with_context(|| format!("looking for the vault `{root}`; `--vault DIR` names another"))?;
+    let root = vault_root(&repo, args.vault.as_deref())?;
+    if docs_move::is_interrupted(&root) {
+        bail!("a move of cards was interrupted: `cargo xtask docs-move --finish` completes it");
+    }
     let git = root.ancestors().find(|folder| folder.join(".git").exists());
     let source = Source {
         repo: &repo,
@@ -138,6 +139,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return source.report(args, cards, findings, mended);
     }
     bail!("mending comes to no end: `--fix` still changed something after {ROUNDS} rounds");
+}
+
+/// The folder of the cards: the one that was named, or `docs` of this repository.
+pub fn vault_root(repo: &Repo, named: Option<&Utf8Path>) -> Result<Utf8PathBuf> {
+    let root = named.map_or_else(|| repo.root.join("docs"), Utf8Path::to_owned);
+    root.canonicalize_utf8()
+        .with_context(|| format!("looking for the vault `{root}`; `--vault DIR` names another"))
 }
 
 impl Source<'_> {
@@ -420,7 +428,7 @@ fn renames(log: &str) -> HashMap<String, String> {
 }
 
 /// The rules of a vault.
-fn rules(root: &Utf8Path) -> Result<Rules> {
+pub fn rules(root: &Utf8Path) -> Result<Rules> {
     let path = root.join(RULES);
     if !path.is_file() {
         return Ok(Rules::default());

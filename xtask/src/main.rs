@@ -6,6 +6,7 @@ mod compute_vendor_hash;
 mod derivation;
 mod display;
 mod docs_check;
+mod docs_move;
 mod eval_error;
 mod go_error;
 mod go_modules;
@@ -55,6 +56,7 @@ enum Command {
     PatchVersion(patch_version::Args),
     ComputeVendorHash(compute_vendor_hash::Args),
     DocsCheck(docs_check::Args),
+    DocsMove(docs_move::Args),
     Hash(hash::Args),
     Completions(completions::Args),
 }
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::PatchVersion(args) => patch_version::run(args),
         Command::ComputeVendorHash(args) => compute_vendor_hash::run(&args),
         Command::DocsCheck(args) => docs_check::run(&args),
+        Command::DocsMove(args) => docs_move::run(&args),
         Command::Hash(args) => hash::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

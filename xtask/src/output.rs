@@ -1,6 +1,6 @@
 //! What the program writes: lines for people, lines for machines, files in one piece.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
@@ -24,11 +24,18 @@ pub fn emit(line: &str) -> Result<()> {
 /// Whether escape sequences may go to stderr: on a terminal that knows them, unless `NO_COLOR` is set.
 pub fn stderr_takes_escapes() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|value| value.is_empty() || value == "dumb");
-        !refused && !dumb && io::stderr().is_terminal()
-    })
+    *ANSWER.get_or_init(|| takes_escapes(&io::stderr()))
+}
+
+/// Whether escape sequences may go to stdout.
+pub fn stdout_takes_escapes() -> bool {
+    takes_escapes(&io::stdout())
+}
+
+fn takes_escapes(stream: &impl io::IsTerminal) -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|value| value.is_empty() || value == "dumb");
+    !refused && !dumb && stream.is_terminal()
 }
 
 /// Writes a file by a temporary file in the same folder and a rename: never half-written.

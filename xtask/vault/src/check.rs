@@ -285,7 +285,7 @@ pub(crate) fn category<'r>(path: &Utf8Path, rules: &'r Rules) -> Option<&'r str>
 }
 
 /// The name that is most like one that does not exist.
-pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = name.chars().count() / 3 + 1;
     names
         .filter(|known| known.len().abs_diff(name.len()) <= most)

@@ -72,6 +72,10 @@ pub fn apply(texts: &mut Texts, change: &Change) -> Result<Links> {
         goals: &goals,
         plan: &plan,
         tops: HashMap::new(),
+        section: match change {
+            Change::Merge { old, .. } => Some(olds.at(old)?),
+            Change::Rename { .. } | Change::Extract { .. } => None,
+        },
         homes: HashMap::new(),
     };
     // The anchors of moved headings are known when they are read in their new cards.
@@ -91,6 +95,119 @@ pub fn apply(texts: &mut Texts, change: &Change) -> Result<Links> {
         .map(|(path, composed)| (path, composed.text));
     texts.extend(changed);
     Ok(Links { mended, found })
+}
+
+/// The category that a path lies in.
+fn category<'c>(path: &Utf8Path, categories: &'c [String]) -> Option<&'c str> {
+    let (first, _) = path.as_str().split_once('/')?;
+    let category = categories.iter().find(|category| *category == first);
+    category.map(String::as_str)
+}
+
+/// Changes the tag of a card's category where the card came from another one.
+pub fn retag(
+    texts: &mut Texts,
+    old: &Utf8Path,
+    new: &Utf8Path,
+    categories: &[String],
+) -> Result<()> {
+    let (Some(was), Some(is)) = (category(old, categories), category(new, categories)) else {
+        return Ok(());
+    };
+    let text = texts
+        .get_mut(new)
+        .with_context(|| format!("there is no card `{new}`"))?;
+    let Some(front) = card::read(text).front else {
+        return Ok(());
+    };
+    let mut now: Vec<&str> = Vec::new();
+    for tag in front.texts("tags") {
+        let tag = if tag == was { is } else { tag };
+        if !now.contains(&tag) {
+            now.push(tag);
+        }
+    }
+    if now != front.texts("tags") {
+        let edits = edits::list(text, &front, "tags", &now)?;
+        let mut changed = String::with_capacity(text.len());
+        edits::apply(text, &(0..text.len()), edits, &mut changed)?;
+        *text = changed;
+    }
+    Ok(())
+}
+
+/// Puts a card's line at the end of the list of its category's landing page and takes it out of the page
+/// of the category that it came from. A line is an item of a list that begins with a link to the card.
+pub fn relist(
+    texts: &mut Texts,
+    old: &Utf8Path,
+    new: &Utf8Path,
+    categories: &[String],
+) -> Result<()> {
+    let (was, is) = (category(old, categories), category(new, categories));
+    let page = |category: Option<&str>| {
+        let path = category.map(|name| Utf8PathBuf::from(format!("{name}/{name}.md")))?;
+        (texts.contains_key(&path) && path != new).then_some(path)
+    };
+    let (from, to) = (page(was), page(is));
+    let olds = read(texts);
+    let card = olds.at(new)?;
+    let entries = |page: &Utf8Path, wanted: Option<usize>| -> Result<Vec<Range<usize>>> {
+        let page = olds.at(page)?;
+        let goals = goals(&olds.vault, page, &olds.references[page]);
+        let links = olds.references[page].iter().zip(goals);
+        let led = links.filter(|(_, goal)| {
+            matches!(goal, Goal::Card(found, _) if wanted.is_none_or(|wanted| wanted == *found))
+        });
+        Ok(led
+            .filter_map(|(link, _)| item(olds.texts[page], link.start))
+            .collect())
+    };
+    let mut line = format!("- [[{}]]\n", olds.stem(card));
+    let mut edits: Vec<(Utf8PathBuf, Edit)> = Vec::new();
+    if let Some(from) = from.as_ref().filter(|_| was != is)
+        && let Some(place) = entries(from, Some(card))?.first()
+    {
+        texts[from][place.clone()].clone_into(&mut line);
+        if !line.ends_with('\n') {
+            line.push('\n');
+        }
+        edits.push((from.clone(), (place.clone(), String::new())));
+    }
+    if let Some(to) = &to
+        && entries(to, Some(card))?.is_empty()
+    {
+        let text = &texts[to];
+        let at = entries(to, None)?
+            .last()
+            .map_or(text.len(), |place| place.end);
+        if at > 0 && !text[..at].ends_with('\n') {
+            line.insert(0, '\n');
+        }
+        edits.push((to.clone(), (at..at, line)));
+    }
+    edits.sort_by_key(|(_, (place, _))| place.start);
+    for (path, (place, words)) in edits.into_iter().rev() {
+        if let Some(text) = texts.get_mut(&path) {
+            text.replace_range(place, &words);
+        }
+    }
+    Ok(())
+}
+
+/// The lines of a list's item that begins with what stands at `at`.
+fn item(text: &str, at: usize) -> Option<Range<usize>> {
+    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    if !matches!(text[start..at].trim(), "-" | "*" | "+") {
+        return None;
+    }
+    let mut lines = text[start..].split_inclusive('\n');
+    let mut length = lines.next()?.len();
+    // What is indented belongs to it.
+    for line in lines.take_while(|line| line.starts_with("  ") && !line.trim().is_empty()) {
+        length += line.len();
+    }
+    Some(start..start + length)
 }
 
 /// Cards as they are now.
@@ -300,7 +417,7 @@ fn merged(olds: &Olds<'_>, old: &Utf8Path, into: &Utf8Path) -> Result<Plan> {
     }
     words.push_str(end);
     let has_title = |first: &&Heading| first.span.start() == start && first.level == 1;
-    let deeper = if headings.first().filter(has_title).is_some() {
+    let deeper = if headings.first().as_ref().is_some_and(has_title) {
         1
     } else {
         let front = olds.content(from).front.as_ref();
@@ -427,6 +544,8 @@ struct Composer<'a> {
     plan: &'a Plan,
     /// Where each old card's beginning is; the anchor is that of the first heading behind it.
     tops: HashMap<usize, Home>,
+    /// The card that becomes a section of another: links to it lead to its heading.
+    section: Option<usize>,
     /// Where each heading and block is now, if in another card or with another anchor.
     homes: HashMap<(usize, Spot), Home>,
 }
@@ -489,14 +608,15 @@ impl Composer<'_> {
 
     /// Where what a link leads to is now; nothing where it did not move.
     fn home(&self, goal: &Goal) -> Option<Home> {
-        match goal {
-            Goal::Card(card, spot) => {
-                let home = self.homes.get(&(*card, *spot));
-                let top = || self.tops.get(card).map(|(path, _)| (path.clone(), None));
-                home.cloned().or_else(top)
-            }
-            Goal::File(_) | Goal::Nothing => None,
+        let Goal::Card(card, spot) = goal else {
+            return None;
+        };
+        if let Some(home) = self.homes.get(&(*card, *spot)) {
+            return Some(home.clone());
         }
+        let (path, anchor) = self.tops.get(card)?;
+        let is_section = self.section == Some(*card) && *spot == Spot::Top;
+        Some((path.clone(), anchor.clone().filter(|_| is_section)))
     }
 
     /// The texts of cards that are new or changed.
@@ -610,15 +730,12 @@ impl Composer<'_> {
         let mut places: Vec<(Part, usize, Range<usize>)> = Vec::new();
         for card in numbers(&news.vault) {
             let path = news.path(card);
-            match new.get(path) {
-                Some(composed) => {
-                    let parts = composed.parts.iter().cloned();
-                    places.extend(parts.map(|(part, now)| (part, card, now)));
-                }
-                None => {
-                    let whole = parts(&self.plan[path]).cloned();
-                    places.extend(whole.map(|part| (part.clone(), card, part.range)));
-                }
+            if let Some(composed) = new.get(path) {
+                let parts = composed.parts.iter().cloned();
+                places.extend(parts.map(|(part, now)| (part, card, now)));
+            } else {
+                let whole = parts(&self.plan[path]).cloned();
+                places.extend(whole.map(|part| (part.clone(), card, part.range)));
             }
         }
         let mut moved: HashMap<(usize, Spot), (usize, Spot)> = HashMap::new();
@@ -628,6 +745,21 @@ impl Composer<'_> {
             ensure!(was.len() == is.len(), "{}", self.tied(part.card));
             let pairs = was.iter().zip(&is);
             moved.extend(pairs.map(|((was, _), (is, _))| ((part.card, *was), (*card, *is))));
+        }
+        if let Some(section) = self.section {
+            let tops = new.iter().flat_map(|(path, composed)| {
+                composed.tops.iter().map(move |(old, at)| (path, *old, *at))
+            });
+            for (path, _, at) in tops.filter(|(_, old, _)| *old == section) {
+                let card = news.at(path)?;
+                let headings = &news.content(card).headings;
+                let heading = headings
+                    .iter()
+                    .position(|heading| heading.span.start() >= at);
+                moved.extend(
+                    heading.map(|heading| ((section, Spot::Top), (card, Spot::Heading(heading)))),
+                );
+            }
         }
         let mut found = 0;
         for (part, card, now) in &places {
@@ -644,14 +776,12 @@ impl Composer<'_> {
                 found += usize::from(!leads(old) && leads(new));
                 let same = match (old, new) {
                     (Goal::Card(old, spot), Goal::Card(to, is)) => {
-                        match moved.get(&(*old, *spot)) {
-                            Some(now) => *now == (*to, *is),
-                            None => {
-                                let to_top = self.top(*old) == news.path(*to);
-                                let became_one = *to == *card && *old != part.card;
-                                to_top && (spot == is || (became_one && *spot == Spot::Top))
-                            }
-                        }
+                        let to_top = self.top(*old) == news.path(*to);
+                        let became_one = *to == *card && *old != part.card && *spot == Spot::Top;
+                        let stayed = to_top && (spot == is || became_one);
+                        moved
+                            .get(&(*old, *spot))
+                            .map_or(stayed, |now| *now == (*to, *is))
                     }
                     (Goal::File(old), Goal::File(new)) => old == new,
                     (Goal::File(path), Goal::Card(to, _)) => news.path(*to) == path,
@@ -858,7 +988,7 @@ mod tests {
         );
         assert_eq!(
             now[Utf8Path::new("c.md")],
-            "---\nrequires: [a]\n---\n[[a#notes-1]] [[a#Notes]] [[a]]\n"
+            "---\nrequires: [a]\n---\n[[a#notes-1]] [[a#Notes]] [[a#B]]\n"
         );
         assert!(!now.contains_key(Utf8Path::new("b.md")));
     }
@@ -946,6 +1076,41 @@ mod tests {
                 found: 1
             }
         );
+    }
+
+    #[test]
+    fn a_card_is_listed_where_it_lies() {
+        let front = |tag: &str| format!("---\ntags: [x, {tag}]\n---\n");
+        let mut now = texts(&[
+            (
+                "how-to/how-to.md",
+                "# How\n\n- [[one]]: first\n  and more\n- [[two]]\n",
+            ),
+            ("how-to/one.md", &front("how-to")),
+            ("how-to/two.md", "see [[one]]\n"),
+            ("reference/reference.md", "# Ref\n\n- [[three]]\n\nEnd.\n"),
+            ("reference/three.md", ""),
+        ]);
+        let categories = ["how-to".to_owned(), "reference".to_owned()];
+        let (old, new) = (
+            Utf8Path::new("how-to/one.md"),
+            Utf8Path::new("reference/uno.md"),
+        );
+        apply(&mut now, &rename("how-to/one.md", "reference/uno.md")).unwrap();
+        retag(&mut now, old, new, &categories).unwrap();
+        relist(&mut now, old, new, &categories).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("how-to/how-to.md")],
+            "# How\n\n- [[two]]\n"
+        );
+        assert_eq!(
+            now[Utf8Path::new("reference/reference.md")],
+            "# Ref\n\n- [[three]]\n- [[uno]]: first\n  and more\n\nEnd.\n"
+        );
+        assert_eq!(now[new], front("reference"));
+        let before = now.clone();
+        relist(&mut now, new, new, &categories).unwrap();
+        assert_eq!(now, before);
     }
 
     /// What each link of a vault leads to, by words: its heading's text, or the card's own mark.

@@ -1,6 +1,7 @@
 //! Links as a rewriter sees them: where their targets stand in the text, what they lead to, and how a
 //! target is written that leads elsewhere.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -195,19 +196,14 @@ fn goal(vault: &Vault<Content>, from: usize, reference: &Reference) -> Goal {
     let spot = match reference.anchor.as_deref().map(str::trim) {
         None | Some("") => Spot::Top,
         Some(anchor) => {
-            let found = match anchor.strip_prefix('^') {
-                Some(id) => {
-                    let number = known.blocks.iter().position(|(known, _)| known == id);
-                    number.map(Spot::Block)
-                }
-                None => {
-                    let wanted = slug(anchor);
-                    let number = known
-                        .headings
-                        .iter()
-                        .position(|heading| heading.slug == wanted);
-                    number.map(Spot::Heading)
-                }
+            let found = if let Some(id) = anchor.strip_prefix('^') {
+                let number = known.blocks.iter().position(|(known, _)| known == id);
+                number.map(Spot::Block)
+            } else {
+                let wanted = slug(anchor);
+                let mut headings = known.headings.iter();
+                let number = headings.position(|heading| heading.slug == wanted);
+                number.map(Spot::Heading)
             };
             found.unwrap_or(Spot::Broken)
         }
@@ -298,7 +294,7 @@ pub(crate) fn written(
 /// By stem or by path, with `.md` or without, and with its blanks, as it was.
 fn wiki_target(now: &str, to: &Utf8Path) -> String {
     let name = now.trim();
-    let ending = if name.ends_with(".md") { ".md" } else { "" };
+    let ending = if is_file(name) { ".md" } else { "" };
     let path = to.as_str().strip_suffix(".md").unwrap_or(to.as_str());
     let depth = name.matches('/').count();
     let parts: Vec<&str> = path.split('/').collect();
@@ -309,6 +305,11 @@ fn wiki_target(now: &str, to: &Utf8Path) -> String {
     let before = now.len() - now.trim_start().len();
     let after = now.trim_end().len();
     format!("{}{path}{}", &now[..before], &now[after..])
+}
+
+/// Whether the name of a card's file is written in full.
+fn is_file(name: &str) -> bool {
+    name.strip_suffix(".md").is_some()
 }
 
 /// As a path from the card, or from the vault's root where it was one.
@@ -323,7 +324,7 @@ fn path_target(
     let meant = reference.target.as_str();
     let old = from_root(was_in, meant.trim_start_matches('/'));
     let bare = meant.rsplit('/').next().unwrap_or(meant);
-    let without_ending = to.as_str().ends_with(".md") && !bare.ends_with(".md");
+    let without_ending = is_file(to.as_str()) && !is_file(bare);
     let to = match to.as_str().strip_suffix(".md") {
         Some(path) if without_ending => path,
         _ => to.as_str(),
@@ -373,9 +374,16 @@ fn relative(from: &Utf8Path, to: &str, detour: usize) -> String {
 /// A path as the destination of a Markdown link.
 fn encoded(path: &str, is_bracketed: bool) -> String {
     let mut out = String::with_capacity(path.len());
-    for c in path.chars() {
+    for (at, c) in path.char_indices() {
         let is_safe = match c {
-            '%' | '#' | '?' | '\\' | '<' | '>' => false,
+            '%' => {
+                !path[at + 1..]
+                    .bytes()
+                    .take(2)
+                    .all(|b| b.is_ascii_hexdigit())
+                    || path.len() < at + 3
+            }
+            '#' | '?' | '\\' | '<' | '>' => false,
             ' ' => is_bracketed,
             '(' | ')' => is_bracketed || is_balanced(path),
             c => !c.is_control(),
@@ -385,7 +393,7 @@ fn encoded(path: &str, is_bracketed: bool) -> String {
         } else {
             let mut bytes = [0; 4];
             for byte in c.encode_utf8(&mut bytes).bytes() {
-                out.push_str(&format!("%{byte:02X}"));
+                let _ = write!(out, "%{byte:02X}");
             }
         }
     }
