@@ -355,7 +355,12 @@ fn show(repo: &Repo, root: &Utf8Path, before: &Texts, after: &Texts) -> Result<E
     let shell = Shell::new().context("finding the current folder")?;
     let repository = scratch.path();
     let git = |arguments: &[&str]| -> Result<String> {
-        let captured = processes.capture(cmd!(shell, "git -C {repository} {arguments...}"))?;
+        // A hook of git's has the caller's repository in its environment.
+        let command = cmd!(shell, "git -C {repository} {arguments...}")
+            .env_remove("GIT_DIR")
+            .env_remove("GIT_INDEX_FILE")
+            .env_remove("GIT_WORK_TREE");
+        let captured = processes.capture(command)?;
         ensure!(
             captured.status.success(),
             "git says: {}",

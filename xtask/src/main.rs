@@ -12,6 +12,7 @@ mod go_error;
 mod go_modules;
 mod hash;
 mod history;
+mod hooks;
 mod junit;
 mod nix;
 mod output;

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::hooks;
 use crate::nix::{self, Nix, NixVersion};
 use crate::output;
 use crate::pkgs::{self, Choice, PackageSet};
@@ -90,6 +91,9 @@ pub struct Args {
     /// Print a JSON line for each finding; with `--install` as it is afterwards
     #[arg(long)]
     json: bool,
+    /// Have git run the checks of .pre-commit-config.yaml at each commit, by prek or pre-commit
+    #[arg(long, conflicts_with_all = ["install", "json"])]
+    install_hooks: bool,
 }
 
 /// What was looked at.
@@ -294,6 +298,9 @@ const PROGRAMS: [Program; 4] = [
 pub fn run(args: &Args) -> Result<ExitCode> {
     let processes = Processes::new(false)?;
     let repo = Repo::find()?;
+    if args.install_hooks {
+        return hooks::install(&repo, &processes);
+    }
     let tools = host_tools(&repo)?;
     let os_release = fs_err::read_to_string("/etc/os-release").unwrap_or_default();
     let debian = is_debian_like(&os_release);

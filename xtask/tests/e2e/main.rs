@@ -21,6 +21,7 @@ mod go_proxy;
 mod go_server;
 mod harness;
 mod hash;
+mod hook;
 mod host_pkgs;
 mod job_sets;
 mod live;
