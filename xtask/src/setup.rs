@@ -81,6 +81,10 @@ const OFF_PATH: [&str; 2] = [
 /// Example: `cargo xtask setup --install`
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct Args {
     /// Install what the main job lacks
     #[arg(long)]

@@ -1,4 +1,4 @@
-//! The pre-commit hook, as prek from PyPI runs it in a real repository, and how it is installed.
+//! The pre-commit hook, as prek from `PyPI` runs it in a real repository, and how it is installed.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::common::{root, run, stdout, text};
 
-/// A package from PyPI with what it needs, in a folder of its own.
+/// A package from `PyPI` with what it needs, in a folder of its own.
 fn from_pypi(package: &str) -> Utf8PathBuf {
     let folder = root().join("target/e2e-pypi").join(package);
     if !folder.join("bin").is_dir() {
