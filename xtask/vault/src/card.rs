@@ -291,12 +291,10 @@ impl Reader<'_> {
             None => (Kind::Wiki, 2),
         };
         // `[[1]](url)` is a link whose text is `[1]`.
-        if let Some(rest) = self.text[range.end..].strip_prefix('(')
-            && let Some((url, _)) = rest.split_once(')')
-            && kind == Kind::Wiki
+        if kind == Kind::Wiki
+            && let Some(url) = destination(&self.text[range.end..])
         {
-            let url = url.split_whitespace().next().unwrap_or_default();
-            return self.markdown_link(Kind::Markdown, LinkType::Inline, url, range);
+            return self.markdown_link(Kind::Markdown, LinkType::Inline, &url, range);
         }
         let Some(inner) = all.get(start..all.len().saturating_sub(2)) else {
             return;
@@ -463,7 +461,8 @@ impl Reader<'_> {
     }
 
     fn begins_line(&self, at: usize) -> bool {
-        let line = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let line = self.text[self.body..at].rfind('\n');
+        let line = line.map_or(self.body, |end| self.body + end + 1);
         self.text[line..at].trim().is_empty()
     }
 
@@ -482,6 +481,28 @@ impl Reader<'_> {
 
     fn is_opaque(&self, at: usize) -> bool {
         self.opaque.iter().any(|range| range.contains(&at))
+    }
+}
+
+/// The destination in brackets with which a text begins that follows a link's words.
+fn destination(rest: &str) -> Option<String> {
+    if !rest.starts_with('(') {
+        return None;
+    }
+    let line_ends = memchr_iter(b'\n', rest.as_bytes());
+    let paragraph = line_ends
+        .zip(rest.split_inclusive('\n').skip(1))
+        .find(|(_, next)| next.trim().is_empty())
+        .map_or(rest, |(end, _)| &rest[..end]);
+    let sample = ["[x]", paragraph].concat();
+    let mut events = Parser::new(&sample).skip(1);
+    match events.next()? {
+        Event::Start(Tag::Link {
+            link_type: LinkType::Inline,
+            dest_url,
+            ..
+        }) => Some(dest_url.into_string()),
+        _ => None,
     }
 }
 
@@ -587,6 +608,8 @@ mod tests {
             ),
             ("[t](https://a.b/) <https://a.b> [m](mailto:a@b)", &[]),
             ("[[1]](u.md)", &["md:u.md@1:1"]),
+            ("[[b]](of c) x)", &["b@1:1"]),
+            ("[[b]](\n\nx)", &["b@1:1"]),
             ("`[[b]]` ``[[b]] ` ``", &[]),
             ("```\n[[b]]\n```\n[[c]]", &["c@4:1"]),
             ("````\n```\n[[b]]\n```\n````\n", &[]),
@@ -637,6 +660,7 @@ mod tests {
             ("> ```\n> y\n> ```\n", &[]),
             ("<!-- a\nb", &[(Oddity::OpenComment, Place::new(1, 1))]),
             ("a\n\n%%\nb", &[(Oddity::OpenComment, Place::new(3, 1))]),
+            ("\u{feff}%%\nb", &[(Oddity::OpenComment, Place::new(1, 1))]),
             (
                 "---\na: b\n",
                 &[(Oddity::OpenFrontMatter, Place::new(1, 1))],
