@@ -399,11 +399,12 @@ impl Reader<'_> {
         for line in words.split_inclusive('\n') {
             let code = line.trim();
             let code = code.strip_prefix("$ ").unwrap_or(code);
+            let prompt = line.find(code).unwrap_or(0);
             if code.starts_with("cargo xtask") {
                 self.content.codes.push(Code {
                     text: code.to_owned(),
                     block: true,
-                    place: self.lines.place(at.min(self.text.len())),
+                    place: self.lines.place((at + prompt).min(self.text.len())),
                 });
             }
             at += line.len();
@@ -474,7 +475,8 @@ impl Reader<'_> {
             let is_escaped = at > 0 && self.text.as_bytes()[at - 1] == b'\\';
             let is_link = self.content.links.iter().any(|link| link.span.contains(at));
             if !is_escaped && !is_link && !self.is_opaque(at) {
-                self.odd(Oddity::EmptyLink, at);
+                let is_embed = self.text[..at].ends_with('!');
+                self.odd(Oddity::EmptyLink, at - usize::from(is_embed));
             }
         }
     }
@@ -654,6 +656,7 @@ mod tests {
             ),
             ("| a |\n|---|\n| `[[b` |\n", &[]),
             ("a [[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
+            ("a ![[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
             ("`[[]]`", &[]),
             ("x\n```\ny", &[(Oddity::OpenFence, Place::new(2, 1))]),
             ("```\ny\n```", &[]),
@@ -685,7 +688,7 @@ mod tests {
             codes,
             [
                 ("a/b.rs", false, Place::new(1, 1)),
-                ("cargo xtask hash .", true, Place::new(4, 1))
+                ("cargo xtask hash .", true, Place::new(4, 3))
             ]
         );
         assert_eq!(
