@@ -116,7 +116,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         git: git.unwrap_or(&root).to_owned(),
         root,
     };
-    let rules = rules(&source.root)?;
+    let staged = if args.staged {
+        Some(source.staged()?)
+    } else {
+        None
+    };
+    let rules = match &staged {
+        Some(staged) => source.staged_rules(staged)?,
+        None => rules(&source.root)?,
+    };
     let changed = if args.git {
         source.changed()?
     } else {
@@ -129,7 +137,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let mut mended = 0;
     for _ in 0..ROUNDS {
-        let (cards, findings) = source.findings(args, &rules, &changed, &renamed)?;
+        let (cards, findings) =
+            source.findings(args, staged.as_ref(), &rules, &changed, &renamed)?;
         if args.fix {
             let count = mend(&source.root, &findings)?;
             mended += count;
@@ -154,30 +163,26 @@ impl Source<'_> {
     fn findings(
         &self,
         args: &Args,
+        staged: Option<&Staged>,
         rules: &Rules,
         changed: &HashMap<Utf8PathBuf, Date>,
         renamed: &HashMap<String, String>,
     ) -> Result<(usize, Vec<Finding>)> {
-        let staged = if args.staged {
-            Some(self.staged()?)
-        } else {
-            None
-        };
-        let tree = match &staged {
+        let tree = match staged {
             Some(staged) => Tree::of(staged.below(self.below_git())),
             None => Tree::walk(&self.root)?,
         };
         // The closures are called by several threads.
         let (root, git, below) = (&self.root, &self.git, self.below_git());
         let repo = &self.repo.root;
-        let read = |path: &Utf8Path| match &staged {
+        let read = |path: &Utf8Path| match staged {
             Some(staged) => vault::read_text(&staged.place_of(git, &below.join(path))),
             None => vault::read_text(&root.join(path)),
         };
         let is_ours = root.starts_with(repo);
         let in_repo = |path: &str| -> Option<bool> {
             let first = path.split('/').next()?;
-            let exists = |path: &str| match &staged {
+            let exists = |path: &str| match staged {
                 Some(staged) => staged.has(path),
                 None => repo.join(path).exists(),
             };
@@ -185,7 +190,7 @@ impl Source<'_> {
             (is_ours && first != "target" && exists(first))
                 .then(|| exists(path.trim_end_matches('/')))
         };
-        let file_exists = |path: &Utf8Path| match &staged {
+        let file_exists = |path: &Utf8Path| match staged {
             Some(staged) => vault::joined(&below.join("card"), path.as_str())
                 .is_some_and(|path| staged.has(path.as_str())),
             None => root.join(path).exists(),
@@ -330,8 +335,10 @@ impl Source<'_> {
     /// What is staged. Cards that differ from it in the working tree are laid out in a folder of their own.
     fn staged(&self) -> Result<Staged> {
         let listed = self.git(&["ls-files", "-z"])?;
-        let folder = self.root.as_str();
-        let differ = self.git(&["diff-files", "--name-only", "-z", "--", folder])?;
+        let rules = rules_places(&self.root);
+        let mut arguments = vec!["diff-files", "--name-only", "-z", "--", self.root.as_str()];
+        arguments.extend(rules.iter().map(|path| path.as_str()));
+        let differ = self.git(&arguments)?;
         let paths = |listed: &str| -> BTreeSet<String> {
             let paths = listed.split('\0').filter(|path| !path.is_empty());
             paths.map(str::to_owned).collect()
@@ -350,12 +357,24 @@ impl Source<'_> {
         }
         Ok(staged)
     }
+
+    /// The rules as they are staged.
+    fn staged_rules(&self, staged: &Staged) -> Result<Rules> {
+        let places = rules_places(&self.root);
+        let mut places = places
+            .iter()
+            .filter_map(|path| path.strip_prefix(&self.git).ok());
+        match places.find(|path| staged.has(path.as_str())) {
+            Some(path) => read_rules(&staged.place_of(&self.git, path)),
+            None => Ok(Rules::default()),
+        }
+    }
 }
 
 /// What is staged. Paths are those of the repository.
 struct Staged {
     folder: Scratch,
-    /// Files of the vault that differ from the working tree's.
+    /// Cards and rules that differ from the working tree's.
     differ: BTreeSet<String>,
     /// All files.
     paths: BTreeSet<String>,
@@ -432,19 +451,26 @@ fn renames(log: &str) -> HashMap<String, String> {
     renamed
 }
 
-/// The rules of a vault.
-pub fn rules(root: &Utf8Path) -> Result<Rules> {
+/// Where the rules of a vault may lie, the first choice first.
+fn rules_places(root: &Utf8Path) -> Vec<Utf8PathBuf> {
     let is_root = |folder: &Utf8Path| folder.join(".git").exists();
     // Outside of a repository only the vault's own folder counts.
     let above = root.ancestors().position(is_root).unwrap_or(0);
     let folders = root.ancestors().take(above + 1);
-    let Some(path) = folders
-        .map(|folder| folder.join(RULES))
-        .find(|path| path.is_file())
-    else {
-        return Ok(Rules::default());
-    };
-    let text = fs_err::read_to_string(&path)?;
+    folders.map(|folder| folder.join(RULES)).collect()
+}
+
+/// The rules of a vault.
+pub fn rules(root: &Utf8Path) -> Result<Rules> {
+    let places = rules_places(root);
+    match places.iter().find(|path| path.is_file()) {
+        Some(path) => read_rules(path),
+        None => Ok(Rules::default()),
+    }
+}
+
+fn read_rules(path: &Utf8Path) -> Result<Rules> {
+    let text = fs_err::read_to_string(path)?;
     parse_rules(&text).with_context(|| format!("reading the rules in `{path}`"))
 }
 

@@ -339,11 +339,16 @@ fn walk(root: &Utf8Path, below: &str, paths: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
+/// Whether a path is that of a card.
+fn is_card(path: &str) -> bool {
+    path.strip_suffix(".md").is_some()
+}
+
 /// Whether an entry is a link to a file, or a card's link to nothing, which reading finds.
 fn leads_to_file(entry: &camino::Utf8DirEntry, path: &str) -> bool {
     match entry.path().metadata() {
         Ok(data) => data.is_file(),
-        Err(_) => path.ends_with(".md"),
+        Err(_) => is_card(path),
     }
 }
 
