@@ -320,10 +320,9 @@ impl Reader<'_> {
         };
         // `[[1]](url)` is a link whose text is `[1]`.
         if kind == Kind::Wiki
-            && let Some(url) = in_brackets(&self.text[range.end..])
+            && let Some(url) = destination(&self.text[range.end..])
         {
-            let url = url.split_whitespace().next().unwrap_or_default();
-            return self.markdown_link(Kind::Markdown, LinkType::Inline, url, range);
+            return self.markdown_link(Kind::Markdown, LinkType::Inline, &url, range);
         }
         let Some(inner) = all.get(start..all.len().saturating_sub(2)) else {
             return;
@@ -538,7 +537,8 @@ impl Reader<'_> {
     }
 
     fn begins_line(&self, at: usize) -> bool {
-        let line = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let line = self.text[self.body..at].rfind('\n');
+        let line = line.map_or(self.body, |end| self.body + end + 1);
         self.text[line..at].trim().is_empty()
     }
 
@@ -560,17 +560,8 @@ impl Reader<'_> {
     }
 }
 
-/// What stands between `(` and `)` at the beginning of a text, on its first line.
-fn in_brackets(text: &str) -> Option<&str> {
-    let rest = text.strip_prefix('(')?;
-    let most = rest.as_bytes();
-    let most = &most[..most.len().min(LONGEST_URL)];
-    let end = memchr::memchr2(b')', b'\n', most)?;
-    (most[end] == b')').then(|| &rest[..end])
-}
-
 /// How long the address of a link may be whose text is in brackets, in bytes.
-const LONGEST_URL: usize = 4096;
+const LONGEST_URL: usize = 2048;
 
 /// Whether bytes that are asked for in ascending order lie in one of some ranges, in the order of their
 /// beginnings.
@@ -592,6 +583,35 @@ impl<I: Iterator<Item = Range<usize>>> Sweep<I> {
             self.end = self.end.max(range.end);
         }
         at < self.end
+    }
+}
+
+/// The destination in brackets with which a text begins that follows a link's words.
+fn destination(rest: &str) -> Option<String> {
+    let inside = rest.strip_prefix('(')?;
+    let most = (0..=inside.len().min(LONGEST_URL)).rev();
+    let inside = &inside[..most.into_iter().find(|end| inside.is_char_boundary(*end))?];
+    // Nearly all have no marks of their own; parsing takes long where there are very many.
+    let url = &inside[..inside.find(')')?];
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/.#-_?=:".contains(c);
+    if !url.is_empty() && url.chars().all(is_plain) {
+        return Some(url.to_owned());
+    }
+    let rest = &rest[..=inside.len()];
+    let line_ends = memchr_iter(b'\n', rest.as_bytes());
+    let paragraph = line_ends
+        .zip(rest.split_inclusive('\n').skip(1))
+        .find(|(_, next)| next.trim().is_empty())
+        .map_or(rest, |(end, _)| &rest[..end]);
+    let sample = ["[x]", paragraph].concat();
+    let mut events = Parser::new(&sample).skip(1);
+    match events.next()? {
+        Event::Start(Tag::Link {
+            link_type: LinkType::Inline,
+            dest_url,
+            ..
+        }) => Some(dest_url.into_string()),
+        _ => None,
     }
 }
 
@@ -697,6 +717,8 @@ mod tests {
             ),
             ("[t](https://a.b/) <https://a.b> [m](mailto:a@b)", &[]),
             ("[[1]](u.md)", &["md:u.md@1:1"]),
+            ("[[b]](of c) x)", &["b@1:1"]),
+            ("[[b]](\n\nx)", &["b@1:1"]),
             ("`[[b]]` ``[[b]] ` ``", &[]),
             ("```\n[[b]]\n```\n[[c]]", &["c@4:1"]),
             ("````\n```\n[[b]]\n```\n````\n", &[]),
@@ -747,6 +769,7 @@ mod tests {
             ("> ```\n> y\n> ```\n", &[]),
             ("<!-- a\nb", &[(Oddity::OpenComment, Place::new(1, 1))]),
             ("a\n\n%%\nb", &[(Oddity::OpenComment, Place::new(3, 1))]),
+            ("\u{feff}%%\nb", &[(Oddity::OpenComment, Place::new(1, 1))]),
             (
                 "---\na: b\n",
                 &[(Oddity::OpenFrontMatter, Place::new(1, 1))],
