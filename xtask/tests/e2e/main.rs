@@ -15,6 +15,7 @@ mod common;
 mod completions;
 mod daemon;
 mod docs_check;
+mod docs_faults;
 mod docs_move;
 mod evaluation;
 mod go_proxy;

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use camino::Utf8Path;
 
 use crate::Place;
-use crate::card::{Code as CodeText, Content, Kind, Link, Oddity};
-use crate::check::{Code, Finding, Fix, Rules, Silence, World, category, nearest, silences};
+use crate::card::{Code as CodeText, Content, Help, Kind, Link, Oddity};
+use crate::check::{
+    Code, Finding, Fix, Rules, Silence, World, category, is_unpublished, nearest, silences,
+};
 use crate::date::Date;
 use crate::front_matter::{FrontMatter, Value};
 
@@ -23,6 +25,10 @@ pub(crate) struct Known {
     pub(crate) requires: Box<[(Box<str>, Place)]>,
     /// Other names.
     pub(crate) aliases: Box<[(Box<str>, Place)]>,
+    /// Where it is shown, if its front matter says so.
+    pub(crate) permalink: Option<Box<str>>,
+    /// Whether it is a draft, or lies in a folder that is not published.
+    pub(crate) is_hidden: bool,
     /// What its comments switch off.
     pub(crate) silences: Box<[Silence]>,
 }
@@ -42,6 +48,7 @@ pub(crate) struct Lead {
 /// Judges a card by itself.
 pub(crate) fn judge(
     path: &Utf8Path,
+    text: &str,
     content: &Content,
     rules: &Rules,
     world: &World<'_>,
@@ -62,8 +69,12 @@ pub(crate) fn judge(
     for code in &content.codes {
         judge.truth(code);
     }
+    for help in &content.helps {
+        judge.help(text, help);
+    }
+    let front = content.front.as_ref().filter(|front| front.fault.is_none());
+    let scalar = |key: &str| front.and_then(|front| front.text(key));
     let texts = |key: &str| -> Box<[(Box<str>, Place)]> {
-        let front = content.front.as_ref().filter(|front| front.fault.is_none());
         let entry = front.and_then(|front| front.get(key));
         let texts = entry.map(|entry| entry.value.texts()).unwrap_or_default();
         texts
@@ -75,6 +86,8 @@ pub(crate) fn judge(
         (heading.slug.as_str().into(), heading.text.as_str().into())
     };
     let known = Known {
+        is_hidden: scalar("draft") == Some("true") || is_unpublished(path, rules),
+        permalink: scalar("permalink").map(|path| path.trim_matches('/').into()),
         links,
         headings: content.headings.iter().map(heading).collect(),
         blocks: content
@@ -324,6 +337,26 @@ impl Judge<'_> {
             let message = format!("there is no `{}` in the repository", code.text);
             self.add(code.place, Code::PathUnknown, message);
         }
+    }
+
+    /// What a card says that a command prints, with `...` for lines that it leaves out.
+    fn help(&mut self, text: &str, help: &Help) {
+        let said = &text[help.span.range()];
+        if said.lines().any(|line| line.trim_end() == "...") {
+            return;
+        }
+        let Some(printed) = (self.world.help)(&help.command) else {
+            return;
+        };
+        let same = printed.lines().map(str::trim_end);
+        if same.eq(said.lines().map(str::trim_end)) {
+            return;
+        }
+        let message = format!("`{}` prints something else", help.command);
+        let end = if said.contains("\r\n") { "\r\n" } else { "\n" };
+        let lines = printed.lines().map(|line| line.trim_end().to_owned() + end);
+        let fix = Fix::Replace(help.span.range(), lines.collect());
+        self.add_mended(help.place, Code::HelpStale, message, fix);
     }
 }
 
