@@ -224,6 +224,8 @@ impl Reader<'_> {
                     }
                 }
                 Event::End(TagEnd::Paragraph | TagEnd::Item) => self.block_id(&range, text_end),
+                // What stands before it in an item is a block of its own.
+                Event::Start(Tag::List(_)) => self.block_id(&(body..range.start), text_end),
                 Event::Start(Tag::CodeBlock(kind)) => {
                     if matches!(kind, CodeBlockKind::Fenced(_)) {
                         if !is_closed(&text[range.clone()]) {
@@ -399,8 +401,13 @@ impl Reader<'_> {
             }
         }
         for at in found {
-            self.odd(Oddity::PipeInTable, at);
+            self.odd(Oddity::PipeInTable, self.with_mark(at));
         }
+    }
+
+    /// The place of `[[`, or of the mark before it that makes it an embed.
+    fn with_mark(&self, at: usize) -> usize {
+        at - usize::from(self.text[..at].ends_with('!'))
     }
 
     fn is_escaped(&self, at: usize) -> bool {
@@ -489,11 +496,15 @@ impl Reader<'_> {
         if text_end < end {
             return;
         }
-        // Only the last word can be one.
-        let at = block.rfind([' ', '\t', '\n']).map_or(0, |at| at + 1);
-        let Some(id) = block[at..].strip_prefix('^') else {
+        // Only the last word can be one, or its end where something else than a word is before it.
+        let word = block.rfind([' ', '\t', '\n']).map_or(0, |at| at + 1);
+        let Some(at) = block[word..].rfind('^').map(|at| word + at) else {
             return;
         };
+        let id = &block[at + 1..];
+        if block[word..at].ends_with(|c: char| c.is_alphanumeric() || c == '^') {
+            return;
+        }
         let is_id = !id.is_empty()
             && id
                 .bytes()
@@ -556,8 +567,7 @@ impl Reader<'_> {
             }
         }
         for at in found {
-            let is_embed = self.text[..at].ends_with('!');
-            self.odd(Oddity::EmptyLink, at - usize::from(is_embed));
+            self.odd(Oddity::EmptyLink, self.with_mark(at));
         }
     }
 }
@@ -747,13 +757,13 @@ mod tests {
     fn headings_and_blocks() {
         let content = read(
             "# One `code`\n\nTwo\n===\n\n```\n# no\n```\n## One code\n### Kept ^h-1\n\n\
-             text ^a1\n\n- item ^b\n- `x ^no`\n\n> quote\n\n^own\n",
+             text ^a1\n\n- item ^b\n  - below ^c\n- `x ^no`\n\n> quote\n\n^own\n\n![[p.png]]^d\n\nx^2\n",
         );
         let slugs: Vec<&str> = content.headings.iter().map(|h| h.slug.as_str()).collect();
         assert_eq!(slugs, ["one-code", "two", "one-code-1", "kept"]);
         assert_eq!(content.headings[1].place, Place::new(3, 1));
         let blocks: Vec<&str> = content.blocks.iter().map(|(id, _)| id.as_str()).collect();
-        assert_eq!(blocks, ["h-1", "a1", "b", "own"]);
+        assert_eq!(blocks, ["h-1", "a1", "b", "c", "own", "d"]);
     }
 
     #[test]
@@ -762,6 +772,10 @@ mod tests {
             (
                 "| a |\n|---|\n| [[b|t]] |\n",
                 &[(Oddity::PipeInTable, Place::new(3, 3))][..],
+            ),
+            (
+                "| a |\n|---|\n| ![[b|30]] |\n",
+                &[(Oddity::PipeInTable, Place::new(3, 3))],
             ),
             ("| a |\n|---|\n| `[[b` |\n", &[]),
             ("a [[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),

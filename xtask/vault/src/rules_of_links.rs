@@ -162,7 +162,7 @@ impl Follower<'_> {
         // A stem may have a dot in it, too: `release-1.2`.
         let ending = stem.rsplit_once('.').map(|(_, ending)| ending);
         if ending.is_some() && without == target && vault.resolve(stem) == Target::Unknown {
-            if self.tree.has_file(target) {
+            if has_file(self.tree, &self.card.path, target) {
                 return None;
             }
             if link.kind == Kind::Embed {
@@ -171,17 +171,24 @@ impl Follower<'_> {
                 return None;
             }
         }
+        if without.contains('/')
+            && let Some(to) = by_path(vault, &self.card.path, without)
+        {
+            // Of several cards with one stem the path names one.
+            if vault.resolve(stem) == Target::Card(to) {
+                let message = format!("`{target}` is a path; the stem `{stem}` is enough");
+                self.add_mended(place, Code::LinkByPath, message, mend(stem));
+            }
+            return Some(to);
+        }
         match vault.resolve(stem) {
+            Target::Card(_) if without.contains('/') => {
+                let message = format!("there is no card `{target}`: did you mean `{stem}`?");
+                self.add(place, Code::LinkUnknown, message);
+                None
+            }
             Target::Card(to) => {
                 if target != stem {
-                    let is_there =
-                        !without.contains('/') || ends_with(vault.cards[to].path.as_str(), without);
-                    if !is_there {
-                        let message =
-                            format!("there is no card `{target}`: did you mean `{stem}`?");
-                        self.add(place, Code::LinkUnknown, message);
-                        return None;
-                    }
                     let message = format!("`{target}` is a path; the stem `{stem}` is enough");
                     self.add_mended(place, Code::LinkByPath, message, mend(stem));
                 }
@@ -268,13 +275,17 @@ impl Follower<'_> {
     fn markdown_link(&mut self, link: &Lead) {
         let vault = self.vault;
         let from = &self.card.path;
+        let folder = from.parent().unwrap_or(Utf8Path::new(""));
         let to = if link.target.is_empty() {
             Some(self.number)
         } else {
-            joined(from, &link.target).and_then(|path| {
+            let path = joined(from, &link.target);
+            let card = path.and_then(|path| {
                 let card = vault.at(path.as_str());
                 card.or_else(|| vault.at(&format!("{path}.md")))
-            })
+            });
+            let is_file = || (self.world.file_exists)(&folder.join(&*link.target));
+            card.or_else(|| by_name(vault, &link.target).filter(|_| !is_file()))
         };
         if let Some(to) = to {
             if self.is_hidden(to, link) {
@@ -287,8 +298,10 @@ impl Follower<'_> {
             return;
         }
         // A path from the site's root is the renderer's affair.
-        let folder = from.parent().unwrap_or(Utf8Path::new(""));
-        if !link.target.starts_with('/') && !(self.world.file_exists)(&folder.join(&*link.target)) {
+        if !link.target.starts_with('/')
+            && !(self.world.file_exists)(&folder.join(&*link.target))
+            && (link.target.contains('/') || !self.tree.has_file(&link.target))
+        {
             let message = format!("there is no file `{}`", link.target);
             self.add(link.place, Code::FileUnknown, message);
         }
@@ -314,6 +327,43 @@ impl Follower<'_> {
             }
         }
     }
+}
+
+/// The card that a path without `.md` names in a wiki link: from the vault's root, or from a card if it
+/// begins with `.`; or the only one whose path ends so.
+pub(crate) fn by_path<T>(vault: &Vault<T>, from: &Utf8Path, path: &str) -> Option<usize> {
+    if path.starts_with("./") || path.starts_with("../") {
+        return vault.at(&format!("{}.md", joined(from, path)?));
+    }
+    let whole = vault.at(&format!("{}.md", path.trim_start_matches('/')));
+    whole.or_else(|| {
+        let cards = match vault.resolve(stem(path)) {
+            Target::Card(card) => vec![card],
+            Target::Ambiguous(cards) => cards,
+            Target::Case(_) | Target::Unknown => Vec::new(),
+        };
+        let mut cards = cards
+            .into_iter()
+            .filter(|card| ends_with(vault.cards[*card].path.as_str(), path));
+        cards.next().filter(|_| cards.next().is_none())
+    })
+}
+
+/// The card that a Markdown link names by its stem or file name alone: both Obsidian and Quartz follow it
+/// wherever the card lies.
+pub(crate) fn by_name<T>(vault: &Vault<T>, target: &str) -> Option<usize> {
+    match vault.resolve(stem(target)) {
+        Target::Card(card) if !target.contains('/') => Some(card),
+        _ => None,
+    }
+}
+
+/// Whether there is a file that is no card by its name, by its path, or by the path from a card.
+fn has_file(tree: &Tree, from: &Utf8Path, target: &str) -> bool {
+    let is_relative = target.starts_with("./") || target.starts_with("../");
+    let relative = is_relative.then(|| joined(from, target)).flatten();
+    let path = relative.as_ref().map_or(target, |path| path.as_str());
+    tree.has_file(path.trim_start_matches('/'))
 }
 
 /// Whether a card's path ends with these parts, which lack `.md`.

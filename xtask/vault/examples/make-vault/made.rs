@@ -61,12 +61,13 @@ const FAULTS: &[&str] = &[
     "See ⟦link-by-alias⟧[[Other Name]], ⟦link-by-alias⟧[[other name#Details|x]], ⟦link-by-alias⟧[[given/name]].",
     "See ⟦link-unpublished⟧[[not-yet]], ⟦link-unpublished⟧[[new-card#Top]] and ⟦link-unpublished⟧[x]({root}reference/not-yet.md).",
     // To several
-    "See ⟦link-ambiguous⟧[[twice]], ⟦link-ambiguous⟧![[twice#Details]] and ⟦link-ambiguous⟧[[CLASH]].",
+    "See ⟦link-ambiguous⟧[[twice]], ⟦link-ambiguous⟧![[twice#Details]] and ⟦link-ambiguous⟧[[CLASH]], but not [[reference/twice]].",
     // Written otherwise than the house wants it
     "See ⟦link-case⟧[[{TO}]] and ⟦link-case⟧[[{TO}|words]].",
     "See ⟦link-case⟧[[{TO}#Details]].",
     "See ⟦link-by-path⟧[[{path}]] and ⟦link-by-path⟧[[{path}.md#Details|words]].",
-    "See ⟦link-by-path⟧[[{to}.md]].",
+    "See ⟦link-by-path⟧[[{to}.md]], ⟦link-by-path⟧[[{up}]] and ⟦link-by-path⟧[[/{path}]].",
+    "See ⟦link-unknown⟧[[./{to}-{n}]] and ⟦link-unknown⟧[[../../../{to}]].",
     "See ⟦link-spaces⟧[[ {to} ]] and ⟦link-spaces⟧[[{to} |words]], ⟦link-spaces⟧![[ {to}#Details]].",
     "See ⟦link-self⟧[[{self}]] and ⟦link-self⟧[[{self}|this card]].",
     "See ⟦link-empty⟧[[]] and ⟦link-empty⟧![[]].",
@@ -163,7 +164,10 @@ const LOOK_ALIKES: &[&str] = &[
     "Setext {n}\n----------\n\nSee [[#Setext {n}]] and [[#setext-{n}]].",
     "### Head `code` _{n}_ #hash\n\nSee [[#Head code {n} hash]].",
     "### Cafe\u{301} {n}\n\nSee [[#Cafe\u{301} {n}]] and [[#cafe\u{301}-{n}]].",
-    "- An item ^item-{n}\n- [ ] A task for [[{to}]]\n- [x] done\n\nSee [[#^item-{n}]].",
+    "![[{root}pictures/picture.png]] ![words](picture.png) [words]({to}.md#details) [words]({to}), names alone",
+    "- An item ^item-{n}\n  - and one below ^below-{n}\n\n![[picture.png]]^embed-{n}\n\n\
+     [[#^item-{n}]] [[#^below-{n}]] [[#^embed-{n}]]",
+    "- An item ^task-{n}\n- [ ] A task for [[{to}]]\n- [x] done\n\nSee [[#^task-{n}]].",
     "> [!note] A callout with [[{to}]]\n> and [[{to}|two]]\n\n^quote-{n}\n\nSee [[#^quote-{n}]].",
     // What is no link
     "```sh\nif [[ -f x ]]; then echo \"[[no-link]]\"; fi\n```",
