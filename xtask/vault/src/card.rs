@@ -538,12 +538,21 @@ impl Reader<'_> {
         if comments.is_empty() {
             return;
         }
-        let mut hidden = Sweep::new(comments.iter().cloned());
-        let links = &mut self.content.links;
-        links.retain(|link| !hidden.covers(link.span.start()));
-        let mut hidden = Sweep::new(comments.iter().cloned());
-        let headings = &mut self.content.headings;
-        headings.retain(|heading| !hidden.covers(heading.span.start()));
+        let places: Vec<Range<Place>> = comments
+            .iter()
+            .map(|comment| self.lines.place(comment.start)..self.lines.place(comment.end))
+            .collect();
+        let is_shown = |place: &Place| {
+            let next = places.partition_point(|comment| comment.start <= *place);
+            next == 0 || places[next - 1].end <= *place
+        };
+        let content = &mut self.content;
+        content.links.retain(|link| is_shown(&link.place));
+        content.headings.retain(|heading| is_shown(&heading.place));
+        content.blocks.retain(|(_, place)| is_shown(place));
+        content.codes.retain(|code| is_shown(&code.place));
+        content.helps.retain(|help| is_shown(&help.place));
+        content.oddities.retain(|(_, place)| is_shown(place));
         self.opaque.extend(comments);
         self.opaque.sort_by_key(|range| range.start);
     }
@@ -781,6 +790,7 @@ mod tests {
             ("a [[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
             ("a ![[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
             ("`[[]]`", &[]),
+            ("%%\n[[]]\n\n| a |\n|---|\n| [[b|t]] |\n\n%%", &[]),
             ("x\n```\ny", &[(Oddity::OpenFence, Place::new(2, 1))]),
             ("```\ny\n```", &[]),
             ("> ```\n> y\n> ```\n", &[]),
@@ -818,6 +828,8 @@ mod tests {
             content.controls,
             [("ignore link-unknown".to_owned(), Place::new(8, 1))]
         );
+        let hidden = read("%%\n`a/b.rs` ^id\n\n## Head\n%%\n");
+        assert!(hidden.codes.is_empty() && hidden.blocks.is_empty() && hidden.headings.is_empty());
     }
 
     #[test]

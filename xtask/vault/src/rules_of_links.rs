@@ -119,7 +119,7 @@ impl Follower<'_> {
         if link.target.is_empty() {
             return match anchor {
                 Some(anchor) if !anchor.is_empty() => {
-                    self.anchor(place, self.number, anchor, false);
+                    self.anchor(place, self.number, anchor);
                 }
                 _ => self.add(place, Code::LinkEmpty, "the link leads nowhere".to_owned()),
             };
@@ -136,7 +136,7 @@ impl Follower<'_> {
         }
         self.lead_to(to);
         if let Some(anchor) = anchor {
-            self.anchor(place, to, anchor, false);
+            self.anchor(place, to, anchor);
         }
     }
 
@@ -200,6 +200,10 @@ impl Follower<'_> {
                 self.add_mended(place, Code::LinkCase, message, mend(real));
                 Some(cards[0])
             }
+            Target::Ambiguous(_) if without.contains('/') => {
+                self.add_unknown(place, Code::LinkUnknown, target, stem);
+                None
+            }
             Target::Ambiguous(cards) | Target::Case(cards) => {
                 let paths = cards
                     .iter()
@@ -235,7 +239,7 @@ impl Follower<'_> {
     }
 
     /// That a card has a heading or block.
-    fn anchor(&mut self, place: Place, to: usize, anchor: &str, is_slug: bool) {
+    fn anchor(&mut self, place: Place, to: usize, anchor: &str) {
         let vault = self.vault;
         let known = &vault.cards[to].known;
         let name = if to == self.number {
@@ -253,11 +257,7 @@ impl Follower<'_> {
             }
             return;
         }
-        let wanted = if is_slug {
-            anchor.to_owned()
-        } else {
-            slug(anchor)
-        };
+        let wanted = slug(anchor);
         if known.headings.iter().any(|(slug, _)| **slug == *wanted) {
             return;
         }
@@ -266,7 +266,7 @@ impl Follower<'_> {
         if let Some(near) = nearest(&wanted, slugs)
             && let Some((slug, text)) = known.headings.iter().find(|(slug, _)| **slug == *near)
         {
-            let near = if is_slug { slug } else { text };
+            let near = if wanted == anchor { slug } else { text };
             message = message + ": did you mean `" + near + "`?";
         }
         self.add(place, Code::AnchorUnknown, message);
@@ -293,7 +293,7 @@ impl Follower<'_> {
             }
             self.lead_to(to);
             if let Some(anchor) = link.anchor.as_deref().filter(|anchor| !anchor.is_empty()) {
-                self.anchor(link.place, to, anchor, true);
+                self.anchor(link.place, to, anchor);
             }
             return;
         }

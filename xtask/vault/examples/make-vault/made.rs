@@ -85,7 +85,8 @@ const FAULTS: &[&str] = &[
     "```\n## In code {n}\n```\n\n<!--\n## Hidden {n}\n-->\n\n%%\n## Hidden again {n}\n%%\n\n\
      ⟦anchor-unknown⟧[[#In code {n}]] ⟦anchor-unknown⟧[[#Hidden {n}]] ⟦anchor-unknown⟧[[#Hidden again {n}]]",
     "See ⟦anchor-unknown⟧[words]({up}.md#nowhere) and ⟦anchor-unknown⟧[words](#nowhere).",
-    "See ⟦anchor-unknown⟧[words]({up}.md#Details).",
+    "See ⟦anchor-unknown⟧[words](<{up}.md#No such heading>) and ⟦block-unknown⟧[words]({up}.md#^none).",
+    "See ⟦link-unknown⟧[[elsewhere/twice]].",
     "See ⟦block-unknown⟧[[{to}#^none]] and ⟦block-unknown⟧[[#^none]].",
     "`code ^in-code-{n}`\n\n```\ncode ^in-block-{n}\n```\n\n\
      ⟦block-unknown⟧[[#^in-code-{n}]] ⟦block-unknown⟧[[#^in-block-{n}]]",
@@ -156,7 +157,7 @@ const LOOK_ALIKES: &[&str] = &[
     "See [[#Details]], [[#Notes]], [[#notes-1]], [[{self}#Details]], [[#^fact]] and [[#Straße, Café & C++]].",
     "![[{to}]] ![[{to}#Details]] ![[picture.png]] ![[picture.png|300]] ![[pictures/picture.png]]",
     "| a | b |\n|---|---|\n| x | [[{to}\\|words]] and ![[picture.png\\|30]] |\n| `[[a\\|b]]` | [[{to}]] |",
-    "See [words]({up}.md), [words]({up}), [words]({up}.md#details), [words](#details) and [`code`](<{up}.md>).",
+    "See [words]({up}.md), [words]({up}), [words]({up}.md#details), [words](<{up}.md#Details>), [words](#details) and [`code`](<{up}.md>).",
     "See [words][s-{n}], [s-{n}].\n\n[s-{n}]: {up}.md#notes 'A title'",
     "![words]({root}pictures/picture.png) ![words](<{root}pictures/two words.png>) ![words]({root}pictures/two%20words.png)",
     "[words](https://example.org/a.md#b) <https://example.org> [words](mailto:a@example.org) [words](/from/the/root)",
@@ -179,7 +180,7 @@ const LOOK_ALIKES: &[&str] = &[
     "Words <!-- [[no-link]] --> and <!--> and <!-- over\n[[no-link]] lines --> words",
     "<!--\n[[no-link]]\n\n[[no-link]]\n-->",
     "%% [[no-link]] %% and 100 % of it",
-    "%%\n[[no-link]]\n\n# No heading\n%%",
+    "%%\n[[no-link]] `containers/nowhere/x`\n\n# No heading\n\n| a |\n|---|\n| [[no|link]] |\n%%",
     "$[[1, 2], [3, 4]]$ and $$ [[no-link]] $$",
     "$$\n[[1,2],[3,4]]\n$$",
     "\\[[no-link]] and \\[\\[no-link\\]\\] and [ [no-link] ]",
@@ -198,7 +199,7 @@ const FRONTS: &[&str] = &[
     "---\ntitle: {title}\nmodified: {day}\nlast-reviewed: {day}\ntags: [{category}]\n---\n",
     "---\ntitle: \"{title}\"\nmodified: '{day}'\ntags:\n  - {category}\n  - nix # a comment\n---\n",
     "---\n# a comment\ntitle: {title}\nmodified: {day}\ntags: {category}\nmore: {a: [b, {c: d}]}\nquoted: 'a --- b'\n---\n",
-    "---\ntitle: >-\n  {title}\nmodified: {day}\ntags: [web]\nlong: |\n  ---\n  - a\ncreated: {day}\n...\n",
+    "---\ntitle: >-\n  {title}\nmodified: {day}\ntags: [web]\nlong: |\n  ---\n  - a\ncreated: {day} 10:11:12\n...\n",
     "---\ntitle: {title}\nmodified: {day}\ntags: [{category}]\naliases: [Alias of {self}]\n---\n",
 ];
 
