@@ -81,6 +81,7 @@ mod tests {
     fn each_state_has_its_element() {
         let row = |component: &str, state, seconds, note: &str| Row {
             component: component.to_owned(),
+            host: None,
             state,
             drv: "/d".to_owned(),
             out: None,

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use xshell::Cmd;
@@ -17,10 +17,15 @@ use crate::eval_error::{self, Reader};
 use crate::output;
 use crate::pkgs::PackageSet;
 use crate::process::{Captured, Input, Processes, is_missing_program};
+use crate::remote::{Machine, Mode, Remote};
 use crate::repo::Repo;
 
 /// The expression that describes the components.
 const DESCRIBE: &str = include_str!("describe.nix");
+
+/// Makes a link to `$1` at `$2`, unless it is there: then Nix knows it, for Nix made it.
+const LINK_THERE: &str = r#"[ "$(readlink -- "$2")" = "$1" ] ||
+    { mkdir -p -- "${2%/*}" && exec nix-store --realise "$1" --add-root "$2"; }"#;
 
 /// A version of Nix, such as 2.8.0.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +38,7 @@ pub struct NixVersion {
 
 /// Nix, with the settings of a run.
 pub struct Nix<'a> {
-    processes: &'a Processes,
+    machine: Machine<'a>,
     environment: Vec<(String, String)>,
 }
 
@@ -186,6 +191,28 @@ fn success(captured: Captured) -> Result<String> {
     Ok(stdout)
 }
 
+/// The NAR sizes of store paths, if all of them are valid, from the answer to a query.
+fn sizes(paths: &BTreeSet<String>, captured: &Captured) -> Result<Option<BTreeMap<String, u64>>> {
+    if !captured.status.success() {
+        return Ok(None);
+    }
+    let sizes: Vec<u64> = captured
+        .stdout
+        .lines()
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("reading the output of `{}`", captured.command))?;
+    if sizes.len() != paths.len() {
+        bail!(
+            "`{}` gave {} sizes for {} paths",
+            captured.command,
+            sizes.len(),
+            paths.len()
+        );
+    }
+    Ok(Some(paths.iter().cloned().zip(sizes).collect()))
+}
+
 /// A command line with the arguments of an expression.
 fn with_arguments<'a>(
     mut command: Cmd<'a>,
@@ -242,15 +269,15 @@ impl NixVersion {
 
 impl<'a> Nix<'a> {
     /// Nix, run with these variables beside the inherited ones.
-    pub fn new(processes: &'a Processes, environment: Vec<(String, String)>) -> Self {
+    pub fn new(machine: impl Into<Machine<'a>>, environment: Vec<(String, String)>) -> Self {
         Self {
-            processes,
+            machine: machine.into(),
             environment,
         }
     }
 
     fn cmd(&self, program: &str) -> Cmd<'a> {
-        self.processes
+        self.machine
             .cmd(program)
             .envs(self.environment.iter().map(|(key, value)| (key, value)))
     }
@@ -325,7 +352,7 @@ impl<'a> Nix<'a> {
         repo: &Repo,
         verbose: bool,
     ) -> Result<String> {
-        let captured = self.processes.capture(command)?;
+        let captured = self.machine.capture(command)?;
         if verbose && !captured.stderr.trim().is_empty() {
             output::say(captured.stderr.trim_end());
         }
@@ -355,29 +382,39 @@ impl<'a> Nix<'a> {
         if paths.is_empty() {
             return Ok(Some(BTreeMap::new()));
         }
-        let captured = self.processes.capture(
-            self.cmd("nix-store")
-                .args(["--query", "--size"])
-                .args(paths),
-        )?;
-        if !captured.status.success() {
-            return Ok(None);
+        sizes(paths, &self.machine.capture(self.sizes_query(paths))?)
+    }
+
+    fn sizes_query(&self, paths: &BTreeSet<String>) -> Cmd<'a> {
+        self.cmd("nix-store")
+            .args(["--query", "--size"])
+            .args(paths)
+    }
+
+    /// The same on another machine and, if all are valid, these links, in one go; with `last` that is
+    /// the end of the session.
+    pub fn sizes_and_links(
+        &self,
+        remote: &Remote<'_>,
+        paths: &BTreeSet<String>,
+        links: &[(Utf8PathBuf, String)],
+        last: bool,
+    ) -> Result<Option<BTreeMap<String, u64>>> {
+        if paths.is_empty() {
+            return Ok(Some(BTreeMap::new()));
         }
-        let sizes: Vec<u64> = captured
-            .stdout
-            .lines()
-            .map(str::parse)
-            .collect::<Result<_, _>>()
-            .with_context(|| format!("reading the output of `{}`", captured.command))?;
-        if sizes.len() != paths.len() {
-            bail!(
-                "`{}` gave {} sizes for {} paths",
-                captured.command,
-                sizes.len(),
-                paths.len()
-            );
+        let links = links
+            .iter()
+            .map(|(link, path)| self.link_command(link, path));
+        let commands = std::iter::once(self.sizes_query(paths)).chain(links);
+        let mode = if last { Mode::Last } else { Mode::While };
+        let mut captured = remote.run(mode, commands.collect())?.into_iter();
+        let answer = captured.next().context("an answer was expected")?;
+        let sizes = sizes(paths, &answer)?;
+        if sizes.is_some() {
+            captured.try_for_each(|captured| success(captured).map(|_| ()))?;
         }
-        Ok(Some(paths.iter().cloned().zip(sizes).collect()))
+        Ok(sizes)
     }
 
     /// Those of the paths that are valid.
@@ -389,7 +426,7 @@ impl<'a> Nix<'a> {
             .cmd("nix-store")
             .args(["--check-validity", "--print-invalid"])
             .args(paths);
-        let invalid = success(self.processes.capture(command)?)?;
+        let invalid = success(self.machine.capture(command)?)?;
         let invalid: BTreeSet<&str> = invalid.lines().collect();
         Ok(paths
             .iter()
@@ -419,7 +456,7 @@ impl<'a> Nix<'a> {
         if let Some(folder) = &options.temporary {
             command = command.env("TMPDIR", folder);
         }
-        self.processes.stream(command, tick, on_input)
+        self.machine.stream(command, tick, on_input)
     }
 
     /// All derivations that each of these needs, itself included.
@@ -442,7 +479,7 @@ impl<'a> Nix<'a> {
     ) -> Result<BTreeMap<String, BTreeSet<String>>> {
         let command = |drv| self.cmd("nix-store").args(["--query", question]).arg(drv);
         let captured = self
-            .processes
+            .machine
             .capture_all(drvs.iter().map(command).collect())?;
         drvs.iter()
             .zip(captured)
@@ -455,16 +492,25 @@ impl<'a> Nix<'a> {
 
     /// Makes links to valid store paths that the garbage collector respects.
     pub fn link(&self, links: &[(Utf8PathBuf, String)]) -> Result<()> {
-        let command = |(link, path): &(Utf8PathBuf, String)| {
-            self.cmd("nix-store")
-                .args(["--realise", path, "--add-root", link.as_str()])
-        };
+        let command = |(link, path): &(Utf8PathBuf, String)| self.link_command(link, path);
         let captured = self
-            .processes
+            .machine
             .capture_all(links.iter().map(command).collect())?;
         captured
             .into_iter()
             .try_for_each(|captured| success(captured).map(|_| ()))
+    }
+
+    fn link_command(&self, link: &Utf8Path, path: &str) -> Cmd<'a> {
+        match self.machine {
+            Machine::Here(_) => {
+                self.cmd("nix-store")
+                    .args(["--realise", path, "--add-root", link.as_str()])
+            }
+            Machine::There(_) => self
+                .cmd("sh")
+                .args(["-c", LINK_THERE, "sh", path, link.as_str()]),
+        }
     }
 }
 

@@ -118,7 +118,11 @@ pub fn rows_table(rows: &[Row], sizes: &BTreeMap<String, u64>) -> String {
         };
         let size = row.out.as_ref().and_then(|out| sizes.get(out));
         let size = size.map_or_else(|| "-".to_owned(), |size| human_size(*size));
-        let output = row.out.clone().unwrap_or_else(|| row.note.clone());
+        let output = match (&row.host, &row.out) {
+            (Some(host), Some(out)) => format!("{host}:{out}"),
+            (None, Some(out)) => out.clone(),
+            (_, None) => row.note.clone(),
+        };
         lines.push(vec![
             row.component.clone(),
             row.state.to_string(),
@@ -282,6 +286,7 @@ mod tests {
     fn the_table() {
         let row = |component: &str, state, out: Option<&str>, seconds, note: &str| Row {
             component: component.to_owned(),
+            host: None,
             state,
             drv: "/d".to_owned(),
             out: out.map(str::to_owned),
