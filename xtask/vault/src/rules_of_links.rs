@@ -174,8 +174,14 @@ impl Follower<'_> {
         match vault.resolve(stem) {
             Target::Card(to) => {
                 if target != stem {
-                    let is_there =
-                        !without.contains('/') || ends_with(vault.cards[to].path.as_str(), without);
+                    let path = vault.cards[to].path.as_str();
+                    let is_there = if without.starts_with("./") || without.starts_with("../") {
+                        let joined = joined(&self.card.path, without);
+                        joined
+                            .is_some_and(|joined| Some(joined.as_str()) == path.strip_suffix(".md"))
+                    } else {
+                        !without.contains('/') || ends_with(path, without)
+                    };
                     if !is_there {
                         let message =
                             format!("there is no card `{target}`: did you mean `{stem}`?");
