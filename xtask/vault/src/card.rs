@@ -434,11 +434,12 @@ impl Reader<'_> {
         for line in words.split_inclusive('\n') {
             let code = line.trim();
             let code = code.strip_prefix("$ ").unwrap_or(code);
+            let prompt = line.find(code).unwrap_or(0);
             if code.starts_with("cargo xtask") {
                 self.content.codes.push(Code {
                     text: code.to_owned(),
                     block: true,
-                    place: self.lines.place(at.min(self.text.len())),
+                    place: self.lines.place((at + prompt).min(self.text.len())),
                 });
             }
             at += line.len();
@@ -554,7 +555,8 @@ impl Reader<'_> {
             // `[[]]` or `[[|text]]`
             let is_empty = rest.starts_with("]]") || rest.starts_with('|');
             if is_empty && !is_covered && !self.is_escaped(at) {
-                found.push(at);
+                let is_embed = self.text[..at].ends_with('!');
+                found.push(at - usize::from(is_embed));
             }
         }
         for at in found {
@@ -766,6 +768,7 @@ mod tests {
             ),
             ("| a |\n|---|\n| `[[b` |\n", &[]),
             ("a [[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
+            ("a ![[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
             ("`[[]]`", &[]),
             ("a [[|b]]", &[(Oddity::EmptyLink, Place::new(1, 3))]),
             ("x\n```\ny", &[(Oddity::OpenFence, Place::new(2, 1))]),
@@ -798,7 +801,7 @@ mod tests {
             codes,
             [
                 ("a/b.rs", false, Place::new(1, 1)),
-                ("cargo xtask hash .", true, Place::new(4, 1))
+                ("cargo xtask hash .", true, Place::new(4, 3))
             ]
         );
         assert_eq!(

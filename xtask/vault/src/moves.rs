@@ -354,12 +354,19 @@ fn renamed(olds: &Olds<'_>, old: &Utf8Path, new: &Utf8Path) -> Result<Plan> {
     let mut plan = olds.plan();
     plan.remove(old);
     plan.insert(new.to_owned(), vec![Piece::Part(olds.whole(card))]);
-    prerequisites(olds, &mut plan, card, stem(new.as_str()))?;
+    prerequisites(olds, &mut plan, card, stem(new.as_str()), false)?;
     Ok(plan)
 }
 
-/// The names under `requires` of all cards, with another name for one card.
-fn prerequisites(olds: &Olds<'_>, plan: &mut Plan, card: usize, new: &str) -> Result<()> {
+/// The names under `requires` of all cards, with another name for one card. Where two cards become one,
+/// no card names one twice, or itself.
+fn prerequisites(
+    olds: &Olds<'_>,
+    plan: &mut Plan,
+    card: usize,
+    new: &str,
+    become_one: bool,
+) -> Result<()> {
     let old = olds.stem(card);
     for pieces in plan.values_mut() {
         for piece in pieces {
@@ -374,7 +381,8 @@ fn prerequisites(olds: &Olds<'_>, plan: &mut Plan, card: usize, new: &str) -> Re
             let mut now: Vec<&str> = Vec::new();
             for name in names {
                 let name = if name == old { new } else { name };
-                if !now.contains(&name) && name != olds.stem(part.card) {
+                let is_other = !now.contains(&name) && name != olds.stem(part.card);
+                if is_other || !become_one {
                     now.push(name);
                 }
             }
@@ -405,7 +413,7 @@ fn merged(olds: &Olds<'_>, old: &Utf8Path, into: &Utf8Path) -> Result<Plan> {
     ensure!(from != to, "`{old}` can't be merged into itself");
     let mut plan = olds.plan();
     plan.remove(old);
-    prerequisites(olds, &mut plan, from, olds.stem(to))?;
+    prerequisites(olds, &mut plan, from, olds.stem(to), true)?;
     let text = olds.texts[from];
     let end = olds.line_end(to);
     let body = edits::body(text);
@@ -928,6 +936,10 @@ mod tests {
             (
                 "---\nrequires:\n- bold\n- 'old'\n---\n",
                 "---\nrequires:\n- bold\n- 'new'\n---\n",
+            ),
+            (
+                "---\nrequires: [old, old, two]\n---\n",
+                "---\nrequires: [new, new, two]\n---\n",
             ),
             (
                 "[[Old]] [[nowhere]] \u{e9}[[old]]",

@@ -374,6 +374,9 @@ fn renders_as_text(link: &Link) -> Option<String> {
     if link.target.contains('\\') {
         return Some("a `\\` in the target".to_owned());
     }
+    if link.target.contains(['[', ']']) {
+        return Some("`[` or `]` in the target: Quartz shows it as text".to_owned());
+    }
     let has_newline = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains('\n'));
     if link.target.contains('\n') || has_newline(&link.text) || has_newline(&link.anchor) {
         return Some("a line ends within the link".to_owned());
