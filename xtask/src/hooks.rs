@@ -119,7 +119,7 @@ mod tests {
             ),
             ("#!/bin/sh\nmake check\n", true),
         ] {
-            crate::output::write_atomically(&hook, text.as_bytes(), 0o755).unwrap();
+            output::write_atomically(&hook, text.as_bytes(), 0o755).unwrap();
             assert_eq!(foreign(&hook).unwrap().is_some(), is_foreign, "{text}");
         }
         fs_err::remove_file(&hook).unwrap();
