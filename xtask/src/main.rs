@@ -3,6 +3,7 @@
 mod clients;
 mod completions;
 mod compute_vendor_hash;
+mod containers;
 mod derivation;
 mod display;
 mod docs_check;

@@ -13,6 +13,7 @@ mod build_tools;
 mod clients;
 mod common;
 mod completions;
+mod containers;
 mod daemon;
 mod docs_check;
 mod docs_move;
