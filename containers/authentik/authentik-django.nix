@@ -51,6 +51,10 @@ stdenv.mkDerivation (finalAttrs: {
     substituteInPlace authentik/stages/email/utils.py \
       --replace-fail 'Path("web/icons/icon_left_brand.png")' "Path(\"$out/web/icons/icon_left_brand.png\")" \
       --replace-fail 'Path("web/dist/assets/icons/icon_left_brand.png")' "Path(\"$out/web/icons/icon_left_brand.png\")"
+    # Links to the built-in blueprints may lie among others: what is there is read from here.
+    substituteInPlace authentik/blueprints/models.py \
+      --replace-fail 'str(full_path).startswith(str(base.resolve()))' \
+      "str(full_path).startswith((str(base.resolve()), \"$out/blueprints/\"))"
     substituteInPlace lifecycle/ak --replace-fail '#!/usr/bin/env -S bash' '#!${runtimeShell}'
     # https://github.com/goauthentik/authentik/issues/19616: the migration reads what another one makes
     substituteInPlace authentik/rbac/migrations/0010_remove_role_group_alter_role_name.py \
@@ -98,7 +102,7 @@ stdenv.mkDerivation (finalAttrs: {
       echo "without opencontainers: its pin has no place that can be reached here"
     fi
 
-    cp -r authentik lifecycle blueprints manage.py $out/
+    cp -r authentik lifecycle blueprints locale manage.py $out/
     mkdir -p $out/web
     cp -r web/icons $out/web/
     sed -i "1s|.*|#!$out/bin/python3|" $out/manage.py

