@@ -28,7 +28,7 @@ let
   # What others look for at places of its own.
   root = runCommand "authentik-root-${version}" { inherit assembled; } ''
     mkdir -p $out/bin $out/etc/ssl/certs $out/usr/bin $out/usr/share
-    ln -s $assembled/bin/* $out/bin/
+    ln -s $assembled/bin/* ${bashInteractive}/bin/* ${coreutils}/bin/* $out/bin/
     ln -s ${coreutils}/bin/env $out/usr/bin/env
     ln -s ${tzdata}/share/zoneinfo $out/usr/share/zoneinfo
     ln -s ${tzdata}/share/zoneinfo $out/etc/zoneinfo
@@ -56,11 +56,9 @@ let
     name = "authentik";
     tag = version;
     maxLayers = 60;
-    contents = [
-      root
-      bashInteractive
-      coreutils
-    ];
+    contents = [ root ];
+    # registries compress layers by themselves; skopeo 1.9 reads no archive that is compressed as a whole
+    compressor = "none";
     # what is written, be it a mount or not; whoever runs as another user can write there as well
     extraCommands = ''
       mkdir -m 1777 -p tmp blueprints certs data media
