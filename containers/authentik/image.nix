@@ -16,14 +16,21 @@
 let
   inherit (assembled) version;
 
-  entrypoint = runCommand "authentik-entrypoint-${version}" { meta.mainProgram = "entrypoint"; } ''
-    mkdir -p $out/bin
-    substitute ${./entrypoint.sh} $out/bin/entrypoint \
-      --subst-var-by shell ${runtimeShell} \
-      --subst-var-by blueprints ${authentik-django}/blueprints \
-      --subst-var-by ak ${assembled}/bin/ak
-    chmod +x $out/bin/entrypoint
-  '';
+  entrypoint =
+    runCommand "authentik-entrypoint-${version}"
+      {
+        inherit assembled;
+        django = authentik-django;
+        meta.mainProgram = "entrypoint";
+      }
+      ''
+        mkdir -p $out/bin
+        substitute ${./entrypoint.sh} $out/bin/entrypoint \
+          --subst-var-by shell ${runtimeShell} \
+          --subst-var-by blueprints $django/blueprints \
+          --subst-var-by ak $assembled/bin/ak
+        chmod +x $out/bin/entrypoint
+      '';
 
   # What others look for at places of its own.
   root = runCommand "authentik-root-${version}" { inherit assembled; } ''
