@@ -10,6 +10,7 @@
 mod arguments;
 mod bad_input;
 mod build_tools;
+mod caddy;
 mod clients;
 mod common;
 mod completions;
