@@ -38,3 +38,4 @@ mod terminal;
 mod test_build;
 mod vendor_hash;
 mod webui;
+mod workflow;
