@@ -10,6 +10,7 @@
 mod arguments;
 mod bad_input;
 mod build_tools;
+mod caddy;
 mod clients;
 mod common;
 mod completions;
@@ -38,3 +39,4 @@ mod terminal;
 mod test_build;
 mod vendor_hash;
 mod webui;
+mod workflow;
