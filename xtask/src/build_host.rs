@@ -13,7 +13,6 @@ use crate::pkgs::{self, Choice, PackageSet};
 use crate::process::{Interrupted, Processes};
 use crate::remote::{self, Machine, Remote};
 use crate::repo::Repo;
-use crate::run_model::Row;
 use crate::setup::HOST_PKGS_SYSTEM;
 use crate::shipment::{self, Parcel};
 use crate::sources::Sources;
@@ -25,7 +24,7 @@ const NIX_FLOOR: (u32, u32) = (2, 8);
 const WRITING: Duration = Duration::from_secs(3600);
 /// Removes the links below `$1` and prints their names.
 const DROP_LINKS: &str = r#"cd -- "$1" 2>/dev/null || exit 0
-for link in * */*; do [ ! -L "$link" ] || echo "$link"; done
+for link in */* */*/*; do [ ! -L "$link" ] || echo "$link"; done
 cd / && rm -rf -- "$1""#;
 
 /// A connection, and what is known of the machine at its end.
@@ -40,13 +39,14 @@ impl<'a> Host<'a> {
     pub fn connect(
         processes: &'a Processes,
         name: &str,
-        sources: &Sources,
+        sources: &[Sources],
         fetch: bool,
         meanwhile: impl FnOnce() -> Result<()>,
     ) -> Result<Self> {
         // NIX_STORE_DIR of this machine is not that of the other.
         let store = Utf8Path::new("/nix/store");
-        let nixpkgs = sources.nixpkgs.as_ref();
+        let mut nixpkgs = sources.iter().map(|it| it.nixpkgs.as_ref());
+        let nixpkgs = nixpkgs.next().flatten();
         let nixpkgs = nixpkgs.and_then(|nixpkgs| pkgs::path_in_store(store, nixpkgs));
         let remote = Remote::connect(processes, name, nixpkgs.as_deref(), fetch)?;
         meanwhile()?;
@@ -68,14 +68,15 @@ impl<'a> Host<'a> {
         &self,
         asked: Option<PackageSet>,
         repo: &Repo,
-        sources: &Sources,
+        sources: &[Sources],
     ) -> Result<Choice> {
         let greeting = self.remote.greeting();
         let name = self.remote.host();
+        let nixpkgs: Vec<_> = sources.iter().map(|it| it.nixpkgs.as_ref()).collect();
         let choice = pkgs::choose(
             asked,
             &self.version,
-            sources.nixpkgs.as_ref(),
+            &nixpkgs,
             |_| Ok(greeting.get("has_nixpkgs").is_some()),
             |nixpkgs| pkgs::probe(Machine::There(&self.remote), repo, nixpkgs),
         )
@@ -111,7 +112,7 @@ impl<'a> Host<'a> {
 pub fn pack(
     processes: &Processes,
     repo: &Repo,
-    sources: &Sources,
+    sources: &[Sources],
 ) -> Result<Vec<(Parcel, Vec<u8>)>> {
     let parcels = shipment::parcels(repo, sources)?.into_iter();
     parcels
@@ -165,17 +166,13 @@ pub fn say_dropped(links: impl Iterator<Item = String>) {
 }
 
 /// Fetches results: their closures into the store of this machine, or, where there is no Nix, what they
-/// hold themselves into `folder`.
+/// hold themselves to the places below `folder` that `wanted` says.
 pub fn fetch(
     host: &Host<'_>,
     processes: &Processes,
-    rows: &[Row],
+    wanted: &BTreeMap<Utf8PathBuf, &str>,
     folder: &Utf8Path,
 ) -> Result<()> {
-    let wanted: BTreeMap<&str, &str> = rows
-        .iter()
-        .filter_map(|row| Some((row.component.as_str(), row.out.as_deref()?)))
-        .collect();
     if wanted.is_empty() {
         return Ok(());
     }
@@ -186,20 +183,20 @@ pub fn fetch(
         Err(error) => return Err(error),
     };
     if has_nix {
-        fetch_closures(host, processes, &wanted)?;
+        fetch_closures(host, processes, wanted)?;
         let links: Vec<(Utf8PathBuf, String)> = wanted
             .iter()
-            .map(|(component, out)| (folder.join(component), (*out).to_owned()))
+            .map(|(link, out)| (link.clone(), (*out).to_owned()))
             .collect();
         for (link, _) in &links {
             remove(processes, link)?;
         }
         Nix::new(processes, Vec::new()).link(&links)?;
     } else {
-        fetch_outputs(host, processes, &wanted, folder)?;
+        fetch_outputs(host, processes, wanted, folder)?;
     }
-    for component in wanted.keys() {
-        output::say(format!("fetched {}", folder.join(component)));
+    for place in wanted.keys() {
+        output::say(format!("fetched {place}"));
     }
     if !has_nix {
         output::say("without the store paths that they refer to, for there is no Nix here");
@@ -210,7 +207,7 @@ pub fn fetch(
 fn fetch_closures(
     host: &Host<'_>,
     processes: &Processes,
-    wanted: &BTreeMap<&str, &str>,
+    wanted: &BTreeMap<Utf8PathBuf, &str>,
 ) -> Result<()> {
     let outs = wanted.values().map(|out| (*out).to_owned()).collect();
     let closures = host.nix().requisites(&outs)?;
@@ -232,7 +229,7 @@ fn fetch_closures(
 fn fetch_outputs(
     host: &Host<'_>,
     processes: &Processes,
-    wanted: &BTreeMap<&str, &str>,
+    wanted: &BTreeMap<Utf8PathBuf, &str>,
     folder: &Utf8Path,
 ) -> Result<()> {
     let fetching = folder.join(format!(".fetching.{}", std::process::id()));
@@ -252,9 +249,9 @@ fn fetch_outputs(
         .cmd("tar")
         .args(["-xf", "-", "-C", fetching.as_str()]);
     let fetched = pour(&host.remote, tar, processes, untar).and_then(|()| {
-        for (component, out) in wanted {
-            let to = folder.join(component);
-            remove(processes, &to)?;
+        for (to, out) in wanted {
+            remove(processes, to)?;
+            fs_err::create_dir_all(to.parent().unwrap_or(folder))?;
             let from = fetching.join(base(out));
             // Folders of the store can't be written to, and so not be removed either.
             if from.is_dir() && !from.is_symlink() {

@@ -4,6 +4,7 @@ mod build_host;
 mod clients;
 mod completions;
 mod compute_vendor_hash;
+mod containers;
 mod derivation;
 mod display;
 mod docs_check;

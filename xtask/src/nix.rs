@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use xshell::Cmd;
 
 use crate::derivation::{self, Output};
-use crate::eval_error::{self, Reader};
+use crate::eval_error::{self, Expressions, Reader};
 use crate::output;
 use crate::pkgs::PackageSet;
 use crate::process::{Captured, Input, Processes, is_missing_program};
 use crate::remote::{Machine, Mode, Remote};
-use crate::repo::Repo;
+use crate::repo::{Container, Repo};
 
 /// The expression that describes the components.
 const DESCRIBE: &str = include_str!("describe.nix");
@@ -42,11 +42,11 @@ pub struct Nix<'a> {
     environment: Vec<(String, String)>,
 }
 
-/// What the expressions are called with.
-#[derive(Debug, Default)]
+/// What the expressions of a container are called with.
+#[derive(Clone, Debug)]
 pub struct Inputs {
-    /// The harness.
-    pub test_build: Utf8PathBuf,
+    /// The container.
+    pub container: Container,
     /// The stand-in for nixpkgs; without it the harness takes its pinned nixpkgs.
     pub host_pkgs: Option<Utf8PathBuf>,
     /// A source tree instead of the pinned one.
@@ -55,17 +55,41 @@ pub struct Inputs {
     pub pins: Option<Utf8PathBuf>,
 }
 
-/// What is asked about the components.
-#[derive(Debug, Default, serde::Serialize)]
-pub struct Request {
-    /// The components; all, if absent.
-    pub names: Option<Vec<String>>,
+/// What is asked about the components of containers.
+#[derive(Debug, Default)]
+pub struct Request<'a> {
+    /// What the expressions of each container are called with, and which components of it are meant:
+    /// all, if absent.
+    pub containers: Vec<(&'a Inputs, Option<Vec<String>>)>,
     /// Whether their derivations are wanted.
     pub build: bool,
     /// Whether their tests are wanted.
     pub tests: bool,
     /// Whether nothing is wanted but which derivations take their hashes from which pins.
     pub pinned: bool,
+}
+
+/// A request as describe.nix reads it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Question<'a> {
+    /// One package set for all containers.
+    host_pkgs: Option<Utf8PathBuf>,
+    containers: Vec<AboutContainer<'a>>,
+    build: bool,
+    tests: bool,
+    pinned: bool,
+}
+
+/// A container in a request.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AboutContainer<'a> {
+    container: &'a str,
+    test_build: Utf8PathBuf,
+    source: Option<Utf8PathBuf>,
+    pins: Option<Utf8PathBuf>,
+    names: Option<&'a [String]>,
 }
 
 /// A fixed-output derivation whose hash stands in a pins file.
@@ -86,11 +110,15 @@ pub struct EvaluationFailed {
     pub said: String,
     /// What of it people need.
     pub told: String,
+    /// What came before it and people are to see.
+    pub before: String,
 }
 
-/// What the harness offers.
+/// What the harness of a container offers.
 #[derive(Debug, Deserialize)]
 pub struct Description {
+    /// The container's name.
+    pub container: String,
     /// The names of all components.
     pub names: Vec<String>,
     /// Those that were asked for and are there.
@@ -221,8 +249,9 @@ fn with_arguments<'a>(
     inputs: &Inputs,
     arguments: &[(&str, &str)],
 ) -> Cmd<'a> {
+    let test_build = inputs.container.test_build();
     let paths = [
-        ("testBuild", Some(&inputs.test_build)),
+        ("testBuild", Some(&test_build)),
         ("hostPkgs", inputs.host_pkgs.as_ref()),
         ("source", inputs.source.as_ref()),
         ("pins", inputs.pins.as_ref()),
@@ -237,18 +266,89 @@ fn with_arguments<'a>(
 }
 
 /// Who reads why an evaluation failed.
-fn reader<'a>(inputs: &'a Inputs, repo: &'a Repo, verbose: bool) -> Reader<'a> {
+fn reader<'a>(containers: &[&'a Inputs], repo: &'a Repo, verbose: bool) -> Reader<'a> {
+    let shown = |inputs: &&Inputs| {
+        let file = inputs.container.test_build();
+        format!("`{}`", repo.shown(&file))
+    };
+    let is_host = containers.iter().all(|inputs| inputs.host_pkgs.is_some());
+    let expressions: Vec<String> = containers.iter().map(shown).collect();
+    let of = |inputs: &&Inputs| Expressions {
+        folder: repo.shown(&inputs.container.folder).to_owned(),
+        pins: inputs
+            .pins
+            .clone()
+            .unwrap_or_else(|| inputs.container.pins()),
+    };
     Reader {
         root: &repo.root,
-        expression: repo.shown(&inputs.test_build),
-        source: inputs.source.as_deref(),
-        pins: inputs.pins.clone().unwrap_or_else(|| repo.pins()),
-        set: if inputs.host_pkgs.is_some() {
+        expression: expressions.join(" and "),
+        source: containers.iter().find_map(|it| it.source.as_deref()),
+        containers: containers.iter().map(of).collect(),
+        set: if is_host {
             PackageSet::Host
         } else {
             PackageSet::Nixpkgs
         },
         verbose,
+    }
+}
+
+/// How an evaluation ended, and what Nix says beside it that is to be shown.
+pub fn apart<T>(evaluated: Result<(T, String)>) -> (Result<T>, String) {
+    match evaluated {
+        Ok((value, said)) => (Ok(value), said),
+        Err(error) => {
+            let failed = error.downcast_ref::<EvaluationFailed>();
+            let said = failed.map(|it| it.before.clone()).unwrap_or_default();
+            (Err(error), said)
+        }
+    }
+}
+
+/// The stdout of an evaluation and what Nix says beside it, if that is to be shown; or why it failed.
+fn run_evaluation(
+    machine: Machine<'_>,
+    command: Cmd<'_>,
+    reader: &Reader<'_>,
+) -> Result<(String, String)> {
+    let captured = machine.capture(command)?;
+    let mut said = String::new();
+    if reader.verbose {
+        captured.stderr.trim().clone_into(&mut said);
+    }
+    if captured.status.success() {
+        return Ok((captured.stdout, said));
+    }
+    let told = eval_error::tell(&captured.stderr, &captured.status.to_string(), reader);
+    if !reader.verbose {
+        said = told.before;
+    }
+    Err(EvaluationFailed {
+        said: captured.stderr,
+        told: told.error,
+        before: said,
+    }
+    .into())
+}
+
+/// A request as describe.nix reads it, with the paths of the machine that evaluates.
+fn question<'a>(request: &'a Request<'_>, machine: Machine<'_>) -> Question<'a> {
+    let there = |path: &Option<Utf8PathBuf>| path.as_deref().map(|path| machine.path(path));
+    let about = |(inputs, names): &'a (&Inputs, Option<Vec<String>>)| AboutContainer {
+        container: &inputs.container.name,
+        test_build: machine.path(&inputs.container.test_build()),
+        source: there(&inputs.source),
+        pins: there(&inputs.pins),
+        names: names.as_deref(),
+    };
+    let host_pkgs = |(inputs, _): &(&Inputs, _)| there(&inputs.host_pkgs);
+    Question {
+        host_pkgs: request.containers.iter().find_map(host_pkgs),
+        containers: request.containers.iter().map(about).collect(),
+        build: request.build,
+        tests: request.tests,
+        pinned: request.pinned,
     }
 }
 
@@ -286,45 +386,53 @@ impl<'a> Nix<'a> {
 
     /// Evaluates what is asked for; derivations are written to the store if they are.
     ///
-    /// With `verbose` all that Nix says of it is shown, not only why it fails.
+    /// Second comes what Nix says of it, with `verbose`.
     pub fn describe(
         &self,
-        inputs: &Inputs,
-        request: &Request,
+        request: &Request<'_>,
         repo: &Repo,
         verbose: bool,
-    ) -> Result<Description> {
-        self.evaluate(inputs, request, repo, verbose)
+    ) -> Result<(Vec<Description>, String)> {
+        self.evaluate(request, repo, verbose)
     }
 
     /// Which derivations take their hashes from which pins.
-    pub fn pinned(&self, inputs: &Inputs, repo: &Repo) -> Result<Vec<Pinned>> {
+    pub fn pinned<'i>(
+        &self,
+        containers: impl IntoIterator<Item = &'i Inputs>,
+        repo: &Repo,
+    ) -> Result<Vec<Pinned>> {
         let request = Request {
+            containers: containers.into_iter().map(|it| (it, None)).collect(),
             pinned: true,
             ..Request::default()
         };
-        self.evaluate(inputs, &request, repo, false)
+        Ok(self.evaluate(&request, repo, false)?.0)
     }
 
     fn evaluate<T: DeserializeOwned>(
         &self,
-        inputs: &Inputs,
-        request: &Request,
+        request: &Request<'_>,
         repo: &Repo,
         verbose: bool,
-    ) -> Result<T> {
+    ) -> Result<(T, String)> {
         let mut command =
             self.cmd("nix-instantiate")
                 .args(["--eval", "--strict", "--json", "--show-trace"]);
         if request.build {
             command = command.arg("--read-write-mode");
         }
-        command = command.args(["-E", DESCRIBE]);
-        let request = serde_json::to_string(request).context("writing the request")?;
-        let command = with_arguments(command, inputs, &[("request", &request)]);
-        let text = self.run_evaluation(command, inputs, repo, verbose)?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("reading what `{}` evaluates to", inputs.test_build))
+        let text = serde_json::to_string(&question(request, self.machine))
+            .context("writing the request")?;
+        let command = command
+            .args(["-E", DESCRIBE])
+            .args(["--argstr", "request", &text]);
+        let containers: Vec<&Inputs> = request.containers.iter().map(|(it, _)| *it).collect();
+        let (text, said) =
+            run_evaluation(self.machine, command, &reader(&containers, repo, verbose))?;
+        let value =
+            serde_json::from_str(&text).context("reading what the components evaluate to")?;
+        Ok((value, said))
     }
 
     /// The store path of the derivation that an expression gives, which is written to the store.
@@ -342,38 +450,10 @@ impl<'a> Nix<'a> {
             .cmd("nix-instantiate")
             .args(["--show-trace", "-E", expression]);
         let command = with_arguments(command, inputs, arguments);
-        let text = self.run_evaluation(command, inputs, repo, verbose)?;
-        Ok(text.trim().to_owned())
-    }
-
-    /// The stdout of an evaluation, or why it failed.
-    fn run_evaluation(
-        &self,
-        command: Cmd<'_>,
-        inputs: &Inputs,
-        repo: &Repo,
-        verbose: bool,
-    ) -> Result<String> {
-        let captured = self.machine.capture(command)?;
-        if verbose && !captured.stderr.trim().is_empty() {
-            output::say(captured.stderr.trim_end());
-        }
-        if !captured.status.success() {
-            let told = eval_error::tell(
-                &captured.stderr,
-                &captured.status.to_string(),
-                &reader(inputs, repo, verbose),
-            );
-            if !told.before.is_empty() {
-                output::say(told.before);
-            }
-            return Err(EvaluationFailed {
-                said: captured.stderr,
-                told: told.error,
-            }
-            .into());
-        }
-        Ok(captured.stdout)
+        let reader = reader(&[inputs], repo, verbose);
+        let (text, said) = apart(run_evaluation(self.machine, command, &reader));
+        output::say_if_any(&said);
+        Ok(text?.trim().to_owned())
     }
 
     /// The NAR sizes of store paths, in bytes, if all of them are valid.

@@ -51,13 +51,14 @@ pub struct Probe {
 
 /// Chooses: the one that was asked for, else nixpkgs where it can be had, else host-pkgs.
 ///
-/// `in_store` says whether the pinned copy is in the store, `probe` whether its address answers.
+/// `nixpkgs` is what the pins of each container name, all of which has to be there. `in_store` says whether its copy is in
+/// the store, `probe` whether its address answers.
 pub fn choose(
     asked: Option<PackageSet>,
     version: &NixVersion,
-    nixpkgs: Option<&Nixpkgs>,
-    in_store: impl FnOnce(&Nixpkgs) -> Result<bool>,
-    probe: impl FnOnce(&Nixpkgs) -> Result<bool>,
+    nixpkgs: &[Option<&Nixpkgs>],
+    in_store: impl Fn(&Nixpkgs) -> Result<bool>,
+    probe: impl Fn(&Nixpkgs) -> Result<bool>,
 ) -> Result<Choice> {
     let (major, minor) = NIXPKGS_FLOOR;
     let new_enough = version.is_at_least(major, minor);
@@ -81,24 +82,28 @@ pub fn choose(
         let reason = format!("Nix {version} is older than {major}.{minor}, which nixpkgs needs");
         return choice(PackageSet::Host, reason);
     }
-    let Some(nixpkgs) = nixpkgs else {
+    let Some(pinned) = nixpkgs.iter().copied().collect::<Option<Vec<_>>>() else {
         return choice(PackageSet::Host, "the pins name no nixpkgs".to_owned());
     };
-    let short = nixpkgs.rev.get(..8).unwrap_or(&nixpkgs.rev);
-    if in_store(nixpkgs)? {
-        return choice(
-            PackageSet::Nixpkgs,
-            format!("revision {short} is in the store"),
-        );
+    let mut known: Vec<&Nixpkgs> = Vec::new();
+    let mut reasons = Vec::new();
+    for nixpkgs in pinned {
+        if known.iter().any(|it| it.hash == nixpkgs.hash) {
+            continue;
+        }
+        known.push(nixpkgs);
+        let short = nixpkgs.rev.get(..8).unwrap_or(&nixpkgs.rev);
+        if in_store(nixpkgs)? {
+            reasons.push(format!("revision {short} is in the store"));
+        } else if probe(nixpkgs)? {
+            reasons.push(format!("the address of revision {short} answers"));
+        } else {
+            let reason =
+                format!("nixpkgs {short} is not in the store and its address does not answer");
+            return choice(PackageSet::Host, reason);
+        }
     }
-    if probe(nixpkgs)? {
-        return choice(
-            PackageSet::Nixpkgs,
-            format!("the address of revision {short} answers"),
-        );
-    }
-    let reason = format!("nixpkgs {short} is not in the store and its address does not answer");
-    choice(PackageSet::Host, reason)
+    choice(PackageSet::Nixpkgs, reasons.join(", "))
 }
 
 /// Where the pinned nixpkgs lies in a store, as an unpacked source.
@@ -329,13 +334,14 @@ mod tests {
             (None, &new, true, false, false, Host, "does not answer"),
         ] {
             let pin = pinned.then_some(&pin);
-            let choice = choose(asked, version, pin, |_| Ok(in_store), |_| Ok(answers)).unwrap();
+            let (in_store, answers) = (|_: &_| Ok(in_store), |_: &_| Ok(answers));
+            let choice = choose(asked, version, &[pin, pin], in_store, answers).unwrap();
             assert_eq!(choice.set, set, "{choice:?}");
             assert!(choice.reason.contains(reason), "{choice:?}");
         }
         let never = |_: &_| -> Result<bool> { bail!("asked though it need not be") };
-        choose(None, &old, Some(&pin), never, never).unwrap();
-        let error = choose(Some(Nixpkgs), &old, None, never, never)
+        choose(None, &old, &[Some(&pin)], never, never).unwrap();
+        let error = choose(Some(Nixpkgs), &old, &[], never, never)
             .unwrap_err()
             .to_string();
         assert!(

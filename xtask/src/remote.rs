@@ -147,6 +147,14 @@ impl<'a> From<&'a Remote<'a>> for Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
+    /// A path of this machine as the one that runs commands knows it.
+    pub fn path(self, path: &Utf8Path) -> Utf8PathBuf {
+        match self {
+            Self::Here(_) => path.to_owned(),
+            Self::There(remote) => remote.as_there(path.as_str()).into(),
+        }
+    }
+
     /// A command line to add arguments to.
     pub fn cmd(self, program: &str) -> Cmd<'a> {
         match self {

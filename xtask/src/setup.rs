@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::hooks;
 use crate::nix::{self, Nix, NixVersion};
 use crate::output;
+use crate::pins::Nixpkgs;
 use crate::pkgs::{self, Choice, PackageSet};
 use crate::process::{Captured, Interrupted, Processes, is_missing_program};
 use crate::repo::Repo;
-use crate::sources::{self, Asked};
+use crate::sources::{self, Asked, Sources};
 
 /// The oldest Nix that the expressions are built with.
 const NIX_FLOOR: (u32, u32) = (2, 8);
@@ -979,12 +980,15 @@ fn package_set(
     version: &NixVersion,
     store: &Store,
 ) -> Result<Choice> {
-    let nixpkgs = sources::resolve(repo, &Asked::default())?.nixpkgs;
+    let resolve = |container| sources::resolve(repo, container, &Asked::default());
+    let containers = repo.containers()?;
+    let sources: Vec<Sources> = containers.iter().map(resolve).collect::<Result<_>>()?;
+    let nixpkgs: Vec<Option<&Nixpkgs>> = sources.iter().map(|it| it.nixpkgs.as_ref()).collect();
     let reachable = !matches!(store.trial, Trial::NotTried | Trial::NoStore(_));
     pkgs::choose(
         None,
         version,
-        nixpkgs.as_ref(),
+        &nixpkgs,
         |nixpkgs| Ok(reachable && pkgs::is_in_store(&Nix::new(processes, Vec::new()), nixpkgs)?),
         |nixpkgs| pkgs::probe(processes.into(), repo, nixpkgs),
     )

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use crate::pins;
 use crate::process::Processes;
-use crate::repo::Repo;
+use crate::repo::{Container, Repo};
 use crate::scratch::Scratch;
 use crate::sources::Sources;
 
@@ -47,11 +47,22 @@ pub struct Parcel {
     without: Vec<String>,
 }
 
-/// The machine to build on: what was asked for, else `XTASK_BUILD_HOST`, else what the repository says.
+/// The machine to build on: what was asked for, else `XTASK_BUILD_HOST`, else what the containers say.
 /// `None` is this machine.
-pub fn host(repo: &Repo, asked: Option<&str>) -> Result<Option<String>> {
+pub fn host(repo: &Repo, containers: &[Container], asked: Option<&str>) -> Result<Option<String>> {
     let variable = std::env::var(VARIABLE).ok();
-    let configured = config(repo)?.on;
+    let mut configured = BTreeSet::new();
+    for container in containers {
+        configured.insert(config(repo, container)?.on);
+    }
+    let known = asked.or(variable.as_deref());
+    if known.is_none_or(str::is_empty) && configured.len() > 1 {
+        bail!(
+            "the containers are not built on the same machine, as their test-build.json say: name one \
+             by `--on HOST` or `--on {LOCAL}`, or one container at a time"
+        );
+    }
+    let configured = configured.into_iter().next().flatten();
     let host = choose(asked, variable.as_deref(), configured.as_deref());
     Ok(host.map(str::to_owned))
 }
@@ -68,8 +79,8 @@ fn choose<'a>(
         .filter(|host| *host != LOCAL)
 }
 
-fn config(repo: &Repo) -> Result<Config> {
-    let path = repo.container().join("test-build.json");
+fn config(repo: &Repo, container: &Container) -> Result<Config> {
+    let path = container.folder.join("test-build.json");
     match fs_err::read_to_string(&path) {
         Ok(text) => pins::from_json(&text, repo.shown(&path)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
@@ -78,40 +89,52 @@ fn config(repo: &Repo) -> Result<Config> {
 }
 
 /// All that a build from these sources needs.
-pub fn parcels(repo: &Repo, sources: &Sources) -> Result<Vec<Parcel>> {
+pub fn parcels(repo: &Repo, sources: &[Sources]) -> Result<Vec<Parcel>> {
     let mut parcels = vec![of_repository(repo, sources)];
-    if !sources.pins_path.starts_with(&repo.root) {
-        parcels.push(of_pins(sources)?);
+    for sources in sources {
+        if !sources.pins_path.starts_with(&repo.root) {
+            parcels.push(of_pins(sources)?);
+        }
+        if let Some(tree) = &sources.tree {
+            let Config {
+                tree: names,
+                without,
+                ..
+            } = config(repo, &sources.container)?;
+            let names = names.map_or_else(|| entries(tree), Ok)?;
+            parcels.push(Parcel {
+                to: "source",
+                from: tree.clone(),
+                names: existing(tree, names),
+                without,
+            });
+        }
     }
-    if let Some(tree) = &sources.tree {
-        let Config {
-            tree: names,
-            without,
-            ..
-        } = config(repo)?;
-        let names = names.map_or_else(|| entries(tree), Ok)?;
-        parcels.push(Parcel {
-            to: "source",
-            from: tree.clone(),
-            names: existing(tree, names),
-            without,
-        });
+    // Containers may share pins and tree.
+    let mut different: Vec<Parcel> = Vec::new();
+    for parcel in parcels {
+        if !different.contains(&parcel) {
+            different.push(parcel);
+        }
     }
-    Ok(parcels)
+    Ok(different)
 }
 
-fn of_repository(repo: &Repo, sources: &Sources) -> Parcel {
-    let below = |path: Utf8PathBuf| repo.shown(&path).to_string();
-    let mut names = vec![below(repo.container()), below(repo.host_pkgs())];
+fn of_repository(repo: &Repo, sources: &[Sources]) -> Parcel {
+    let below = |path: &Utf8Path| repo.shown(path).to_string();
+    let mut names = vec![below(&repo.host_pkgs())];
+    names.extend(sources.iter().map(|it| below(&it.container.folder)));
     names.extend(BUILD_TOOLS.map(|name| format!("xtask/build-tools/{name}")));
-    let sample = repo.sample();
-    let uses_sample = sources.pins_path.starts_with(&sample);
-    let without = (!uses_sample).then(|| below(sample)).into_iter().collect();
+    let sample = |sources: &Sources| {
+        let sample = sources.container.sample_pins();
+        let sample = sample.parent().unwrap_or(&sample);
+        (!sources.pins_path.starts_with(sample)).then(|| below(sample))
+    };
     Parcel {
         to: "repo",
         from: repo.root.clone(),
         names: existing(&repo.root, names),
-        without,
+        without: sources.iter().filter_map(sample).collect(),
     }
 }
 
@@ -179,7 +202,7 @@ impl Parcel {
             .args(&self.names);
         let captured = processes.capture(command)?;
         if !captured.status.success() {
-            anyhow::bail!(
+            bail!(
                 "`{}` failed ({}):\n{}",
                 captured.command,
                 captured.status,

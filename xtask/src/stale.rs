@@ -30,7 +30,7 @@ pub struct Stale {
 /// package set, when it evaluates. `said` is all that it said.
 pub fn at_evaluation(said: &str, sources: &Sources) -> Result<Vec<Stale>> {
     let mut stale = Vec::new();
-    // The words of containers/authentik/sources.nix.
+    // The words that a container's expressions use, such as containers/authentik/sources.nix.
     if said.contains("is not what the pin `") {
         let folder = sources.pins_path.parent().unwrap_or(Utf8Path::new("."));
         let files = sources.pins.stale_files(folder)?;
@@ -44,6 +44,7 @@ pub fn at_evaluation(said: &str, sources: &Sources) -> Result<Vec<Stale>> {
         && let Some((url, got)) = nix_log::download_mismatch(said)
         && url == nixpkgs.url
         && let Ok(to) = got.parse()
+        && to != nixpkgs.hash
     {
         stale.push(Stale {
             drv: None,

@@ -65,7 +65,15 @@ fn the_clients_are_what_upstream_published() {
         let keys: Vec<&String> = row.as_object().unwrap().keys().collect();
         assert_eq!(
             keys,
-            ["component", "drv", "out", "phases", "seconds", "state"]
+            [
+                "component",
+                "container",
+                "drv",
+                "out",
+                "phases",
+                "seconds",
+                "state"
+            ]
         );
         let state = row["state"].as_str().unwrap();
         assert!(["built", "cached"].contains(&state), "{name}: {state}");
@@ -234,11 +242,13 @@ fn listing_builds_nothing() {
     assert_eq!(
         names,
         [
+            "assembled",
             "authentik-django",
             "authentik-server",
             "build-tools",
             "client-go",
             "client-ts",
+            "image",
             "python-deps",
             "webui",
             "webui-deps"

@@ -413,7 +413,7 @@ fn what_a_shell_offers() {
             &["--keep-going"],
         ),
         ("cargo xtask test-build --sample --s", &[]),
-        ("cargo xtask test-build --list cli", &[]),
+        ("cargo xtask test-build --all cli", &[]),
         ("cargo xtask completions ", &["bash", "fish", "zsh"]),
     ];
     let lines: Vec<&str> = table.iter().map(|(line, _)| *line).collect();

@@ -125,7 +125,7 @@ fn a_user_whom_the_daemon_trusts() {
     assert!(
         machine
             .home
-            .join("target/test-build/source/client-ts/dist")
+            .join("target/test-build/authentik/source/client-ts/dist")
             .is_dir()
     );
 }

@@ -1,12 +1,11 @@
 //! Evaluations that fail, with real Nix over the real expressions: what is wrong, where in our files,
 //! and what to do about it, without the frames of the package set and of Nix.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 
-use crate::common::{root, run, stdout, text};
+use crate::common::{root, run, text};
 use crate::harness::{Ended, Harness, programs};
 
 const CLIENT: &str = "containers/authentik/client-ts.nix";
@@ -20,22 +19,9 @@ struct Copy {
 
 impl Copy {
     fn new() -> Self {
-        let harness = Harness::new("");
-        stdout(
-            Command::new("cp")
-                .arg("-r")
-                .arg(root().join("containers"))
-                .arg(harness.root()),
-        );
-        // the crate that the components call, which lies beside
-        fs_err::create_dir(harness.root().join("xtask")).unwrap();
-        stdout(
-            Command::new("cp")
-                .arg("-r")
-                .arg(root().join("xtask/build-tools"))
-                .arg(harness.root().join("xtask")),
-        );
-        Self { harness }
+        Self {
+            harness: Harness::of_this_repository(),
+        }
     }
 
     fn path(&self, path: &str) -> Utf8PathBuf {
