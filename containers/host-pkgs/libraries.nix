@@ -1,8 +1,9 @@
 # Libraries of the distribution, each as a store path of its own: headers, shared libraries with all that
-# they load but the C library, pkg-config files and the scripts that say how to compile. They are of the
+# they load, pkg-config files and the scripts that say how to compile. They are of the
 # same /usr as the Python that loads them, for one process can't load two of a kind.
 {
   lib,
+  glibc,
   patchelf,
   runCommand,
   usr,
@@ -67,7 +68,7 @@ let
           fi
         done
         chmod -R u+w $out/lib
-        closeOver $out/lib $usr
+        closeOver $out/lib $usr ${glibc}
         for file in $pkgconfig; do
           want $usr/lib/$multiarch/pkgconfig/$file.pc
           sed -e "s|/$multiarch||g" -e "s|/usr\b|$out|g" $usr/lib/$multiarch/pkgconfig/$file.pc >$out/lib/pkgconfig/$file.pc

@@ -388,7 +388,7 @@ impl Session<'_> {
         let sources = std::slice::from_ref(&self.sources);
         let (choice, nix) =
             test_build::package_set(self.args.pkgs, self.repo, self.processes, sources)?;
-        test_build::announce(&choice, sources);
+        test_build::announce(&choice, sources, None);
         let inputs = test_build::inputs(self.repo, choice.set, &self.sources);
         Ok((nix, inputs))
     }

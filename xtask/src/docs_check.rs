@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use serde_json::json;
+use vault::Tree;
 use vault::check::{self, Code, Finding, Fix, Rules, World};
 use vault::date::Date;
-use vault::{Tree, front_matter};
 use xshell::{Shell, cmd};
 
 use crate::docs_move;
@@ -22,8 +22,8 @@ use crate::process::Processes;
 use crate::repo::Repo;
 use crate::scratch::Scratch;
 
-/// The house rules of a vault, in its root.
-const RULES: &str = ".docs-check.yaml";
+/// The house rules of a vault, in its folder or the nearest one above it in the repository.
+const RULES: &str = "docs-check.toml";
 /// Findings that were there before the checker, in the vault's root.
 const BASELINE: &str = ".docs-check-baseline";
 /// How often mending is tried again: one mend may show another fault.
@@ -35,8 +35,9 @@ const PATHS: usize = 500;
 ///
 /// All findings of one run, `path:line:column: code: message; what to do`, in order of their places.
 /// docs/reference/docs-check.md explains the codes and the rules of the house, which stand in
-/// `.docs-check.yaml` in the vault; without that file the documented defaults hold. Findings that stand in
-/// `.docs-check-baseline` are not reported, so that an old vault can start today.
+/// `docs-check.toml` in the vault, or in a folder above it up to the repository's root; without that file
+/// the documented defaults hold. Findings that stand in `.docs-check-baseline` in the vault are not
+/// reported, so that an old vault can start today.
 ///
 /// Exit codes: 0 nothing, or warnings only, 1 findings, 2 could not run.
 ///
@@ -115,7 +116,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         git: git.unwrap_or(&root).to_owned(),
         root,
     };
-    let rules = rules(&source.root)?;
+    let staged = if args.staged {
+        Some(source.staged()?)
+    } else {
+        None
+    };
+    let rules = match &staged {
+        Some(staged) => source.staged_rules(staged)?,
+        None => rules(&source.root)?,
+    };
     let changed = if args.git {
         source.changed()?
     } else {
@@ -128,7 +137,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let mut mended = 0;
     for _ in 0..ROUNDS {
-        let (cards, findings) = source.findings(args, &rules, &changed, &renamed)?;
+        let (cards, findings) =
+            source.findings(args, staged.as_ref(), &rules, &changed, &renamed)?;
         if args.fix {
             let count = mend(&source.root, &findings)?;
             mended += count;
@@ -153,30 +163,26 @@ impl Source<'_> {
     fn findings(
         &self,
         args: &Args,
+        staged: Option<&Staged>,
         rules: &Rules,
         changed: &HashMap<Utf8PathBuf, Date>,
         renamed: &HashMap<String, String>,
     ) -> Result<(usize, Vec<Finding>)> {
-        let staged = if args.staged {
-            Some(self.staged()?)
-        } else {
-            None
-        };
-        let tree = match &staged {
+        let tree = match staged {
             Some(staged) => Tree::of(staged.below(self.below_git())),
             None => Tree::walk(&self.root)?,
         };
         // The closures are called by several threads.
         let (root, git, below) = (&self.root, &self.git, self.below_git());
         let repo = &self.repo.root;
-        let read = |path: &Utf8Path| match &staged {
+        let read = |path: &Utf8Path| match staged {
             Some(staged) => vault::read_text(&staged.place_of(git, &below.join(path))),
             None => vault::read_text(&root.join(path)),
         };
         let is_ours = root.starts_with(repo);
         let in_repo = |path: &str| -> Option<bool> {
             let first = path.split('/').next()?;
-            let exists = |path: &str| match &staged {
+            let exists = |path: &str| match staged {
                 Some(staged) => staged.has(path),
                 None => repo.join(path).exists(),
             };
@@ -184,7 +190,7 @@ impl Source<'_> {
             (is_ours && first != "target" && exists(first))
                 .then(|| exists(path.trim_end_matches('/')))
         };
-        let file_exists = |path: &Utf8Path| match &staged {
+        let file_exists = |path: &Utf8Path| match staged {
             Some(staged) => vault::joined(&below.join("card"), path.as_str())
                 .is_some_and(|path| staged.has(path.as_str())),
             None => root.join(path).exists(),
@@ -197,6 +203,10 @@ impl Source<'_> {
             command_fault: &|line| {
                 let mut commands = commands.lock().ok().filter(|_| is_ours)?;
                 command_fault(&mut commands, line)
+            },
+            help: &|line| {
+                let mut commands = commands.lock().ok().filter(|_| is_ours)?;
+                help(&mut commands, line)
             },
             file_exists: &file_exists,
             renamed: &|stem| renamed.get(stem).cloned(),
@@ -325,8 +335,10 @@ impl Source<'_> {
     /// What is staged. Cards that differ from it in the working tree are laid out in a folder of their own.
     fn staged(&self) -> Result<Staged> {
         let listed = self.git(&["ls-files", "-z"])?;
-        let folder = self.root.as_str();
-        let differ = self.git(&["diff-files", "--name-only", "-z", "--", folder])?;
+        let rules = rules_places(&self.root);
+        let mut arguments = vec!["diff-files", "--name-only", "-z", "--", self.root.as_str()];
+        arguments.extend(rules.iter().map(|path| path.as_str()));
+        let differ = self.git(&arguments)?;
         let paths = |listed: &str| -> BTreeSet<String> {
             let paths = listed.split('\0').filter(|path| !path.is_empty());
             paths.map(str::to_owned).collect()
@@ -345,12 +357,24 @@ impl Source<'_> {
         }
         Ok(staged)
     }
+
+    /// The rules as they are staged.
+    fn staged_rules(&self, staged: &Staged) -> Result<Rules> {
+        let places = rules_places(&self.root);
+        let mut places = places
+            .iter()
+            .filter_map(|path| path.strip_prefix(&self.git).ok());
+        match places.find(|path| staged.has(path.as_str())) {
+            Some(path) => read_rules(&staged.place_of(&self.git, path)),
+            None => Ok(Rules::default()),
+        }
+    }
 }
 
 /// What is staged. Paths are those of the repository.
 struct Staged {
     folder: Scratch,
-    /// Files of the vault that differ from the working tree's.
+    /// Cards and rules that differ from the working tree's.
     differ: BTreeSet<String>,
     /// All files.
     paths: BTreeSet<String>,
@@ -427,56 +451,78 @@ fn renames(log: &str) -> HashMap<String, String> {
     renamed
 }
 
+/// Where the rules of a vault may lie, the first choice first.
+fn rules_places(root: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let is_root = |folder: &Utf8Path| folder.join(".git").exists();
+    // Outside of a repository only the vault's own folder counts.
+    let above = root.ancestors().position(is_root).unwrap_or(0);
+    let folders = root.ancestors().take(above + 1);
+    folders.map(|folder| folder.join(RULES)).collect()
+}
+
 /// The rules of a vault.
 pub fn rules(root: &Utf8Path) -> Result<Rules> {
-    let path = root.join(RULES);
-    if !path.is_file() {
-        return Ok(Rules::default());
+    let places = rules_places(root);
+    match places.iter().find(|path| path.is_file()) {
+        Some(path) => read_rules(path),
+        None => Ok(Rules::default()),
     }
-    let text = fs_err::read_to_string(&path)?;
+}
+
+fn read_rules(path: &Utf8Path) -> Result<Rules> {
+    let text = fs_err::read_to_string(path)?;
     parse_rules(&text).with_context(|| format!("reading the rules in `{path}`"))
 }
 
-/// Rules from YAML: lists of words, and `true` or `false`.
+/// Rules from TOML: lists of words, and `true` or `false`.
 fn parse_rules(text: &str) -> Result<Rules> {
-    let parsed = front_matter::parse(text);
-    if let Some(fault) = parsed.fault {
-        // The block of a card begins on its second line.
-        bail!("line {}: {}", fault.place.line - 1, fault.message);
-    }
+    let line = |at: usize| 1 + text[..at.min(text.len())].matches('\n').count();
+    let parsed = toml_span::parse(text)
+        .map_err(|error| anyhow!("line {}: {error}", line(error.span.start)))?;
     let mut rules = Rules::default();
-    for entry in &parsed.entries {
-        let line = entry.place.line - 1;
-        let words = || -> Vec<String> {
-            let texts = entry.value.texts();
-            texts.into_iter().map(|(text, _)| text.to_owned()).collect()
+    for (key, value) in parsed.as_table().into_iter().flatten() {
+        let line = line(key.span.start);
+        let words = || -> Result<Vec<String>> {
+            let words = value.as_array().into_iter().flatten();
+            let words: Option<Vec<String>> =
+                words.map(|word| Some(word.as_str()?.to_owned())).collect();
+            words
+                .filter(|_| value.as_array().is_some())
+                .with_context(|| format!("line {line}: `{}` is a list of words", key.name))
         };
-        match entry.key.as_str() {
-            "required" => rules.required = words(),
-            "tags" => rules.tags = words(),
-            "how-to-only" => rules.how_to_only = words(),
-            "categories" => rules.categories = words(),
+        match &*key.name {
+            "required" => rules.required = words()?,
+            "tags" => rules.tags = words()?,
+            "how-to-only" => rules.how_to_only = words()?,
+            "categories" => rules.categories = words()?,
+            "unpublished" => rules.unpublished = words()?,
             "off" => {
-                rules.off = words();
+                rules.off = words()?;
                 let known = |name: &String| Code::ALL.iter().any(|code| code.name() == name);
                 if let Some(unknown) = rules.off.iter().find(|name| !known(name)) {
                     bail!("line {line}: there is no code `{unknown}`");
                 }
             }
-            "title-is-heading" => match words().join(" ").as_str() {
-                "true" => rules.title_is_heading = true,
-                "false" => rules.title_is_heading = false,
-                other => {
-                    bail!("line {line}: `title-is-heading` is `true` or `false`, not `{other}`")
-                }
-            },
+            "title-is-heading" => {
+                rules.title_is_heading = value.as_bool().with_context(|| {
+                    format!("line {line}: `title-is-heading` is `true` or `false`")
+                })?;
+            }
             other => bail!(
                 "line {line}: there is no rule `{other}`: the rules are `required`, `tags`, \
-                 `how-to-only`, `categories`, `title-is-heading` and `off`"
+                 `how-to-only`, `categories`, `title-is-heading`, `unpublished` and `off`"
             ),
         }
     }
     Ok(rules)
+}
+
+/// What a `cargo xtask` line that asks for help prints; nothing where it is another line.
+fn help(commands: &mut clap::Command, line: &str) -> Option<String> {
+    let error = commands
+        .try_get_matches_from_mut(&words(line)?[1..])
+        .err()?;
+    (error.kind() == ErrorKind::DisplayHelp).then(|| error.to_string())
 }
 
 /// What is wrong with a `cargo xtask` line, according to this program's own command line.
@@ -800,21 +846,37 @@ mod tests {
     }
 
     #[test]
-    fn rules_from_yaml() {
-        let rules =
-            parse_rules("tags: [a, b]\ntitle-is-heading: true\noff:\n  - orphan\n").unwrap();
+    fn rules_from_toml() {
+        let text = "tags = ['a', \"b\"] # c\ntitle-is-heading = true\noff = [\n  'orphan',\n]\n";
+        let rules = parse_rules(text).unwrap();
         assert_eq!((rules.tags.len(), rules.title_is_heading), (2, true));
         assert_eq!(rules.off, ["orphan"]);
         assert_eq!(parse_rules("").unwrap(), Rules::default());
         for (text, error) in [
-            ("tgs: [a]", "line 1: there is no rule `tgs`"),
-            ("\noff: [nonsense]", "line 2: there is no code `nonsense`"),
-            ("title-is-heading: maybe", "`true` or `false`"),
-            ("tags: [", "line "),
+            ("tgs = ['a']", "line 1: there is no rule `tgs`"),
+            (
+                "\noff = ['nonsense']",
+                "line 2: there is no code `nonsense`",
+            ),
+            (
+                "title-is-heading = 'maybe'",
+                "line 1: `title-is-heading` is `true`",
+            ),
+            ("tags = 'a'", "line 1: `tags` is a list of words"),
+            ("tags = [1]", "line 1: `tags` is a list of words"),
+            ("\ntags = [", "line 2: "),
         ] {
             let found = parse_rules(text).unwrap_err().to_string();
             assert!(found.contains(error), "{found}");
         }
+    }
+
+    #[test]
+    fn what_help_prints() {
+        let mut commands = crate::Cli::command();
+        let printed = help(&mut commands, "cargo xtask hash --help").unwrap();
+        assert!(printed.contains("Usage: cargo xtask hash"), "{printed}");
+        assert_eq!(help(&mut commands, "cargo xtask hash ."), None);
     }
 
     #[test]

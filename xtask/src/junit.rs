@@ -83,6 +83,7 @@ mod tests {
             container: "app".to_owned(),
             component: String::new(),
             label: label.to_owned(),
+            host: None,
             state,
             drv: "/d".to_owned(),
             out: None,

@@ -1,5 +1,6 @@
 //! The tasks of this repository: `cargo xtask <command>`.
 
+mod build_host;
 mod clients;
 mod completions;
 mod compute_vendor_hash;
@@ -21,13 +22,17 @@ mod patch_version;
 mod pins;
 mod pkgs;
 mod process;
+mod quote;
+mod remote;
 mod repo;
 mod report;
 mod run_model;
 mod scratch;
 mod setup;
+mod shipment;
 mod sources;
 mod sri;
+mod ssh_error;
 mod stale;
 mod store_path;
 mod strip_refs;

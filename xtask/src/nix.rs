@@ -17,10 +17,15 @@ use crate::eval_error::{self, Expressions, Reader};
 use crate::output;
 use crate::pkgs::PackageSet;
 use crate::process::{Captured, Input, Processes, is_missing_program};
+use crate::remote::{Machine, Mode, Remote};
 use crate::repo::{Container, Repo};
 
 /// The expression that describes the components.
 const DESCRIBE: &str = include_str!("describe.nix");
+
+/// Makes a link to `$1` at `$2`, unless it is there: then Nix knows it, for Nix made it.
+const LINK_THERE: &str = r#"[ "$(readlink -- "$2")" = "$1" ] ||
+    { mkdir -p -- "${2%/*}" && exec nix-store --realise "$1" --add-root "$2"; }"#;
 
 /// A version of Nix, such as 2.8.0.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +38,7 @@ pub struct NixVersion {
 
 /// Nix, with the settings of a run.
 pub struct Nix<'a> {
-    processes: &'a Processes,
+    machine: Machine<'a>,
     environment: Vec<(String, String)>,
 }
 
@@ -69,7 +74,7 @@ pub struct Request<'a> {
 #[serde(rename_all = "camelCase")]
 struct Question<'a> {
     /// One package set for all containers.
-    host_pkgs: Option<&'a Utf8Path>,
+    host_pkgs: Option<Utf8PathBuf>,
     containers: Vec<AboutContainer<'a>>,
     build: bool,
     tests: bool,
@@ -82,8 +87,8 @@ struct Question<'a> {
 struct AboutContainer<'a> {
     container: &'a str,
     test_build: Utf8PathBuf,
-    source: Option<&'a Utf8Path>,
-    pins: Option<&'a Utf8Path>,
+    source: Option<Utf8PathBuf>,
+    pins: Option<Utf8PathBuf>,
     names: Option<&'a [String]>,
 }
 
@@ -214,6 +219,28 @@ fn success(captured: Captured) -> Result<String> {
     Ok(stdout)
 }
 
+/// The NAR sizes of store paths, if all of them are valid, from the answer to a query.
+fn sizes(paths: &BTreeSet<String>, captured: &Captured) -> Result<Option<BTreeMap<String, u64>>> {
+    if !captured.status.success() {
+        return Ok(None);
+    }
+    let sizes: Vec<u64> = captured
+        .stdout
+        .lines()
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("reading the output of `{}`", captured.command))?;
+    if sizes.len() != paths.len() {
+        bail!(
+            "`{}` gave {} sizes for {} paths",
+            captured.command,
+            sizes.len(),
+            paths.len()
+        );
+    }
+    Ok(Some(paths.iter().cloned().zip(sizes).collect()))
+}
+
 /// A command line with the arguments of an expression.
 fn with_arguments<'a>(
     mut command: Cmd<'a>,
@@ -279,11 +306,11 @@ pub fn apart<T>(evaluated: Result<(T, String)>) -> (Result<T>, String) {
 
 /// The stdout of an evaluation and what Nix says beside it, if that is to be shown; or why it failed.
 fn run_evaluation(
-    processes: &Processes,
+    machine: Machine<'_>,
     command: Cmd<'_>,
     reader: &Reader<'_>,
 ) -> Result<(String, String)> {
-    let captured = processes.capture(command)?;
+    let captured = machine.capture(command)?;
     let mut said = String::new();
     if reader.verbose {
         captured.stderr.trim().clone_into(&mut said);
@@ -303,16 +330,17 @@ fn run_evaluation(
     .into())
 }
 
-/// A request as describe.nix reads it.
-fn question<'a>(request: &'a Request<'_>) -> Question<'a> {
+/// A request as describe.nix reads it, with the paths of the machine that evaluates.
+fn question<'a>(request: &'a Request<'_>, machine: Machine<'_>) -> Question<'a> {
+    let there = |path: &Option<Utf8PathBuf>| path.as_deref().map(|path| machine.path(path));
     let about = |(inputs, names): &'a (&Inputs, Option<Vec<String>>)| AboutContainer {
         container: &inputs.container.name,
-        test_build: inputs.container.test_build(),
-        source: inputs.source.as_deref(),
-        pins: inputs.pins.as_deref(),
+        test_build: machine.path(&inputs.container.test_build()),
+        source: there(&inputs.source),
+        pins: there(&inputs.pins),
         names: names.as_deref(),
     };
-    let host_pkgs = |(inputs, _): &'a (&Inputs, _)| inputs.host_pkgs.as_deref();
+    let host_pkgs = |(inputs, _): &(&Inputs, _)| there(&inputs.host_pkgs);
     Question {
         host_pkgs: request.containers.iter().find_map(host_pkgs),
         containers: request.containers.iter().map(about).collect(),
@@ -341,15 +369,15 @@ impl NixVersion {
 
 impl<'a> Nix<'a> {
     /// Nix, run with these variables beside the inherited ones.
-    pub fn new(processes: &'a Processes, environment: Vec<(String, String)>) -> Self {
+    pub fn new(machine: impl Into<Machine<'a>>, environment: Vec<(String, String)>) -> Self {
         Self {
-            processes,
+            machine: machine.into(),
             environment,
         }
     }
 
     fn cmd(&self, program: &str) -> Cmd<'a> {
-        self.processes
+        self.machine
             .cmd(program)
             .envs(self.environment.iter().map(|(key, value)| (key, value)))
     }
@@ -392,13 +420,14 @@ impl<'a> Nix<'a> {
         if request.build {
             command = command.arg("--read-write-mode");
         }
-        let text = serde_json::to_string(&question(request)).context("writing the request")?;
+        let text = serde_json::to_string(&question(request, self.machine))
+            .context("writing the request")?;
         let command = command
             .args(["-E", DESCRIBE])
             .args(["--argstr", "request", &text]);
         let containers: Vec<&Inputs> = request.containers.iter().map(|(it, _)| *it).collect();
         let (text, said) =
-            run_evaluation(self.processes, command, &reader(&containers, repo, verbose))?;
+            run_evaluation(self.machine, command, &reader(&containers, repo, verbose))?;
         let value =
             serde_json::from_str(&text).context("reading what the components evaluate to")?;
         Ok((value, said))
@@ -420,7 +449,7 @@ impl<'a> Nix<'a> {
             .args(["--show-trace", "-E", expression]);
         let command = with_arguments(command, inputs, arguments);
         let reader = reader(&[inputs], repo, verbose);
-        let (text, said) = apart(run_evaluation(self.processes, command, &reader));
+        let (text, said) = apart(run_evaluation(self.machine, command, &reader));
         output::say_if_any(&said);
         Ok(text?.trim().to_owned())
     }
@@ -433,29 +462,39 @@ impl<'a> Nix<'a> {
         if paths.is_empty() {
             return Ok(Some(BTreeMap::new()));
         }
-        let captured = self.processes.capture(
-            self.cmd("nix-store")
-                .args(["--query", "--size"])
-                .args(paths),
-        )?;
-        if !captured.status.success() {
-            return Ok(None);
+        sizes(paths, &self.machine.capture(self.sizes_query(paths))?)
+    }
+
+    fn sizes_query(&self, paths: &BTreeSet<String>) -> Cmd<'a> {
+        self.cmd("nix-store")
+            .args(["--query", "--size"])
+            .args(paths)
+    }
+
+    /// The same on another machine and, if all are valid, these links, in one go; with `last` that is
+    /// the end of the session.
+    pub fn sizes_and_links(
+        &self,
+        remote: &Remote<'_>,
+        paths: &BTreeSet<String>,
+        links: &[(Utf8PathBuf, String)],
+        last: bool,
+    ) -> Result<Option<BTreeMap<String, u64>>> {
+        if paths.is_empty() {
+            return Ok(Some(BTreeMap::new()));
         }
-        let sizes: Vec<u64> = captured
-            .stdout
-            .lines()
-            .map(str::parse)
-            .collect::<Result<_, _>>()
-            .with_context(|| format!("reading the output of `{}`", captured.command))?;
-        if sizes.len() != paths.len() {
-            bail!(
-                "`{}` gave {} sizes for {} paths",
-                captured.command,
-                sizes.len(),
-                paths.len()
-            );
+        let links = links
+            .iter()
+            .map(|(link, path)| self.link_command(link, path));
+        let commands = std::iter::once(self.sizes_query(paths)).chain(links);
+        let mode = if last { Mode::Last } else { Mode::While };
+        let mut captured = remote.run(mode, commands.collect())?.into_iter();
+        let answer = captured.next().context("an answer was expected")?;
+        let sizes = sizes(paths, &answer)?;
+        if sizes.is_some() {
+            captured.try_for_each(|captured| success(captured).map(|_| ()))?;
         }
-        Ok(Some(paths.iter().cloned().zip(sizes).collect()))
+        Ok(sizes)
     }
 
     /// Those of the paths that are valid.
@@ -467,7 +506,7 @@ impl<'a> Nix<'a> {
             .cmd("nix-store")
             .args(["--check-validity", "--print-invalid"])
             .args(paths);
-        let invalid = success(self.processes.capture(command)?)?;
+        let invalid = success(self.machine.capture(command)?)?;
         let invalid: BTreeSet<&str> = invalid.lines().collect();
         Ok(paths
             .iter()
@@ -497,7 +536,7 @@ impl<'a> Nix<'a> {
         if let Some(folder) = &options.temporary {
             command = command.env("TMPDIR", folder);
         }
-        self.processes.stream(command, tick, on_input)
+        self.machine.stream(command, tick, on_input)
     }
 
     /// All derivations that each of these needs, itself included.
@@ -520,7 +559,7 @@ impl<'a> Nix<'a> {
     ) -> Result<BTreeMap<String, BTreeSet<String>>> {
         let command = |drv| self.cmd("nix-store").args(["--query", question]).arg(drv);
         let captured = self
-            .processes
+            .machine
             .capture_all(drvs.iter().map(command).collect())?;
         drvs.iter()
             .zip(captured)
@@ -533,16 +572,25 @@ impl<'a> Nix<'a> {
 
     /// Makes links to valid store paths that the garbage collector respects.
     pub fn link(&self, links: &[(Utf8PathBuf, String)]) -> Result<()> {
-        let command = |(link, path): &(Utf8PathBuf, String)| {
-            self.cmd("nix-store")
-                .args(["--realise", path, "--add-root", link.as_str()])
-        };
+        let command = |(link, path): &(Utf8PathBuf, String)| self.link_command(link, path);
         let captured = self
-            .processes
+            .machine
             .capture_all(links.iter().map(command).collect())?;
         captured
             .into_iter()
             .try_for_each(|captured| success(captured).map(|_| ()))
+    }
+
+    fn link_command(&self, link: &Utf8Path, path: &str) -> Cmd<'a> {
+        match self.machine {
+            Machine::Here(_) => {
+                self.cmd("nix-store")
+                    .args(["--realise", path, "--add-root", link.as_str()])
+            }
+            Machine::There(_) => self
+                .cmd("sh")
+                .args(["-c", LINK_THERE, "sh", path, link.as_str()]),
+        }
     }
 }
 

@@ -414,7 +414,7 @@ impl Pins {
     }
 
     /// Each source that comes from a file beside the pins: the pin's name and the relative path.
-    fn files(&self) -> impl Iterator<Item = (&str, &Utf8Path)> {
+    pub fn files(&self) -> impl Iterator<Item = (&str, &Utf8Path)> {
         self.sources.iter().flat_map(|(name, source)| {
             source.places.iter().filter_map(move |place| match place {
                 Place::File(path) => Some((name.as_str(), path.as_path())),

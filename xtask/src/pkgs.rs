@@ -11,6 +11,7 @@ use crate::nix::{self, Nix, NixVersion};
 use crate::output;
 use crate::pins::Nixpkgs;
 use crate::process::Processes;
+use crate::remote::Machine;
 use crate::repo::Repo;
 use crate::store_path;
 
@@ -105,12 +106,17 @@ pub fn choose(
     choice(PackageSet::Nixpkgs, reasons.join(", "))
 }
 
-/// Whether the pinned nixpkgs is in the store, where it lies as an unpacked source.
+/// Where the pinned nixpkgs lies in a store, as an unpacked source.
+pub fn path_in_store(store: &Utf8Path, nixpkgs: &Nixpkgs) -> Option<Utf8PathBuf> {
+    let hash = nixpkgs.hash.as_sha256()?;
+    Some(store_path::recursive_sha256(store, "source", hash))
+}
+
+/// Whether the pinned nixpkgs is in the store.
 pub fn is_in_store(nix: &Nix<'_>, nixpkgs: &Nixpkgs) -> Result<bool> {
-    let Some(hash) = nixpkgs.hash.as_sha256() else {
+    let Some(path) = path_in_store(&nix::store_dir(), nixpkgs) else {
         return Ok(false);
     };
-    let path = store_path::recursive_sha256(&nix::store_dir(), "source", hash);
     Ok(!nix.valid(&BTreeSet::from([path.into_string()]))?.is_empty())
 }
 
@@ -121,7 +127,7 @@ pub fn is_in_store(nix: &Nix<'_>, nixpkgs: &Nixpkgs) -> Result<bool> {
 /// as `/host/rust`.
 pub fn host_environment(
     repo: &Repo,
-    clients: &Utf8Path,
+    clients: Option<&Utf8Path>,
     rust: Option<&Utf8Path>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<(String, String)>> {
@@ -140,7 +146,7 @@ pub fn host_environment(
     let inexpressible = |path: &Utf8Path| {
         path.as_str().contains(char::is_whitespace) || path.as_str().contains('=')
     };
-    if inexpressible(clients) {
+    if let Some(clients) = clients.filter(|clients| inexpressible(clients)) {
         bail!(
             "the path `{clients}` can't be shown to builders, for Nix's settings can't express \
              it: set TMPDIR to a folder without blanks and `=` in its path"
@@ -164,14 +170,16 @@ pub fn host_environment(
         _ => conf.into_string(),
     };
     let mut settings = variable("NIX_CONFIG").unwrap_or_default();
-    if !settings.is_empty() {
-        settings.push('\n');
-    }
-    settings.push_str("extra-sandbox-paths = /host/clients=");
-    settings.push_str(clients.as_str());
-    if let Some(rust) = rust {
-        settings.push_str(" /host/rust=");
-        settings.push_str(rust.as_str());
+    let shown = [("clients", clients), ("rust", rust)];
+    let shown = shown
+        .into_iter()
+        .filter_map(|(name, path)| Some(format!(" /host/{name}={}", path?)));
+    let shown: String = shown.collect();
+    if !shown.is_empty() {
+        if !settings.is_empty() {
+            settings.push('\n');
+        }
+        settings = settings + "extra-sandbox-paths =" + &shown;
     }
     Ok(vec![
         ("NIX_USER_CONF_FILES".to_owned(), files),
@@ -205,9 +213,13 @@ pub fn rust_toolchain(
     }
 }
 
-/// Whether nixpkgs' address answers: asked now, or within the last day.
-pub fn probe(processes: &Processes, repo: &Repo, nixpkgs: &Nixpkgs) -> Result<bool> {
-    let file = repo.state().join("probe.json");
+/// Whether nixpkgs' address answers a machine: asked now, or within the last day.
+pub fn probe(machine: Machine<'_>, repo: &Repo, nixpkgs: &Nixpkgs) -> Result<bool> {
+    let file = match machine {
+        Machine::Here(_) => "probe.json".to_owned(),
+        Machine::There(remote) => format!("probe-{}.json", remote.host().replace('/', "-")),
+    };
+    let file = repo.state().join(file);
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
@@ -216,7 +228,7 @@ pub fn probe(processes: &Processes, repo: &Repo, nixpkgs: &Nixpkgs) -> Result<bo
     {
         return Ok(known.reachable);
     }
-    let command = processes.cmd("curl").args([
+    let command = machine.cmd("curl").args([
         "--silent",
         "--head",
         "--fail",
@@ -228,7 +240,7 @@ pub fn probe(processes: &Processes, repo: &Repo, nixpkgs: &Nixpkgs) -> Result<bo
         "--",
         &nixpkgs.url,
     ]);
-    let reachable = match processes.capture(command) {
+    let reachable = match machine.capture(command) {
         Ok(captured) => captured.status.success(),
         // Without curl the address can't be asked; that is not worth an end.
         Err(error) if crate::process::is_missing_program(&error) => return Ok(false),
@@ -365,7 +377,7 @@ mod tests {
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect();
-            let found = host_environment(&repo, "/c".into(), Some("/t".into()), |name| {
+            let found = host_environment(&repo, Some("/c".into()), Some("/t".into()), |name| {
                 known.get(name).cloned()
             });
             found
@@ -398,7 +410,7 @@ mod tests {
         );
         for root in ["/a b", "/a:b", "/a=b"] {
             let repo = Repo { root: root.into() };
-            let error = host_environment(&repo, "/c".into(), None, |_| None)
+            let error = host_environment(&repo, Some("/c".into()), None, |_| None)
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(root), "{error}");

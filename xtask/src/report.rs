@@ -118,7 +118,11 @@ pub fn rows_table(rows: &[Row], sizes: &BTreeMap<String, u64>) -> String {
         };
         let size = row.out.as_ref().and_then(|out| sizes.get(out));
         let size = size.map_or_else(|| "-".to_owned(), |size| human_size(*size));
-        let output = row.out.clone().unwrap_or_else(|| row.note.clone());
+        let output = match (&row.host, &row.out) {
+            (Some(host), Some(out)) => format!("{host}:{out}"),
+            (None, Some(out)) => out.clone(),
+            (_, None) => row.note.clone(),
+        };
         lines.push(vec![
             row.label.clone(),
             row.state.to_string(),
@@ -284,6 +288,7 @@ mod tests {
             container: "app".to_owned(),
             component: String::new(),
             label: label.to_owned(),
+            host: None,
             state,
             drv: "/d".to_owned(),
             out: out.map(str::to_owned),

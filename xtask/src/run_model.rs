@@ -68,6 +68,9 @@ pub struct Row {
     /// The target's label.
     #[serde(skip)]
     pub label: String,
+    /// The machine that builds, if it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// How it ended.
     pub state: State,
     /// The store path of its derivation.
@@ -383,6 +386,13 @@ impl Run {
         }
     }
 
+    /// The outputs of builds that are not known to have ended.
+    pub fn awaited(&self) -> BTreeSet<String> {
+        let builds = self.builds.values().filter(|build| build.well.is_none());
+        let paths = builds.flat_map(|build| build.outputs.iter().map(|output| output.path.clone()));
+        paths.filter(|path| !path.is_empty()).collect()
+    }
+
     /// Finds out which builds ended: well, when their outputs `exist`; not well, when Nix counts more
     /// failures than it has given reasons for and the build's folder is `gone`. Gives those that were
     /// not known to have ended.
@@ -627,6 +637,7 @@ impl Run {
             container: target.container.clone(),
             component: target.component.clone(),
             label: target.label.clone(),
+            host: None,
             state,
             drv: target.drv.clone(),
             out: after

@@ -27,7 +27,7 @@ const HOST_TOOLS: &str = "containers/host-pkgs/host-tools.json";
 const LIBRARIES: &str = "containers/host-pkgs/libraries.json";
 
 /// The system that host-pkgs has packages for (containers/host-pkgs/default.nix).
-const HOST_PKGS_SYSTEM: &str = "x86_64-linux";
+pub const HOST_PKGS_SYSTEM: &str = "x86_64-linux";
 
 /// The main job, as it is typed.
 const MAIN_JOB: &str = "cargo xtask test-build client-ts client-go";
@@ -990,7 +990,7 @@ fn package_set(
         version,
         &nixpkgs,
         |nixpkgs| Ok(reachable && pkgs::is_in_store(&Nix::new(processes, Vec::new()), nixpkgs)?),
-        |nixpkgs| pkgs::probe(processes, repo, nixpkgs),
+        |nixpkgs| pkgs::probe(processes.into(), repo, nixpkgs),
     )
 }
 
@@ -1062,8 +1062,9 @@ fn store(processes: &Processes, repo: &Repo) -> Result<Store> {
         | Access::Nothing => Trial::NotTried,
         _ => {
             // What else builders are shown is of no matter here: something that is everywhere.
-            match pkgs::host_environment(repo, "/usr".into(), None, |name| std::env::var(name).ok())
-            {
+            match pkgs::host_environment(repo, Some("/usr".into()), None, |name| {
+                std::env::var(name).ok()
+            }) {
                 Ok(environment) => trial(processes, &environment, &access)?,
                 // Over nixpkgs the settings are not needed.
                 Err(error) => Trial::Impossible(format!("{error:#}")),

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use crate::build_host::{self, Host};
 use crate::containers::{InPlay, Names};
 use crate::display::{self, Display, Mode, View};
 use crate::history::History;
@@ -18,6 +19,7 @@ use crate::nix::{
 use crate::pins::Nixpkgs;
 use crate::pkgs::{self, Choice, PackageSet};
 use crate::process::{Input, Interrupted, Processes};
+use crate::remote::Remote;
 use crate::repo::Repo;
 use crate::report::{self, Logs};
 use crate::run_model::{After, Row, Run, Running, Said, State, Target, names_phase};
@@ -25,7 +27,7 @@ use crate::scratch::Scratch;
 use crate::sources::{Asked, Sources};
 use crate::sri::Sri;
 use crate::stale::{self, Stale};
-use crate::{clients, junit, output, setup};
+use crate::{clients, junit, output, setup, shipment};
 use nix_log::{Event, Failure, beginning};
 
 /// The longest time between two looks at the running builds: the live lines count seconds.
@@ -44,6 +46,8 @@ const SHOWN: usize = 10_000;
 ///
 /// Exit codes: 0 all there, 1 something failed, 2 could not run, 129, 130 or 143 interrupted by SIGHUP,
 /// SIGINT or SIGTERM; a second SIGINT kills what does not end.
+///
+/// With `--on HOST` another machine builds, which needs ssh and Nix only; this one needs no Nix then.
 ///
 /// Example: `cargo xtask test-build --sample client-ts client-go`
 #[derive(Debug, clap::Args)]
@@ -76,6 +80,17 @@ pub struct Args {
     /// The package set to build over [default: nixpkgs where it can be had, else host]
     #[arg(long, value_name = "SET")]
     pkgs: Option<PackageSet>,
+    /// Build on another machine, HOST or USER@HOST as for ssh; `local` is this one [default:
+    /// `XTASK_BUILD_HOST`, else `on` in containers/authentik/test-build.json, else local]
+    #[arg(long, value_name = "HOST")]
+    on: Option<String>,
+    /// Bring the results back from the other machine: into the store here, with all they need, or, where
+    /// there is no Nix, as files below target/test-build/HOST
+    #[arg(long)]
+    fetch: bool,
+    /// Drop the links to results, here or with `--on` there, so that Nix's garbage collector may take them
+    #[arg(long, conflicts_with_all = ["all", "components", "list", "fetch"])]
+    gc: bool,
     /// After a failure, build what does not need what failed
     #[arg(long)]
     keep_going: bool,
@@ -123,6 +138,8 @@ struct Session<'a> {
     /// Of the containers in play.
     sources: Vec<Sources>,
     choice: Choice,
+    /// The machine that builds, if it is another.
+    host: Option<&'a Host<'a>>,
     nix: Nix<'a>,
     /// Of the containers in play.
     inputs: Vec<Inputs>,
@@ -186,7 +203,28 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // `--list` without names shows all, and so does the hint when nothing was named.
     let names = Names::parse(&args.components, args.all || args.components.is_empty())?;
     let in_play = names.in_play(&repo, &asked)?;
-    let mut session = Session::new(args, &repo, &processes, names, in_play, &asked)?;
+    let sources = in_play.sources(&repo, &asked)?;
+    let name = shipment::host(&repo, &in_play.containers, args.on.as_deref())?;
+    if args.fetch && name.is_none() {
+        bail!("`--fetch` brings results back from another machine: say which by `--on HOST`");
+    }
+    // What is sent is packed while ssh connects.
+    let mut parcels = Vec::new();
+    let host = name.map(|name| {
+        Host::connect(&processes, &name, &sources, args.fetch, || {
+            if !args.gc {
+                parcels = build_host::pack(&processes, &repo, &sources)?;
+            }
+            Ok(())
+        })
+    });
+    let host = host.transpose()?;
+    if args.gc {
+        return drop_results(&repo, host.as_ref());
+    }
+    let named = (names, in_play, sources);
+    let mut session = Session::new(args, &repo, &processes, named, host.as_ref())?;
+    session.deliver(&parcels)?;
     let mut progress = Progress::new();
     loop {
         let round = session.round(&mut progress)?;
@@ -195,6 +233,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             stale::write(&repo, stale)?;
             progress.changed.extend_from_slice(stale);
             session.sources = session.in_play.sources(&repo, &asked)?;
+            if host.is_some() {
+                session.deliver(&build_host::pack(&processes, &repo, &session.sources)?)?;
+            }
             continue;
         }
         return session.finish(&progress, round);
@@ -240,7 +281,7 @@ pub fn package_set<'a>(
         &version,
         &nixpkgs,
         |nixpkgs| pkgs::is_in_store(&plain, nixpkgs),
-        |nixpkgs| pkgs::probe(processes, repo, nixpkgs),
+        |nixpkgs| pkgs::probe(processes.into(), repo, nixpkgs),
     )?;
     if choice.set == PackageSet::Nixpkgs {
         return Ok((choice, plain));
@@ -248,18 +289,23 @@ pub fn package_set<'a>(
     let clients = clients::write(processes)?;
     let variable = |name: &str| std::env::var(name).ok();
     let rust = pkgs::rust_toolchain(processes, variable)?;
-    let environment = pkgs::host_environment(repo, &clients, rust.as_deref(), variable)?;
+    let environment = pkgs::host_environment(repo, Some(&clients), rust.as_deref(), variable)?;
     Ok((choice, Nix::new(processes, environment)))
 }
 
 /// Says what is built over what, and why.
-pub fn announce<'s>(choice: &Choice, sources: impl IntoIterator<Item = &'s Sources>) {
+pub fn announce<'s>(
+    choice: &Choice,
+    sources: impl IntoIterator<Item = &'s Sources>,
+    host: Option<&str>,
+) {
     let shown: Vec<&str> = sources.into_iter().map(|it| it.shown.as_str()).collect();
     output::say(format!(
-        "package set: {} ({})  sources: {}",
+        "package set: {} ({})  sources: {}{}",
         choice.set.name(),
         choice.reason,
-        shown.join(", ")
+        shown.join(", "),
+        host.map_or_else(String::new, |host| format!("  on: {host}"))
     ));
 }
 
@@ -271,6 +317,41 @@ pub fn inputs(repo: &Repo, set: PackageSet, sources: &Sources) -> Inputs {
         source: sources.tree.clone(),
         pins: sources.pins_file.clone(),
     }
+}
+
+/// Drops the links to results.
+fn drop_results(repo: &Repo, host: Option<&Host<'_>>) -> Result<ExitCode> {
+    if let Some(host) = host {
+        build_host::drop_results(host, repo)?;
+    } else {
+        let links = store_links(&repo.test_build_output())?;
+        for link in &links {
+            fs_err::remove_file(link)?;
+        }
+        build_host::say_dropped(links.iter().map(|link| repo.shown(link).to_string()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The links into the store below a folder.
+fn store_links(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let mut links = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        if !folder.is_dir() {
+            continue;
+        }
+        for entry in folder.read_dir_utf8()? {
+            let path = entry?.into_path();
+            match path.read_link_utf8() {
+                Ok(target) if target.starts_with(nix::store_dir()) => links.push(path),
+                Ok(_) => {}
+                Err(_) => folders.push(path),
+            }
+        }
+    }
+    links.sort();
+    Ok(links)
 }
 
 /// The components and, with `tests`, their tests. `file_of` knows what to show of a position.
@@ -351,18 +432,22 @@ impl<'a> Session<'a> {
         args: &'a Args,
         repo: &'a Repo,
         processes: &'a Processes,
-        names: Names,
-        in_play: InPlay,
-        asked: &Asked<'_>,
+        (names, in_play, sources): (Names, InPlay, Vec<Sources>),
+        host: Option<&'a Host<'a>>,
     ) -> Result<Self> {
-        let sources = in_play.sources(repo, asked)?;
-        let (choice, nix) = package_set(args.pkgs, repo, processes, &sources)?;
+        let (choice, nix) = match host {
+            Some(host) => (host.choose(args.pkgs, repo, &sources)?, host.nix()),
+            None => package_set(args.pkgs, repo, processes, &sources)?,
+        };
         let inputs = sources.iter().map(|it| inputs(repo, choice.set, it));
         let kind = match sources.first().map_or("", |it| it.results) {
             "" => "release",
             other => other,
         };
-        let scope = format!("{} {kind}", choice.set.name());
+        let mut scope = format!("{} {kind}", choice.set.name());
+        if let Some(host) = host {
+            scope = scope + " on " + host.remote.host();
+        }
         Ok(Self {
             history: History::read(repo.state().join("history.json"), &scope),
             inputs: inputs.collect(),
@@ -373,9 +458,20 @@ impl<'a> Session<'a> {
             in_play,
             sources,
             choice,
+            host,
             nix,
             announced: false,
         })
+    }
+
+    /// Sends what the build needs to the machine that builds, if it is another.
+    fn deliver(&self, parcels: &[(shipment::Parcel, Vec<u8>)]) -> Result<()> {
+        self.host
+            .map_or(Ok(()), |host| host.deliver(parcels, self.choice.set))
+    }
+
+    fn remote(&self) -> Option<&'a Remote<'a>> {
+        self.host.map(|host| &host.remote)
     }
 
     fn round(&mut self, progress: &mut Progress) -> Result<Round> {
@@ -458,7 +554,8 @@ impl<'a> Session<'a> {
             let is_used = |sources: &&Sources| {
                 used.is_empty() || used.iter().any(|it| it.container == sources.container.name)
             };
-            announce(&self.choice, self.sources.iter().filter(is_used));
+            let host = self.remote().map(Remote::host);
+            announce(&self.choice, self.sources.iter().filter(is_used), host);
         }
         output::say_if_any(&said);
         described
@@ -528,7 +625,7 @@ impl<'a> Session<'a> {
         }
         let outs: BTreeSet<String> = targets.iter().map(|target| target.out.clone()).collect();
         if progress.known.is_empty()
-            && let Some(sizes) = self.nix.sizes_if_valid(&outs)?
+            && let Some(sizes) = self.sizes_if_all_there(targets, &outs)?
         {
             let after = After {
                 valid_before: outs.clone(),
@@ -536,7 +633,7 @@ impl<'a> Session<'a> {
                 ..After::default()
             };
             return Ok(Outcome {
-                rows: progress.run.rows(targets, &after, Duration::ZERO),
+                rows: self.rows(&progress.run, targets, &after, Duration::ZERO),
                 sizes,
                 stale: Vec::new(),
                 status: None,
@@ -578,7 +675,7 @@ impl<'a> Session<'a> {
             success: success && progress.hopeless.is_empty(),
             valid,
         };
-        let rows = run.rows(targets, &after, elapsed);
+        let rows = self.rows(run, targets, &after, elapsed);
         let mismatch =
             |(_, failure): &(&str, &Failure)| matches!(failure, Failure::Mismatch { .. });
         let stale = if run.failures().any(|failure| mismatch(&failure)) {
@@ -602,21 +699,55 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// The sizes of all outputs if nothing is to be built. Another machine links to them in the same go
+    /// and, unless they are wanted here, lets that be the end.
+    fn sizes_if_all_there(
+        &self,
+        targets: &[Target],
+        outs: &BTreeSet<String>,
+    ) -> Result<Option<BTreeMap<String, u64>>> {
+        let Some(remote) = self.remote() else {
+            return self.nix.sizes_if_valid(outs);
+        };
+        let links = targets
+            .iter()
+            .map(|target| (&*target.container, &*target.component, &target.out));
+        let links = self.links(links);
+        self.nix
+            .sizes_and_links(remote, outs, &links, !self.args.fetch)
+    }
+
+    fn rows(&self, run: &Run, targets: &[Target], after: &After, elapsed: Duration) -> Vec<Row> {
+        let mut rows = run.rows(targets, after, elapsed);
+        for row in &mut rows {
+            row.host = self.remote().map(|remote| remote.host().to_owned());
+        }
+        rows
+    }
+
     /// Runs nix-build; shows and logs what comes.
     fn follow(&self, drvs: &BTreeSet<String>, run: &mut Run, start: Instant) -> Result<ExitStatus> {
         let args = self.args;
-        // What is kept of failed builds has to lie where it stays.
-        let scratch = (!args.keep_failed).then(Scratch::new).transpose()?;
+        let remote = self.remote();
+        // What is kept of failed builds has to lie where it stays; the other machine has its own folder.
+        let own_folder = !args.keep_failed && remote.is_none();
+        let scratch = own_folder.then(Scratch::new).transpose()?;
+        let kept = remote.filter(|_| args.keep_failed).map(Remote::temporary);
         let options = BuildOptions {
             keep_going: args.keep_going || args.write_pins,
             keep_failed: args.keep_failed,
-            temporary: scratch.as_ref().map(|scratch| scratch.path().to_owned()),
+            temporary: scratch
+                .as_ref()
+                .map(|scratch| scratch.path().to_owned())
+                .or(kept),
         };
         let mut screen = Screen {
             display: Display::new(Mode::choose(args.quiet)),
             logs: Logs::new(self.logs_folder())?,
             verbose: args.verbose,
             scratch,
+            remote,
+            there: BTreeSet::new(),
         };
         let mut reader = nix_log::Reader::default();
         let status = self.nix.build(drvs, &options, TICK, |input| match input {
@@ -625,11 +756,15 @@ impl<'a> Session<'a> {
             }
             Input::Pause => {
                 screen.logs.flush()?;
+                screen.look(run, start.elapsed())?;
                 screen.display.refresh(|| self.view(run, start.elapsed()));
                 Ok(())
             }
         })?;
         reader.end(&mut |event| screen.take(event, run, start.elapsed()))?;
+        if remote.is_some() {
+            screen.there = self.nix.valid(&run.awaited())?;
+        }
         screen.note_ends(run, start.elapsed());
         Ok(status)
     }
@@ -721,6 +856,7 @@ impl<'a> Session<'a> {
         }
         let succeeded = outcome.status.is_none_or(|status| status.success());
         if !succeeded
+            && self.host.is_none()
             && self.choice.set == PackageSet::Host
             && outcome.interrupted.is_none()
             && let Some(problem) = setup::sandbox_problem(self.processes)?
@@ -729,6 +865,17 @@ impl<'a> Session<'a> {
         }
         let rows = &outcome.rows;
         self.link(rows)?;
+        if let Some(host) = self.host.filter(|_| self.args.fetch) {
+            let folder = self.repo.test_build_output().join(host.remote.host());
+            let wanted: BTreeMap<Utf8PathBuf, &str> = rows
+                .iter()
+                .filter_map(|row| {
+                    let result = self.result(&row.container, &row.component);
+                    Some((folder.join(result), row.out.as_deref()?))
+                })
+                .collect();
+            build_host::fetch(host, self.processes, &wanted, &folder)?;
+        }
         output::say(format!(
             "\n{}",
             report::rows_table(rows, &outcome.sizes).trim_end()
@@ -784,19 +931,42 @@ impl<'a> Session<'a> {
 
     /// The folder of links to results of a container.
     fn results(&self, container: &str) -> Utf8PathBuf {
+        let folder = self.repo.test_build_output();
+        folder.join(self.result(container, ""))
+    }
+
+    /// Where the link to a result goes, below the folder of all results.
+    fn result(&self, container: &str, component: &str) -> Utf8PathBuf {
         let kind = self.sources.first().map_or("", |it| it.results);
-        self.repo.test_build_output().join(container).join(kind)
+        Utf8Path::new(container).join(kind).join(component)
     }
 
     /// Links to what is there.
     fn link(&self, rows: &[Row]) -> Result<()> {
-        let link = |row: &Row| self.results(&row.container).join(&row.component);
-        let links: Vec<(Utf8PathBuf, String)> = rows
+        if self.remote().is_some_and(Remote::is_over) {
+            return Ok(());
+        }
+        let there = rows
             .iter()
-            .filter_map(|row| Some((link(row), row.out.clone()?)))
-            .filter(|(link, out)| !is_link_to(link, out))
-            .collect();
+            .filter_map(|row| Some((&*row.container, &*row.component, row.out.as_ref()?)));
+        let mut links = self.links(there);
+        if self.host.is_none() {
+            links.retain(|(link, out)| !is_link_to(link, out));
+        }
         self.nix.link(&links)
+    }
+
+    fn links<'t>(
+        &self,
+        outs: impl Iterator<Item = (&'t str, &'t str, &'t String)>,
+    ) -> Vec<(Utf8PathBuf, String)> {
+        let folder = match self.remote() {
+            Some(remote) => build_host::results(remote, self.repo),
+            None => self.repo.test_build_output(),
+        };
+        let place = |container, component| folder.join(self.result(container, component));
+        outs.map(|(container, component, out)| (place(container, component), out.clone()))
+            .collect()
     }
 }
 
@@ -841,14 +1011,18 @@ impl Progress {
 }
 
 /// The screen and the log files.
-struct Screen {
+struct Screen<'a> {
     display: Display,
     logs: Logs,
     verbose: bool,
     scratch: Option<Scratch>,
+    /// The machine that builds, if it is another.
+    remote: Option<&'a Remote<'a>>,
+    /// Outputs that are known to be there, in the end.
+    there: BTreeSet<String>,
 }
 
-impl Screen {
+impl Screen<'_> {
     /// Takes an event into the model, shows and logs what it said.
     fn take(&mut self, event: Event<'_>, run: &mut Run, at: Duration) -> Result<()> {
         match run.apply(event, at) {
@@ -860,7 +1034,10 @@ impl Screen {
     fn show(&mut self, said: Said<'_>, run: &mut Run, at: Duration) -> Result<()> {
         match said {
             Said::Starts { drv } => {
-                run.note_derivation(&drv, nix::outputs_of(&drv));
+                match self.remote {
+                    None => run.note_derivation(&drv, nix::outputs_of(&drv)),
+                    Some(remote) => remote.ask_outputs(&drv)?,
+                }
                 self.logs.start(&drv)?;
                 if self.shows_lines() {
                     self.labelled(run.label(&drv), &format!("building {drv}"));
@@ -912,14 +1089,32 @@ impl Screen {
     }
 
     fn note_ends(&mut self, run: &mut Run, at: Duration) {
-        let exists = |out: &str| Utf8Path::new(out).exists();
-        let gone = |drv: &str| {
-            let scratch = self.scratch.as_ref();
-            scratch.is_some_and(|scratch| !scratch.has_build_folder(drv))
+        let exists = |out: &str| match self.remote {
+            None => Utf8Path::new(out).exists(),
+            Some(remote) => remote.was_there(out) || self.there.contains(out),
+        };
+        let gone = |drv: &str| match (self.remote, &self.scratch) {
+            (Some(remote), _) => !build_host::had_build_folder(remote, drv),
+            (None, Some(scratch)) => !scratch.has_build_folder(drv),
+            (None, None) => false,
         };
         for drv in run.note_ends(at, exists, gone) {
             self.ended(run, &drv);
         }
+    }
+
+    /// Another machine is asked what is there; what it answered since is taken in.
+    fn look(&mut self, run: &mut Run, at: Duration) -> Result<()> {
+        let Some(remote) = self.remote else {
+            return Ok(());
+        };
+        for (drv, outputs) in remote.take_outputs() {
+            run.note_derivation(&drv, outputs);
+        }
+        if remote.look(|| run.awaited().into_iter().collect())? {
+            self.note_ends(run, at);
+        }
+        Ok(())
     }
 
     /// Above the live lines a line is left of each build that ended.

@@ -242,11 +242,13 @@ fn listing_builds_nothing() {
     assert_eq!(
         names,
         [
+            "assembled",
             "authentik-django",
             "authentik-server",
             "build-tools",
             "client-go",
             "client-ts",
+            "image",
             "python-deps",
             "webui",
             "webui-deps"

@@ -25,6 +25,7 @@ mod harness;
 mod hash;
 mod hook;
 mod host_pkgs;
+mod image;
 mod job_sets;
 mod live;
 mod patch_version;

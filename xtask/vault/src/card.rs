@@ -1,5 +1,6 @@
 //! One card: text in, what a checker and a rewriter need of it out.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use memchr::{memchr_iter, memmem};
@@ -24,6 +25,8 @@ pub struct Content {
     pub oddities: Vec<(Oddity, Place)>,
     /// Inline code with a `/` in it, and `cargo xtask` lines, inline or in blocks.
     pub codes: Vec<Code>,
+    /// What cards say that `cargo xtask COMMAND --help` prints.
+    pub helps: Vec<Help>,
     /// Comments to the checker: the words behind `docs-check:`.
     pub controls: Vec<(String, Place)>,
     /// The number of lines.
@@ -83,7 +86,7 @@ pub struct Link {
 pub enum Oddity {
     /// `[[a|b]]` in a cell of a table: the pipe ends the cell.
     PipeInTable,
-    /// `[[]]`
+    /// `[[]]` or `[[|text]]`
     EmptyLink,
     /// A fence that the card's end closes.
     OpenFence,
@@ -102,6 +105,17 @@ pub struct Code {
     pub block: bool,
     /// Where it begins.
     pub place: Place,
+}
+
+/// A command of a fenced block that asks for help, and the lines below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Help {
+    /// The command, without the prompt.
+    pub command: String,
+    /// Where the command begins.
+    pub place: Place,
+    /// The lines up to the next prompt or the end of the block.
+    pub span: Span,
 }
 
 /// Reads a card. A byte order mark is passed over.
@@ -139,6 +153,8 @@ pub fn read(text: &str) -> Content {
 struct LineStarts<'a> {
     text: &'a str,
     starts: Vec<usize>,
+    /// The line that was looked at last, a byte in it, and its column: a line may be very long.
+    last: Cell<(usize, usize, usize)>,
 }
 
 impl<'a> LineStarts<'a> {
@@ -147,13 +163,20 @@ impl<'a> LineStarts<'a> {
         let starts = std::iter::once(bom)
             .chain(ends.filter(|start| *start < text.len()))
             .collect();
-        Self { text, starts }
+        let last = Cell::new((1, bom, 1));
+        Self { text, starts, last }
     }
 
     fn place(&self, offset: usize) -> Place {
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
-        let start = self.starts[line - 1].min(offset);
-        Place::new(line, self.text[start..offset].chars().count() + 1)
+        let (mut start, mut column) = (self.starts[line - 1].min(offset), 1);
+        let last = self.last.get();
+        if last.0 == line && (start..=offset).contains(&last.1) {
+            (start, column) = (last.1, last.2);
+        }
+        column += self.text[start..offset].chars().count();
+        self.last.set((line, offset, column));
+        Place::new(line, column)
     }
 }
 
@@ -178,7 +201,7 @@ impl Reader<'_> {
         let body = self.body;
         let mut slugger = Slugger::default();
         let mut heading: Option<(u8, String, Range<usize>)> = None;
-        let mut cell: Option<(Range<usize>, usize)> = None;
+        let mut cell: Option<(Range<usize>, usize, usize)> = None;
         let mut code_block: Option<Range<usize>> = None;
         // The place where the last text ended: a block id is text.
         let mut text_end = 0;
@@ -202,18 +225,22 @@ impl Reader<'_> {
                 }
                 Event::End(TagEnd::Paragraph | TagEnd::Item) => self.block_id(&range, text_end),
                 Event::Start(Tag::CodeBlock(kind)) => {
-                    if matches!(kind, CodeBlockKind::Fenced(_)) && !is_closed(&text[range.clone()])
-                    {
-                        self.odd(Oddity::OpenFence, range.start);
+                    if matches!(kind, CodeBlockKind::Fenced(_)) {
+                        if !is_closed(&text[range.clone()]) {
+                            self.odd(Oddity::OpenFence, range.start);
+                        }
+                        self.helps(&range);
                     }
                     self.opaque.push(range.clone());
                     code_block = Some(range);
                 }
                 Event::End(TagEnd::CodeBlock) => code_block = None,
-                Event::Start(Tag::TableCell) => cell = Some((range, self.content.links.len())),
+                Event::Start(Tag::TableCell) => {
+                    cell = Some((range, self.content.links.len(), self.opaque.len()));
+                }
                 Event::End(TagEnd::TableCell) => {
-                    if let Some((range, first)) = cell.take() {
-                        self.cell(range, first);
+                    if let Some((range, links, opaque)) = cell.take() {
+                        self.cell(range, links, opaque);
                     }
                 }
                 Event::Start(Tag::HtmlBlock) => self.html(range, true),
@@ -276,6 +303,7 @@ impl Reader<'_> {
         self.content.headings.shrink_to_fit();
         self.content.links.shrink_to_fit();
         self.content.codes.shrink_to_fit();
+        self.content.helps.shrink_to_fit();
         self.content
     }
 
@@ -291,12 +319,10 @@ impl Reader<'_> {
             None => (Kind::Wiki, 2),
         };
         // `[[1]](url)` is a link whose text is `[1]`.
-        if let Some(rest) = self.text[range.end..].strip_prefix('(')
-            && let Some((url, _)) = rest.split_once(')')
-            && kind == Kind::Wiki
+        if kind == Kind::Wiki
+            && let Some(url) = destination(&self.text[range.end..])
         {
-            let url = url.split_whitespace().next().unwrap_or_default();
-            return self.markdown_link(Kind::Markdown, LinkType::Inline, url, range);
+            return self.markdown_link(Kind::Markdown, LinkType::Inline, &url, range);
         }
         let Some(inner) = all.get(start..all.len().saturating_sub(2)) else {
             return;
@@ -358,20 +384,27 @@ impl Reader<'_> {
     }
 
     /// A cell in which `[[` is left over: the raw pipe behind it began another cell.
-    fn cell(&mut self, range: Range<usize>, first_link: usize) {
+    fn cell(&mut self, range: Range<usize>, first_link: usize, first_opaque: usize) {
         let cell = &self.text.as_bytes()[range.clone()];
-        for at in memmem::find_iter(cell, b"[[") {
-            let at = range.start + at;
-            let is_link = self.content.links[first_link..]
-                .iter()
-                .any(|link| link.span.contains(at));
-            let is_code = self.opaque.iter().rev().any(|opaque| opaque.contains(&at));
-            let is_escaped = at > 0 && self.text.as_bytes()[at - 1] == b'\\';
-            let closes = self.text[at..range.end].contains("]]");
-            if !is_link && !is_code && !is_escaped && !closes {
-                self.odd(Oddity::PipeInTable, at);
+        let last_end = memmem::rfind(cell, b"]]").map(|at| range.start + at);
+        let links = self.content.links[first_link..].iter();
+        let mut links = Sweep::new(links.map(|link| link.span.range()));
+        let mut opaque = Sweep::new(self.opaque[first_opaque..].iter().cloned());
+        let mut found = Vec::new();
+        for at in memmem::find_iter(cell, b"[[").map(|at| range.start + at) {
+            let is_covered = links.covers(at) | opaque.covers(at);
+            let closes = last_end.is_some_and(|end| end >= at);
+            if !is_covered && !closes && !self.is_escaped(at) {
+                found.push(at);
             }
         }
+        for at in found {
+            self.odd(Oddity::PipeInTable, at);
+        }
+    }
+
+    fn is_escaped(&self, at: usize) -> bool {
+        at > 0 && self.text.as_bytes()[at - 1] == b'\\'
     }
 
     fn html(&mut self, range: Range<usize>, block: bool) {
@@ -401,14 +434,51 @@ impl Reader<'_> {
         for line in words.split_inclusive('\n') {
             let code = line.trim();
             let code = code.strip_prefix("$ ").unwrap_or(code);
+            let prompt = line.find(code).unwrap_or(0);
             if code.starts_with("cargo xtask") {
                 self.content.codes.push(Code {
                     text: code.to_owned(),
                     block: true,
-                    place: self.lines.place(at.min(self.text.len())),
+                    place: self.lines.place((at + prompt).min(self.text.len())),
                 });
             }
             at += line.len();
+        }
+    }
+
+    /// Commands with `--help` in a block that stands by itself, in no list or quotation.
+    fn helps(&mut self, block: &Range<usize>) {
+        let words = &self.text[block.clone()];
+        let is_by_itself = self.text[..block.start].ends_with('\n') || block.start == self.body;
+        if !is_by_itself || !words.contains("--help") {
+            return;
+        }
+        let mut help: Option<Help> = None;
+        let mut at = block.start;
+        let last = words.trim_end().rfind('\n').map_or(0, |end| end + 1) + block.start;
+        for line in words.split_inclusive('\n') {
+            let prompt = line.strip_prefix("$ ");
+            if prompt.is_some() || at >= last {
+                if let Some(mut help) = help.take() {
+                    help.span = Span::from(help.span.start()..at);
+                    self.content.helps.push(help);
+                }
+                if at >= last {
+                    break;
+                }
+            }
+            let end = at + line.len();
+            if let Some(command) = prompt.map(str::trim)
+                && command.starts_with("cargo xtask")
+                && command.ends_with(" --help")
+            {
+                help = Some(Help {
+                    command: command.to_owned(),
+                    place: self.lines.place(at),
+                    span: Span::from(end..end),
+                });
+            }
+            at = end;
         }
     }
 
@@ -419,14 +489,16 @@ impl Reader<'_> {
         if text_end < end {
             return;
         }
-        let Some(at) = block.rfind('^') else { return };
-        let id = &block[at + 1..];
-        let is_apart = block[..at].is_empty() || block[..at].ends_with([' ', '\t', '\n']);
+        // Only the last word can be one.
+        let at = block.rfind([' ', '\t', '\n']).map_or(0, |at| at + 1);
+        let Some(id) = block[at..].strip_prefix('^') else {
+            return;
+        };
         let is_id = !id.is_empty()
             && id
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        if is_apart && is_id {
+        if is_id {
             let place = self.lines.place(range.start + at);
             let block = (id.to_owned(), place);
             // An item's paragraph ends with it, and so does the item.
@@ -438,13 +510,11 @@ impl Reader<'_> {
 
     /// Leaves out what stands in Obsidian's comments, `%%` to `%%`.
     fn comments(&mut self) {
+        let mut opaque = Sweep::new(self.opaque.iter().cloned());
         let marks: Vec<usize> = memmem::find_iter(&self.text.as_bytes()[self.body..], b"%%")
             .map(|at| self.body + at)
-            .filter(|at| !self.is_opaque(*at))
+            .filter(|at| !opaque.covers(*at))
             .collect();
-        if marks.is_empty() {
-            return;
-        }
         let mut comments: Vec<Range<usize>> = Vec::new();
         for pair in marks.chunks(2) {
             match pair {
@@ -454,34 +524,99 @@ impl Reader<'_> {
                 _ => {}
             }
         }
-        let hidden = |at: usize| comments.iter().any(|comment| comment.contains(&at));
-        self.content.links.retain(|link| !hidden(link.span.start()));
-        self.content
-            .headings
-            .retain(|heading| !hidden(heading.span.start()));
+        if comments.is_empty() {
+            return;
+        }
+        let mut hidden = Sweep::new(comments.iter().cloned());
+        let links = &mut self.content.links;
+        links.retain(|link| !hidden.covers(link.span.start()));
+        let mut hidden = Sweep::new(comments.iter().cloned());
+        let headings = &mut self.content.headings;
+        headings.retain(|heading| !hidden.covers(heading.span.start()));
         self.opaque.extend(comments);
+        self.opaque.sort_by_key(|range| range.start);
     }
 
     fn begins_line(&self, at: usize) -> bool {
-        let line = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let line = self.text[self.body..at].rfind('\n');
+        let line = line.map_or(self.body, |end| self.body + end + 1);
         self.text[line..at].trim().is_empty()
     }
 
     fn empty_links(&mut self) {
-        let found: Vec<usize> = memmem::find_iter(&self.text.as_bytes()[self.body..], b"[[]]")
-            .map(|at| self.body + at)
-            .collect();
-        for at in found {
-            let is_escaped = at > 0 && self.text.as_bytes()[at - 1] == b'\\';
-            let is_link = self.content.links.iter().any(|link| link.span.contains(at));
-            if !is_escaped && !is_link && !self.is_opaque(at) {
-                self.odd(Oddity::EmptyLink, at);
+        let mut opaque = Sweep::new(self.opaque.iter().cloned());
+        let links = self.content.links.iter();
+        let mut links = Sweep::new(links.map(|link| link.span.range()));
+        let mut found = Vec::new();
+        for at in memmem::find_iter(&self.text.as_bytes()[self.body..], b"[[") {
+            let at = self.body + at;
+            let is_covered = opaque.covers(at) | links.covers(at);
+            let rest = &self.text[at + 2..];
+            // `[[]]` or `[[|text]]`
+            let is_empty = rest.starts_with("]]") || rest.starts_with('|');
+            if is_empty && !is_covered && !self.is_escaped(at) {
+                let is_embed = self.text[..at].ends_with('!');
+                found.push(at - usize::from(is_embed));
             }
+        }
+        for at in found {
+            self.odd(Oddity::EmptyLink, at);
+        }
+    }
+}
+
+/// How long the address of a link may be whose text is in brackets, in bytes.
+const LONGEST_URL: usize = 2048;
+
+/// Whether bytes that are asked for in ascending order lie in one of some ranges, in the order of their
+/// beginnings.
+struct Sweep<I: Iterator<Item = Range<usize>>> {
+    ranges: std::iter::Peekable<I>,
+    end: usize,
+}
+
+impl<I: Iterator<Item = Range<usize>>> Sweep<I> {
+    fn new(ranges: I) -> Self {
+        Self {
+            ranges: ranges.peekable(),
+            end: 0,
         }
     }
 
-    fn is_opaque(&self, at: usize) -> bool {
-        self.opaque.iter().any(|range| range.contains(&at))
+    fn covers(&mut self, at: usize) -> bool {
+        while let Some(range) = self.ranges.next_if(|range| range.start <= at) {
+            self.end = self.end.max(range.end);
+        }
+        at < self.end
+    }
+}
+
+/// The destination in brackets with which a text begins that follows a link's words.
+fn destination(rest: &str) -> Option<String> {
+    let inside = rest.strip_prefix('(')?;
+    let most = (0..=inside.len().min(LONGEST_URL)).rev();
+    let inside = &inside[..most.into_iter().find(|end| inside.is_char_boundary(*end))?];
+    // Nearly all have no marks of their own; parsing takes long where there are very many.
+    let url = &inside[..inside.find(')')?];
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/.#-_?=:".contains(c);
+    if !url.is_empty() && url.chars().all(is_plain) {
+        return Some(url.to_owned());
+    }
+    let rest = &rest[..=inside.len()];
+    let line_ends = memchr_iter(b'\n', rest.as_bytes());
+    let paragraph = line_ends
+        .zip(rest.split_inclusive('\n').skip(1))
+        .find(|(_, next)| next.trim().is_empty())
+        .map_or(rest, |(end, _)| &rest[..end]);
+    let sample = ["[x]", paragraph].concat();
+    let mut events = Parser::new(&sample).skip(1);
+    match events.next()? {
+        Event::Start(Tag::Link {
+            link_type: LinkType::Inline,
+            dest_url,
+            ..
+        }) => Some(dest_url.into_string()),
+        _ => None,
     }
 }
 
@@ -587,6 +722,8 @@ mod tests {
             ),
             ("[t](https://a.b/) <https://a.b> [m](mailto:a@b)", &[]),
             ("[[1]](u.md)", &["md:u.md@1:1"]),
+            ("[[b]](of c) x)", &["b@1:1"]),
+            ("[[b]](\n\nx)", &["b@1:1"]),
             ("`[[b]]` ``[[b]] ` ``", &[]),
             ("```\n[[b]]\n```\n[[c]]", &["c@4:1"]),
             ("````\n```\n[[b]]\n```\n````\n", &[]),
@@ -631,12 +768,15 @@ mod tests {
             ),
             ("| a |\n|---|\n| `[[b` |\n", &[]),
             ("a [[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
+            ("a ![[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
             ("`[[]]`", &[]),
+            ("a [[|b]]", &[(Oddity::EmptyLink, Place::new(1, 3))]),
             ("x\n```\ny", &[(Oddity::OpenFence, Place::new(2, 1))]),
             ("```\ny\n```", &[]),
             ("> ```\n> y\n> ```\n", &[]),
             ("<!-- a\nb", &[(Oddity::OpenComment, Place::new(1, 1))]),
             ("a\n\n%%\nb", &[(Oddity::OpenComment, Place::new(3, 1))]),
+            ("\u{feff}%%\nb", &[(Oddity::OpenComment, Place::new(1, 1))]),
             (
                 "---\na: b\n",
                 &[(Oddity::OpenFrontMatter, Place::new(1, 1))],
@@ -661,13 +801,61 @@ mod tests {
             codes,
             [
                 ("a/b.rs", false, Place::new(1, 1)),
-                ("cargo xtask hash .", true, Place::new(4, 1))
+                ("cargo xtask hash .", true, Place::new(4, 3))
             ]
         );
         assert_eq!(
             content.controls,
             [("ignore link-unknown".to_owned(), Place::new(8, 1))]
         );
+    }
+
+    #[test]
+    fn helps() {
+        let shown = |text: &str| -> Vec<(String, String, Place)> {
+            let shown = |help: &Help| {
+                let lines = text[help.span.range()].to_owned();
+                (help.command.clone(), lines, help.place)
+            };
+            read(text).helps.iter().map(shown).collect()
+        };
+        let text = "x\n\n```console\n$ cargo xtask a --help\nA\n\nB\n$ cargo xtask b --help\n$ ls\nx\n```\n";
+        let command = |name: &str| format!("cargo xtask {name} --help");
+        assert_eq!(
+            shown(text),
+            [
+                (command("a"), "A\n\nB\n".to_owned(), Place::new(4, 1)),
+                (command("b"), String::new(), Place::new(8, 1)),
+            ]
+        );
+        assert_eq!(
+            shown("- x\n\n  ```\n  $ cargo xtask a --help\n  A\n  ```\n"),
+            []
+        );
+        assert_eq!(
+            shown("`cargo xtask a --help`\n\n```\ncargo xtask a --help\n```\n"),
+            []
+        );
+    }
+
+    #[test]
+    fn columns_do_not_depend_on_the_order_of_questions() {
+        let lines = LineStarts::new("aé[[b]]\n[[c]]", 0);
+        for (offset, place) in [
+            (3, (1, 3)),
+            (8, (1, 8)),
+            (0, (1, 1)),
+            (3, (1, 3)),
+            (9, (2, 1)),
+            (11, (2, 3)),
+            (1, (1, 2)),
+        ] {
+            assert_eq!(
+                lines.place(offset),
+                Place::new(place.0, place.1),
+                "{offset}"
+            );
+        }
     }
 
     proptest::proptest! {

@@ -61,6 +61,10 @@ codes! {
     LinkCase = "link-case", "write the stem as the file is named";
     /// A wiki link by path or with `.md`
     LinkByPath = "link-by-path", "name the card by its stem alone";
+    /// A wiki link by an alias or a permalink: Quartz follows it, Obsidian does not
+    LinkByAlias = "link-by-alias", "write `[[stem|alias]]`";
+    /// A wiki link to a draft, or into a folder that is not published
+    LinkUnpublished = "link-unpublished", "remove the link, or publish the card";
     /// A wiki link with blanks around its target
     LinkSpaces = "link-spaces", "remove the blanks";
     /// A wiki link to the card itself
@@ -125,6 +129,8 @@ codes! {
     PathUnknown = "path-unknown", "name a path that exists";
     /// A `cargo xtask` line that its own command line refuses
     CommandInvalid = "command-invalid", "write a command that runs";
+    /// A block that shows what `--help` prints, and it prints something else
+    HelpStale = "help-stale", "`cargo xtask docs-check --fix` writes it anew";
 }
 
 /// Something wrong, and where.
@@ -166,6 +172,8 @@ pub struct Rules {
     pub categories: Vec<String>,
     /// Whether the first heading is the title.
     pub title_is_heading: bool,
+    /// Folders, from the vault's root, that are not published: cards there are not judged.
+    pub unpublished: Vec<String>,
     /// Codes that are switched off.
     pub off: Vec<String>,
 }
@@ -179,6 +187,7 @@ impl Default for Rules {
             how_to_only: words(&["status", "requires", "branch"]),
             categories: words(&["tutorials", "how-to", "reference", "explanation"]),
             title_is_heading: false,
+            unpublished: Vec::new(),
             off: Vec::new(),
         }
     }
@@ -194,6 +203,8 @@ pub struct World<'a> {
     pub path_exists: &'a (dyn Fn(&str) -> Option<bool> + Sync),
     /// What is wrong with a `cargo xtask` line.
     pub command_fault: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// What a `cargo xtask` line that asks for help prints.
+    pub help: &'a (dyn Fn(&str) -> Option<String> + Sync),
     /// Whether a file below the vault's folder, or beside it, exists: the path is from the vault's root.
     pub file_exists: &'a (dyn Fn(&Utf8Path) -> bool + Sync),
     /// The stem that a card has now whose stem was this one, according to git.
@@ -210,7 +221,7 @@ pub fn check(
     world: &World<'_>,
 ) -> Vec<Finding> {
     let judged = in_parallel(&tree.cards, &|_, path| match read(path) {
-        Ok(text) => rules_of_card::judge(path, &card::read(&text), rules, world),
+        Ok(text) => rules_of_card::judge(path, &text, &card::read(&text), rules, world),
         Err(error) => {
             let message = format!("the card can't be read: {error}");
             let finding = Finding::new(path, Place::new(1, 1), Code::NotReadable, message);
@@ -224,8 +235,9 @@ pub fn check(
             known
         },
     )));
+    let names = rules_of_links::names(&vault);
     let followed = in_parallel(&vault.cards, &|number, _| {
-        rules_of_links::follow(&vault, tree, number, world)
+        rules_of_links::follow(&vault, &names, tree, number, world)
     });
     let mut stems = None;
     let mut suggestions = MOST_SUGGESTIONS;
@@ -246,7 +258,8 @@ pub fn check(
     }
     rules_of_vault::judge(&vault, &ways, rules, &mut findings);
     findings.retain(|finding| !rules.off.iter().any(|off| off == finding.code.name()));
-    findings.retain(|finding| !is_ignored(&vault, finding));
+    findings
+        .retain(|finding| !is_unpublished(&finding.path, rules) && !is_ignored(&vault, finding));
     findings.sort_by(|a, b| {
         (a.path.as_str(), a.place, a.code).cmp(&(b.path.as_str(), b.place, b.code))
     });
@@ -282,6 +295,14 @@ pub(crate) fn category<'r>(path: &Utf8Path, rules: &'r Rules) -> Option<&'r str>
     let (first, _) = path.as_str().split_once('/')?;
     let category = rules.categories.iter().find(|category| *category == first);
     category.map(String::as_str)
+}
+
+/// Whether a card lies in a folder that is not published.
+pub(crate) fn is_unpublished(path: &Utf8Path, rules: &Rules) -> bool {
+    rules
+        .unpublished
+        .iter()
+        .any(|folder| path.starts_with(folder))
 }
 
 /// The name that is most like one that does not exist.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::{Result, bail, ensure};
 
 use crate::Place;
-use crate::card::Heading;
+use crate::card::{self, Heading};
 use crate::date::Date;
 use crate::front_matter::{self, Entry, FrontMatter, Value};
 
@@ -85,8 +85,36 @@ pub fn entry(text: &str, front: &FrontMatter, number: usize) -> Range<usize> {
 ///
 /// Where as many values stand there, only those that differ are replaced.
 pub fn list(text: &str, front: &FrontMatter, key: &str, values: &[&str]) -> Result<Vec<Edit>> {
+    let edits = list_as_written(text, front, key, values)?;
+    let now = front_after(text, edits.clone());
+    ensure!(
+        now.is_some_and(|now| now.fault.is_none() && now.texts(key) == values),
+        "the list `{key}` is written in a way that can't be changed: write it as `{key}: [a, b]` first"
+    );
+    Ok(edits)
+}
+
+/// The front matter as it is read when these changes are made.
+fn front_after(text: &str, edits: Vec<Edit>) -> Option<FrontMatter> {
+    let mut new = String::with_capacity(text.len());
+    apply(text, &(0..text.len()), edits, &mut new).ok()?;
+    card::read(&new).front
+}
+
+fn list_as_written(
+    text: &str,
+    front: &FrontMatter,
+    key: &str,
+    values: &[&str],
+) -> Result<Vec<Edit>> {
     let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let quoted: Vec<String> = values.iter().map(|value| yaml(value)).collect();
+    let count = front
+        .entries
+        .iter()
+        .filter(|entry| entry.key == key)
+        .count();
+    ensure!(count < 2, "`{key}` stands twice: remove one of them first");
     let Some(number) = front.entries.iter().position(|entry| entry.key == key) else {
         let at = close(text);
         return Ok(vec![(
@@ -219,8 +247,12 @@ pub fn value(text: &str, front: &FrontMatter, key: &str, new: &str) -> Option<Ed
     let Value::Text(old, place) = &entry.value else {
         return None;
     };
-    (old != new && !old.is_empty())
-        .then(|| Some((find_scalar(text, *place, old)?, new.to_owned())))?
+    if old == new || old.is_empty() {
+        return None;
+    }
+    let edit = (find_scalar(text, *place, old)?, new.to_owned());
+    let now = front_after(text, vec![edit.clone()])?;
+    (now.text(key) == Some(new)).then_some(edit)
 }
 
 /// A scalar as YAML.
@@ -243,7 +275,10 @@ pub fn heading(text: &str, heading: &Heading, deeper: i8) -> Option<Edit> {
     let wanted = usize::from(heading.level.saturating_add_signed(deeper).clamp(1, 6));
     let span = heading.span.range();
     let words = &text[span.clone()];
-    if words.starts_with('#') {
+    let rest = words.trim_start_matches('#');
+    let is_marked = words.len() - rest.len() == usize::from(heading.level)
+        && (rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+    if is_marked {
         let marks = span.start..span.start + usize::from(heading.level);
         return Some((marks, "#".repeat(wanted)));
     }
@@ -309,6 +344,10 @@ mod tests {
         let text = format!("---\n{front}---\n");
         let error = list(&text, &front_matter::parse(front), "requires", &["a"]).unwrap_err();
         assert!(error.to_string().contains("comment"), "{error}");
+        let front = "requires: a\nrequires: b\n";
+        let text = format!("---\n{front}---\n");
+        let error = list(&text, &front_matter::parse(front), "requires", &["c"]).unwrap_err();
+        assert!(error.to_string().contains("stands twice"), "{error}");
     }
 
     #[test]
@@ -318,6 +357,22 @@ mod tests {
         assert_eq!(&text[offset(text, Place::new(2, 6))..][..1], "b");
         assert_eq!(&text[body(text)..], "body");
         assert_eq!(&text[close(text)..], "---\nbody");
+    }
+
+    #[test]
+    fn headings_go_down() {
+        for (text, expected) in [
+            ("## a\n", "### a"),
+            ("a\n---\n", "### a"),
+            ("#a\nb\n---\n", "### #a b"),
+            ("##\n", "###"),
+        ] {
+            let found = &card::read(text).headings[0];
+            let edit = heading(text, found, 1).unwrap();
+            let mut out = String::new();
+            apply(text, &(0..text.len()), vec![edit], &mut out).unwrap();
+            assert_eq!(out.trim_end(), expected);
+        }
     }
 
     #[test]

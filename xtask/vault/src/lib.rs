@@ -18,11 +18,11 @@ pub mod slug;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub use crate::rules_of_links::joined;
@@ -306,12 +306,18 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], f: &(dyn Fn(usize, &T) -> R + 
 const CHUNK: usize = 32;
 
 fn walk(root: &Utf8Path, below: &str, paths: &mut Vec<String>) -> Result<()> {
-    let folder = root.join(below);
-    let entries = folder
-        .read_dir_utf8()
-        .with_context(|| format!("reading the folder `{folder}`"))?;
-    for entry in entries {
-        let entry = entry.with_context(|| format!("reading the folder `{folder}`"))?;
+    let folder = if below.is_empty() {
+        root.to_owned()
+    } else {
+        root.join(below)
+    };
+    let reading = || format!("reading the folder `{folder}`");
+    for entry in folder.read_dir_utf8().with_context(reading)? {
+        let entry = entry.map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => anyhow!("{error}: rename the file"),
+            _ => anyhow!(error),
+        });
+        let entry = entry.with_context(reading)?;
         let name = entry.file_name();
         if name.starts_with('.') {
             continue;
@@ -326,11 +332,24 @@ fn walk(root: &Utf8Path, below: &str, paths: &mut Vec<String>) -> Result<()> {
             .with_context(|| format!("looking at `{}`", entry.path()))?;
         if kind.is_dir() {
             walk(root, &path, paths)?;
-        } else if kind.is_file() || entry.path().is_file() {
+        } else if kind.is_file() || leads_to_file(&entry, &path) {
             paths.push(path);
         }
     }
     Ok(())
+}
+
+/// Whether a path is that of a card.
+fn is_card(path: &str) -> bool {
+    path.strip_suffix(".md").is_some()
+}
+
+/// Whether an entry is a link to a file, or a card's link to nothing, which reading finds.
+fn leads_to_file(entry: &camino::Utf8DirEntry, path: &str) -> bool {
+    match entry.path().metadata() {
+        Ok(data) => data.is_file(),
+        Err(_) => is_card(path),
+    }
 }
 
 #[cfg(test)]
@@ -368,8 +387,11 @@ mod tests {
         fs_err::create_dir(root.join(".obsidian")).unwrap();
         write(root.join(".obsidian/no.md"), b"x");
         fs_err::os::unix::fs::symlink("..", root.join("d1/loop")).unwrap();
+        fs_err::os::unix::fs::symlink("self.png", root.join("self.png")).unwrap();
+        fs_err::os::unix::fs::symlink("self.md", root.join("self.md")).unwrap();
         let tree = Tree::walk(root).unwrap();
-        assert_eq!(tree.cards.len(), 201);
+        assert_eq!(tree.cards.len(), 202);
+        assert_eq!(tree.cards.last().unwrap(), "self.md");
         assert!(tree.cards.is_sorted());
         assert!(tree.has_file("picture.png") && tree.has_file("d0/picture.png"));
         assert!(!tree.has_file("d0/bad.md"));
@@ -377,6 +399,7 @@ mod tests {
         for (path, text) in tree.cards.iter().zip(texts) {
             match stem(path.as_str()).strip_prefix("card-") {
                 Some(number) => assert_eq!(text.unwrap().parse(), number.parse::<u8>()),
+                None if path == "self.md" => assert!(text.is_err()),
                 None => assert_eq!(text.unwrap_err(), "line 2 is not UTF-8"),
             }
         }

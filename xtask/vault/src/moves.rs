@@ -354,12 +354,19 @@ fn renamed(olds: &Olds<'_>, old: &Utf8Path, new: &Utf8Path) -> Result<Plan> {
     let mut plan = olds.plan();
     plan.remove(old);
     plan.insert(new.to_owned(), vec![Piece::Part(olds.whole(card))]);
-    prerequisites(olds, &mut plan, card, stem(new.as_str()))?;
+    prerequisites(olds, &mut plan, card, stem(new.as_str()), false)?;
     Ok(plan)
 }
 
-/// The names under `requires` of all cards, with another name for one card.
-fn prerequisites(olds: &Olds<'_>, plan: &mut Plan, card: usize, new: &str) -> Result<()> {
+/// The names under `requires` of all cards, with another name for one card. Where two cards become one,
+/// no card names one twice, or itself.
+fn prerequisites(
+    olds: &Olds<'_>,
+    plan: &mut Plan,
+    card: usize,
+    new: &str,
+    become_one: bool,
+) -> Result<()> {
     let old = olds.stem(card);
     for pieces in plan.values_mut() {
         for piece in pieces {
@@ -374,7 +381,8 @@ fn prerequisites(olds: &Olds<'_>, plan: &mut Plan, card: usize, new: &str) -> Re
             let mut now: Vec<&str> = Vec::new();
             for name in names {
                 let name = if name == old { new } else { name };
-                if !now.contains(&name) && name != olds.stem(part.card) {
+                let is_other = !now.contains(&name) && name != olds.stem(part.card);
+                if is_other || !become_one {
                     now.push(name);
                 }
             }
@@ -405,7 +413,7 @@ fn merged(olds: &Olds<'_>, old: &Utf8Path, into: &Utf8Path) -> Result<Plan> {
     ensure!(from != to, "`{old}` can't be merged into itself");
     let mut plan = olds.plan();
     plan.remove(old);
-    prerequisites(olds, &mut plan, from, olds.stem(to))?;
+    prerequisites(olds, &mut plan, from, olds.stem(to), true)?;
     let text = olds.texts[from];
     let end = olds.line_end(to);
     let body = edits::body(text);
@@ -577,11 +585,6 @@ impl Composer<'_> {
                 self.tops.insert(*card, (path.clone(), anchor));
             }
             for (place, part) in parts(pieces).enumerate() {
-                if part.range.start == 0 {
-                    self.tops
-                        .entry(part.card)
-                        .or_insert_with(|| (path.clone(), None));
-                }
                 let now = draft
                     .zip(content.as_ref())
                     .map(|(draft, content)| spots(&draft.text, content, &draft.parts[place].1));
@@ -595,13 +598,11 @@ impl Composer<'_> {
                     self.homes.insert((part.card, spot), (path.clone(), anchor));
                 }
             }
-            // A card whose beginning went with words: until there is a draft its path is enough.
-            for piece in pieces {
-                if let Piece::Words(_, Some(card)) = piece {
-                    self.tops
-                        .entry(*card)
-                        .or_insert_with(|| (path.clone(), None));
-                }
+            // Until there is a draft the path is enough.
+            for card in tops(pieces) {
+                self.tops
+                    .entry(card)
+                    .or_insert_with(|| (path.clone(), None));
             }
         }
     }
@@ -632,20 +633,16 @@ impl Composer<'_> {
                 continue;
             }
             let mut composed = Composed::default();
-            for piece in pieces {
+            for (number, piece) in pieces.iter().enumerate() {
+                let top = top(number, piece);
+                composed
+                    .tops
+                    .extend(top.map(|card| (card, composed.text.len())));
                 match piece {
-                    Piece::Words(words, top) => {
-                        composed
-                            .tops
-                            .extend(top.map(|card| (card, composed.text.len())));
-                        composed.text.push_str(words);
-                    }
+                    Piece::Words(words, _) => composed.text.push_str(words),
                     Piece::Part(part) => {
                         let edits = self.edits(part, path, &mut composed.mended);
                         let start = composed.text.len();
-                        if part.range.start == 0 {
-                            composed.tops.push((part.card, start));
-                        }
                         let old = self.olds.texts[part.card];
                         edits::apply(old, &part.range, edits, &mut composed.text)
                             .with_context(|| format!("`{}`", self.olds.path(part.card)))?;
@@ -815,6 +812,21 @@ impl Composer<'_> {
     }
 }
 
+/// The card whose beginning a piece of a card is: the first one that begins with it, or words in its place.
+fn top(number: usize, piece: &Piece) -> Option<usize> {
+    match piece {
+        Piece::Words(_, card) => *card,
+        Piece::Part(part) => (number == 0 && part.range.start == 0).then_some(part.card),
+    }
+}
+
+fn tops(pieces: &[Piece]) -> impl Iterator<Item = usize> {
+    pieces
+        .iter()
+        .enumerate()
+        .filter_map(|(number, piece)| top(number, piece))
+}
+
 fn parts(pieces: &[Piece]) -> impl Iterator<Item = &Part> {
     pieces.iter().filter_map(|piece| match piece {
         Piece::Part(part) => Some(part),
@@ -926,6 +938,10 @@ mod tests {
                 "---\nrequires:\n- bold\n- 'new'\n---\n",
             ),
             (
+                "---\nrequires: [old, old, two]\n---\n",
+                "---\nrequires: [new, new, two]\n---\n",
+            ),
+            (
                 "[[Old]] [[nowhere]] \u{e9}[[old]]",
                 "[[Old]] [[nowhere]] \u{e9}[[new]]",
             ),
@@ -1031,6 +1047,14 @@ mod tests {
             now[Utf8Path::new("c.md")],
             "[[p#In]] [[a#End]] [[a]] [[p#^b]] [x](p.md#part-one)\n"
         );
+    }
+
+    #[test]
+    fn a_section_at_the_beginning_does_not_take_the_card_with_it() {
+        let mut now = texts(&[("a.md", "## One\n\nx\n"), ("c.md", "[[a]] [[a#One]]\n")]);
+        apply(&mut now, &extract("a.md", "One", "z.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("a.md")], "[[z]]\n");
+        assert_eq!(now[Utf8Path::new("c.md")], "[[a]] [[z#One]]\n");
     }
 
     #[test]

@@ -103,8 +103,7 @@ fn destination(text: &str, link: &Link) -> Option<Range<usize>> {
     let inside = &text[span.clone()];
     inside.rmatch_indices("](").find_map(|(at, _)| {
         let place = bare_destination(text, span.start + at + 2, span.end)?;
-        let sample = card::read(&format!("[x](<{}>)", &text[place.clone()]));
-        let same = sample.links.first()?;
+        let same = meant(text, &place)?;
         (same.target == link.target && same.anchor == link.anchor).then_some(place)
     })
 }
@@ -130,6 +129,19 @@ fn bare_destination(text: &str, start: usize, end: usize) -> Option<Range<usize>
     Some(start..end)
 }
 
+/// The link whose destination stands at a place, if it leads to a local file.
+fn meant(text: &str, place: &Range<usize>) -> Option<Link> {
+    let destination = &text[place.clone()];
+    let sample = if is_bracketed(text, place) {
+        format!("[x](<{destination}>)")
+    } else {
+        format!("[x]({destination})")
+    };
+    let links = card::read(&sample).links;
+    let mut links = links.into_iter();
+    links.find(|link| link.kind == Kind::Markdown && link.span.start() == 0)
+}
+
 /// Definitions such as `[name]: path`, where they lead to local files.
 fn definitions(text: &str) -> Vec<Reference> {
     let body = edits::body(text);
@@ -141,8 +153,7 @@ fn definitions(text: &str) -> Vec<Reference> {
             let span = body + definition.span.start..body + definition.span.end;
             let colon = text[span.clone()].find("]:")?;
             let place = bare_destination(text, span.start + colon + 2, span.end)?;
-            let sample = card::read(&format!("[x](<{}>)", &text[place.clone()]));
-            let link = sample.links.into_iter().next()?;
+            let link = meant(text, &place)?;
             let lines = text[..span.start].matches('\n').count();
             Some(Reference {
                 is_wiki: false,
@@ -445,6 +456,7 @@ mod tests {
             ("![x](a(1).png)", "a(1).png"),
             ("[![x](a.png)](b.md)", "b.md|a.png"),
             ("[x][r]\n\n[r]: a.md 't'\n", "|a.md"),
+            ("[r]: a<[[b]]\n", "a<[[b]]"),
             ("[[1]](a.md)", "a.md"),
             ("[[a#b|c]]", "a#b"),
             ("[x](https://a.b)", ""),

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use camino::Utf8Path;
 
 use crate::Place;
-use crate::card::{Code as CodeText, Content, Kind, Link, Oddity};
-use crate::check::{Code, Finding, Fix, Rules, Silence, World, category, nearest, silences};
+use crate::card::{Code as CodeText, Content, Help, Kind, Link, Oddity};
+use crate::check::{
+    Code, Finding, Fix, Rules, Silence, World, category, is_unpublished, nearest, silences,
+};
 use crate::date::Date;
 use crate::front_matter::{FrontMatter, Value};
 
@@ -23,6 +25,10 @@ pub(crate) struct Known {
     pub(crate) requires: Box<[(Box<str>, Place)]>,
     /// Other names.
     pub(crate) aliases: Box<[(Box<str>, Place)]>,
+    /// Where it is shown, if its front matter says so.
+    pub(crate) permalink: Option<Box<str>>,
+    /// Whether it is a draft, or lies in a folder that is not published.
+    pub(crate) is_hidden: bool,
     /// What its comments switch off.
     pub(crate) silences: Box<[Silence]>,
 }
@@ -42,6 +48,7 @@ pub(crate) struct Lead {
 /// Judges a card by itself.
 pub(crate) fn judge(
     path: &Utf8Path,
+    text: &str,
     content: &Content,
     rules: &Rules,
     world: &World<'_>,
@@ -62,8 +69,12 @@ pub(crate) fn judge(
     for code in &content.codes {
         judge.truth(code);
     }
+    for help in &content.helps {
+        judge.help(text, help);
+    }
+    let front = content.front.as_ref().filter(|front| front.fault.is_none());
+    let scalar = |key: &str| front.and_then(|front| front.text(key));
     let texts = |key: &str| -> Box<[(Box<str>, Place)]> {
-        let front = content.front.as_ref().filter(|front| front.fault.is_none());
         let entry = front.and_then(|front| front.get(key));
         let texts = entry.map(|entry| entry.value.texts()).unwrap_or_default();
         texts
@@ -75,6 +86,8 @@ pub(crate) fn judge(
         (heading.slug.as_str().into(), heading.text.as_str().into())
     };
     let known = Known {
+        is_hidden: scalar("draft") == Some("true") || is_unpublished(path, rules),
+        permalink: scalar("permalink").map(|path| path.trim_matches('/').into()),
         links,
         headings: content.headings.iter().map(heading).collect(),
         blocks: content
@@ -117,7 +130,7 @@ impl Judge<'_> {
                     Code::PipeInTable,
                     "the `|` ends the table's cell, and there is no link",
                 ),
-                Oddity::EmptyLink => (Code::LinkEmpty, "`[[]]` leads nowhere"),
+                Oddity::EmptyLink => (Code::LinkEmpty, "the link leads nowhere"),
                 Oddity::OpenFence => (Code::FenceOpen, "the fence is never closed"),
                 Oddity::OpenComment => (Code::CommentOpen, "the comment is never closed"),
                 Oddity::OpenFrontMatter => {
@@ -142,9 +155,18 @@ impl Judge<'_> {
                 self.add(link.place, Code::LinkRendersAsText, why);
                 return None;
             }
-            if target != link.target {
+            if target != link.target && !target.is_empty() {
                 let message = format!("blanks around `{target}`");
                 let fix = Fix::Replace(link.target_span.range(), target.to_owned());
+                self.add_mended(link.place, Code::LinkSpaces, message, fix);
+            }
+            if let Some(anchor) = &link.anchor
+                && anchor.trim() != anchor
+            {
+                let anchor_start = link.target_span.range().end + 1;
+                let message = format!("blanks around `#{}`", anchor.trim());
+                let range = anchor_start..anchor_start + anchor.len();
+                let fix = Fix::Replace(range, anchor.trim().to_owned());
                 self.add_mended(link.place, Code::LinkSpaces, message, fix);
             }
         }
@@ -325,12 +347,35 @@ impl Judge<'_> {
             self.add(code.place, Code::PathUnknown, message);
         }
     }
+
+    /// What a card says that a command prints, with `...` for lines that it leaves out.
+    fn help(&mut self, text: &str, help: &Help) {
+        let said = &text[help.span.range()];
+        if said.lines().any(|line| line.trim_end() == "...") {
+            return;
+        }
+        let Some(printed) = (self.world.help)(&help.command) else {
+            return;
+        };
+        let same = printed.lines().map(str::trim_end);
+        if same.eq(said.lines().map(str::trim_end)) {
+            return;
+        }
+        let message = format!("`{}` prints something else", help.command);
+        let end = if said.contains("\r\n") { "\r\n" } else { "\n" };
+        let lines = printed.lines().map(|line| line.trim_end().to_owned() + end);
+        let fix = Fix::Replace(help.span.range(), lines.collect());
+        self.add_mended(help.place, Code::HelpStale, message, fix);
+    }
 }
 
 /// Why a wiki link is no link, or another one, in Obsidian or Quartz.
 fn renders_as_text(link: &Link) -> Option<String> {
     if link.target.contains('\\') {
         return Some("a `\\` in the target".to_owned());
+    }
+    if link.target.contains(['[', ']']) {
+        return Some("`[` or `]` in the target: Quartz shows it as text".to_owned());
     }
     let has_newline = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains('\n'));
     if link.target.contains('\n') || has_newline(&link.text) || has_newline(&link.anchor) {
@@ -343,6 +388,13 @@ fn renders_as_text(link: &Link) -> Option<String> {
         if anchor.contains('#') {
             return Some("a chain of headings: Quartz shows it as text".to_owned());
         }
+    }
+    if link
+        .text
+        .as_ref()
+        .is_some_and(|text| text.trim().is_empty())
+    {
+        return Some("nothing behind the `|`".to_owned());
     }
     if let Some(text) = &link.text
         && text.contains(['#', '[', ']'])

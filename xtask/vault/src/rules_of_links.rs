@@ -1,5 +1,7 @@
 //! The rules of what leads from a card to another.
 
+use std::collections::HashMap;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::card::Kind;
@@ -20,9 +22,28 @@ pub(crate) struct Ways {
 /// Findings that lack a suggestion, each with the stem that is looked for.
 pub(crate) type Loose = Vec<(Finding, String)>;
 
+/// Cards by their other names, in lower case; a name that several have leads nowhere.
+pub(crate) type Names = HashMap<String, Option<u32>>;
+
+/// The other names of all cards: aliases and permalinks.
+pub(crate) fn names(vault: &Vault<Known>) -> Names {
+    let mut names = Names::new();
+    for (number, card) in (0..).zip(&vault.cards) {
+        let aliases = card.known.aliases.iter().map(|(alias, _)| alias);
+        for name in aliases.chain(&card.known.permalink) {
+            let same = names.entry(name.to_lowercase()).or_insert(Some(number));
+            if *same != Some(number) {
+                *same = None;
+            }
+        }
+    }
+    names
+}
+
 /// Follows the links of a card.
 pub(crate) fn follow(
     vault: &Vault<Known>,
+    names: &Names,
     tree: &Tree,
     number: usize,
     world: &World<'_>,
@@ -30,6 +51,7 @@ pub(crate) fn follow(
     let card = &vault.cards[number];
     let mut follower = Follower {
         vault,
+        names,
         tree,
         world,
         number,
@@ -55,6 +77,7 @@ pub(crate) fn follow(
 
 struct Follower<'a> {
     vault: &'a Vault<Known>,
+    names: &'a Names,
     tree: &'a Tree,
     world: &'a World<'a>,
     number: usize,
@@ -108,10 +131,23 @@ impl Follower<'_> {
             let message = format!("`{}` is this card", link.target);
             return self.add(place, Code::LinkSelf, message);
         }
+        if self.is_hidden(to, link) {
+            return;
+        }
         self.lead_to(to);
         if let Some(anchor) = anchor {
             self.anchor(place, to, anchor, false);
         }
+    }
+
+    /// Whether a link leads to a card that is not published, which is found.
+    fn is_hidden(&mut self, to: usize, link: &Lead) -> bool {
+        let is_hidden = self.vault.cards[to].known.is_hidden;
+        if is_hidden {
+            let message = format!("`{}` is not published", link.target);
+            self.add(link.place, Code::LinkUnpublished, message);
+        }
+        is_hidden
     }
 
     /// The card that a wiki link leads to. What is wrong with it is found.
@@ -138,8 +174,14 @@ impl Follower<'_> {
         match vault.resolve(stem) {
             Target::Card(to) => {
                 if target != stem {
-                    let is_there =
-                        !without.contains('/') || ends_with(vault.cards[to].path.as_str(), without);
+                    let path = vault.cards[to].path.as_str();
+                    let is_there = if without.starts_with("./") || without.starts_with("../") {
+                        let joined = joined(&self.card.path, without);
+                        joined
+                            .is_some_and(|joined| Some(joined.as_str()) == path.strip_suffix(".md"))
+                    } else {
+                        !without.contains('/') || ends_with(path, without)
+                    };
                     if !is_there {
                         let message =
                             format!("there is no card `{target}`: did you mean `{stem}`?");
@@ -170,6 +212,14 @@ impl Follower<'_> {
                 None
             }
             Target::Unknown => {
+                let name = without.trim_matches('/').to_lowercase();
+                if let Some(Some(to)) = self.names.get(&name) {
+                    let to = *to as usize;
+                    let real = vault.cards[to].stem();
+                    let message = format!("`{target}` is another name of `{real}`");
+                    self.add(place, Code::LinkByAlias, message);
+                    return Some(to);
+                }
                 match (self.world.renamed)(stem) {
                     Some(now) if matches!(vault.resolve(&now), Target::Card(_)) => {
                         let message =
@@ -233,6 +283,9 @@ impl Follower<'_> {
             })
         };
         if let Some(to) = to {
+            if self.is_hidden(to, link) {
+                return;
+            }
             self.lead_to(to);
             if let Some(anchor) = link.anchor.as_deref().filter(|anchor| !anchor.is_empty()) {
                 self.anchor(link.place, to, anchor, true);

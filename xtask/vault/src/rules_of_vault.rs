@@ -64,6 +64,9 @@ fn landing_pages(vault: &Vault<Known>, ways: &[Ways], rules: &Rules, findings: &
     let mut linked: BTreeMap<usize, HashSet<u32>> = BTreeMap::new();
     let mut missing: BTreeSet<&str> = BTreeSet::new();
     for (number, card) in vault.cards.iter().enumerate() {
+        if card.known.is_hidden {
+            continue;
+        }
         let Some(category) = category(&card.path, rules) else {
             continue;
         };
@@ -113,7 +116,7 @@ fn orphans(vault: &Vault<Known>, ways: &[Ways], findings: &mut Vec<Finding>) {
         }
     }
     for (card, reached) in vault.cards.iter().zip(reached) {
-        if !reached {
+        if !reached && !card.known.is_hidden {
             let message = "no chain of links from `index.md` leads here".to_owned();
             findings.push(at_top(card, Code::Orphan, message));
         }

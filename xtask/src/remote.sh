@@ -1,0 +1,335 @@
+# The far side of `cargo xtask test-build --on HOST`: what `sh -s` reads there.
+#
+# It runs one command after the other for the near side, each in a session of its own, and sees to it that
+# nothing outlives the run: when the connection ends, when the near side falls silent, when it is told to
+# stop, or when a part of itself is killed, the command's processes are ended and the run's folder goes.
+# What even that can't remove (all parts killed at once) the next run removes.
+#
+# Before this come the variables `nl` (a newline), `marker` (a word that nobody else knows), `whose` (who
+# runs this) and `nixpkgs` (a store path, or nothing). Nothing more is sent before the greeting, because
+# some shells read their script ahead.
+#
+# Requests are lines of quoted words on stdin:
+#   beat                      the near side lives
+#   files FOLDER BYTES        a compressed tar file of this size follows; unpack it into FOLDER
+#   run MODE COMMAND...       run the command lines; MODE `all`, or `while` each succeeds, or `last`: as
+#                             `while`, and end the session if all did
+#   stream COMMAND            run it; what it says on stderr goes there as it comes
+#   raw COMMAND               run it; what it writes on stdout goes there as it comes; ends the session
+#   stop                      end what runs
+#   drv PATH...               the beginning of a store derivation
+#   look PATH...              which of these paths exist, and which build folders there are
+#   bye                       end the session
+# Answers on stdout: `reply STATUS BYTES BYTES` followed by stdout and stderr, `drv TEXT`,
+# `look DIGITS NAMES`, `beat`, `problem TEXT`.
+
+umask 022
+for place in "${HOME:-/}/.nix-profile/bin" "${HOME:-/}/.local/state/nix/profiles/profile/bin" \
+  /nix/var/nix/profiles/default/bin /run/current-system/sw/bin; do
+  case :$PATH: in
+  *:"$place":*) ;;
+  *) PATH=$PATH:$place ;;
+  esac
+done
+export PATH
+cd /
+worker= watcher= streaming=
+
+# Whether the process PID runs; sets `began` to when it did, in ticks since the machine's start.
+began() {
+  { read -r began <"/proc/$1/stat"; } 2>/dev/null || return 1
+  # behind the program's name, which may hold anything
+  began=${began##*) }
+  case $began in
+  Z* | X*) return 1 ;;
+  esac
+  began=$(set -f && set -- $began && echo "${20}")
+}
+
+# Kills the processes of the run with the folder NAME. They carry it in their environment, and builders in
+# their mounts, whoever became their parent.
+kill_all_of() {
+  tries=0
+  while [ $tries -lt 100 ]; do
+    found=
+    for file in $(grep -lsF -e "$1" /proc/[0-9]*/environ /proc/[0-9]*/mountinfo 2>/dev/null); do
+      file=${file#/proc/}
+      began "${file%/*}" && found="$found ${file%/*}"
+    done
+    [ -n "$found" ] || return 0
+    kill -KILL $found 2>/dev/null
+    tries=$((tries + 1))
+    sleep 0.05
+  done
+}
+
+# Removes a folder in which builders may have made folders that can't be written to.
+remove() {
+  rm -rf "$1" 2>/dev/null && return 0
+  chmod -R u+w "$1" 2>/dev/null
+  rm -rf "$1" 2>/dev/null
+}
+
+# Removes what runs left behind whose far side is no more.
+remove_left_overs() {
+  for left in "$base"/xtask-on.*; do
+    [ -d "$left" ] && [ ! -L "$left" ] && [ -O "$left" ] || continue
+    owner=${left%.*}
+    owner=${owner##*.}
+    pid=${owner#*-}
+    pid=${pid%-*}
+    case $pid in
+    '' | *[!0-9]*) continue ;;
+    esac
+    # in another container the same numbers mean other processes
+    [ "${owner%%-*}" = "$here" ] || continue
+    began "$pid" && [ "$began" = "${owner##*-}" ] && continue
+    kill_all_of "${left##*/}"
+    remove "$left"
+  done
+}
+
+# Makes the run's folder, if this is a machine where anything can be done.
+settle() {
+  problem= folder= born=
+  base=${TMPDIR:-/tmp}
+  here=$(readlink /proc/self/ns/pid)
+  here=${here#*[}
+  here=${here%]}
+  if began $$; then
+    born=$began
+    remove_left_overs
+    folder=$(mktemp -d "$base/xtask-on.$whose.${here:-0}-$$-$born.XXXXXX" 2>&1) &&
+      # open to the users that build, closed to their looking around
+      chmod 711 "$folder" && mkdir "$folder/tmp" || { problem=$folder folder=; }
+  fi
+}
+
+greet() {
+  version=$(nix-store --version 2>/dev/null)
+  has_nixpkgs=
+  if [ -n "$version" ] && [ -n "$nixpkgs" ] && nix-store --check-validity "$nixpkgs" 2>/dev/null; then
+    has_nixpkgs=yes
+  fi
+  missing=
+  for program in dd env grep gzip tar wc; do
+    command -v $program >/dev/null || missing="$missing $program"
+  done
+  printf '\n%s\n' "$marker"
+  printf '%s\0' "folder=$folder" "problem=$problem" "version=$version" "system=$(uname -m)-$(uname -s)" \
+    "has_nixpkgs=$has_nixpkgs" "missing=$missing" "node=$(command -v node)" "tools_path=$PATH"
+  env | while IFS== read -r name value; do
+    case $name in
+    *[!A-Za-z0-9_]*) ;;
+    HOME | USER | TMPDIR | XDG_CONFIG_HOME | XDG_STATE_HOME | CARGO_HOME | NIX_* | NPM_CONFIG_* | npm_config_* | PIP_* | GO* | *_proxy | *_PROXY)
+      eval "value=\${$name-}"
+      printf '%s\0' "$name=$value"
+      ;;
+    esac
+  done
+  printf '\0'
+}
+
+# Ends what runs and removes the folder.
+tidy() {
+  if [ -r "$folder/job" ]; then
+    read -r job <"$folder/job"
+    end_session TERM "$job"
+    tries=0
+    while [ -e "$folder/job" ] && began "$job" && [ $tries -lt 50 ]; do
+      sleep 0.1
+      tries=$((tries + 1))
+    done
+    kill_all_of "${folder##*/}"
+  elif [ "$1" = always ] || { [ -n "$worker" ] && began "$worker"; }; then
+    kill_all_of "${folder##*/}"
+  fi
+  remove "$folder"
+}
+
+# A session that has just been started may not be one yet.
+end_session() {
+  kill -"$1" -"$2" 2>/dev/null || kill -"$1" "$2" 2>/dev/null
+}
+
+# Ends the run when the near side is silent for ten seconds, or when this script was killed.
+watch() {
+  trap - TERM INT HUP PIPE
+  silence=0 stopping=0
+  while sleep 1; do
+    began $$ && [ "$began" = "$born" ] || break
+    if [ -e "$folder/beat" ]; then
+      rm -f "$folder/beat"
+      silence=0
+    else
+      silence=$((silence + 1))
+      [ $silence -lt 10 ] || break
+    fi
+    if [ -e "$folder/stopped" ] && [ -e "$folder/job" ]; then
+      stopping=$((stopping + 1))
+      [ $stopping -lt 8 ] || kill_all_of "${folder##*/}"
+    else
+      stopping=0
+    fi
+  done
+  tidy always
+  began $$ && [ "$began" = "$born" ] && kill -KILL $$
+}
+
+start_watching() {
+  watch </dev/null >/dev/null 2>&1 &
+  watcher=$!
+}
+
+# Runs a command line in a session of its own, and sets `status`.
+one() {
+  eval "set -- $1"
+  if command -v setsid >/dev/null; then
+    setsid env XTASK_RUN="${folder##*/}" TMPDIR="$folder/tmp" "$@" &
+  else
+    set -m
+    env XTASK_RUN="${folder##*/}" TMPDIR="$folder/tmp" "$@" &
+    set +m
+  fi
+  job=$!
+  echo $job >"$folder/job"
+  [ ! -e "$folder/stopped" ] || end_session TERM $job
+  wait $job
+  status=$?
+  # what was killed may have left others running
+  [ $status -lt 128 ] || kill_all_of "${folder##*/}"
+  rm -f "$folder/job"
+}
+
+# What a request asks to be run.
+work() {
+  kind=$1
+  shift
+  case $kind in
+  run)
+    mode=$1
+    shift
+    for command do
+      one "$command" >"$folder/out" 2>"$folder/err"
+      if [ "${status:-1}" != 0 ] && ! [ -s "$folder/err" ] && ! echo >"$folder/probe"; then
+        printf 'problem no space left in %s\n' "$folder"
+        kill -TERM $$
+        return
+      fi 2>/dev/null
+      : >"$folder/answered"
+      printf 'reply %s %s %s\n' $status $(wc -c <"$folder/out") $(wc -c <"$folder/err")
+      cat "$folder/out" "$folder/err"
+      [ "$mode" = all ] || [ $status = 0 ] || return
+    done
+    [ "$mode" != last ] || kill -TERM $$
+    ;;
+  stream)
+    one "$1" >/dev/null
+    : >"$folder/answered"
+    printf '\n%s\n' "$marker" >&2
+    printf 'reply %s 0 0\n' $status
+    ;;
+  raw)
+    echo raw
+    one "$1"
+    [ $status = 0 ] || : >"$folder/failed"
+    kill -TERM $$
+    ;;
+  esac
+}
+
+problem() {
+  printf 'problem %s\n' "$(printf %s "$1" | tr '\n' ' ')"
+  tidy
+  exit 1
+}
+
+receive() {
+  left=$2
+  : >"$folder/packed"
+  while [ "$left" -gt 0 ]; do
+    size=$left
+    [ "$size" -le 65536 ] || size=65536
+    # dd reads no more than this, unlike most programs
+    said=$({ dd bs="$size" count=1 >"$folder/piece" && cat "$folder/piece" >>"$folder/packed"; } 2>&1) ||
+      problem "$said"
+    got=$(wc -c <"$folder/piece")
+    if [ "$got" -eq 0 ]; then
+      tidy
+      exit 1
+    fi
+    left=$((left - got))
+    : >"$folder/beat"
+  done
+  said=$({ mkdir -p "$folder/$1" && gzip -dc <"$folder/packed" | tar xof - -C "$folder/$1"; } 2>&1) ||
+    problem "$said"
+  rm -f "$folder/packed" "$folder/piece"
+  echo 'reply 0 0 0'
+}
+
+serve() {
+  while IFS= read -r line; do
+    eval "set -- $line"
+    request=$1
+    shift
+    case $request in
+    beat)
+      : >"$folder/beat"
+      began "$watcher" || start_watching
+      if [ -n "$worker" ] && ! began "$worker" && [ ! -e "$folder/answered" ]; then
+        # it was killed
+        break
+      fi
+      [ -z "$streaming" ] || [ -e "$folder/answered" ] || echo beat
+      ;;
+    files) receive "$@" ;;
+    run | stream | raw)
+      rm -f "$folder/stopped" "$folder/answered"
+      streaming=
+      [ $request != stream ] || streaming=yes
+      work $request "$@" </dev/null &
+      worker=$!
+      ;;
+    stop)
+      : >"$folder/stopped"
+      if [ -r "$folder/job" ] && read -r job <"$folder/job"; then
+        end_session TERM "$job"
+      fi
+      ;;
+    drv) printf 'drv %s\n' "$(dd if="$1" bs=3500 count=1 2>/dev/null)" ;;
+    look)
+      seen=
+      for path do
+        [ -e "$path" ] && seen=${seen}1 || seen=${seen}0
+      done
+      seen="$seen "
+      for path in "$folder"/tmp/nix-build-*; do
+        [ ! -e "$path" ] || seen="$seen ${path##*/}"
+      done
+      printf 'look %s\n' "$seen"
+      ;;
+    bye) break ;;
+    esac
+  done
+}
+
+leave() {
+  trap '' TERM INT HUP PIPE
+  code=0
+  [ ! -e "$folder/failed" ] || code=1
+  [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
+  [ -z "$folder" ] || tidy
+  exit $code
+}
+
+main() {
+  settle
+  # writing to a connection that was lost raises PIPE
+  trap leave TERM INT HUP PIPE
+  [ -z "$folder" ] || start_watching
+  greet
+  [ -z "$folder" ] || serve
+  leave
+}
+
+main
