@@ -470,7 +470,7 @@ fn nix_that_dies_without_a_word() {
     ] {
         programs(&folder, &[("nix-instantiate", script)], &[]);
         let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
-        for arguments in [&["client-ts"][..], &["client-ts", "-v"]] {
+        for arguments in [&["authentik/client-ts"][..], &["authentik/client-ts", "-v"]] {
             let said = text(&run(copy.harness.command(arguments).env("PATH", &path)).stderr);
             let expected = match arguments.len() {
                 1 => expected.to_owned(),
