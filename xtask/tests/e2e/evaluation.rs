@@ -38,7 +38,8 @@ impl Copy {
     }
 
     fn build(&self, arguments: &[&str]) -> Ended {
-        let arguments = [&["client-ts", "--no-tests"], arguments].concat();
+        // In full, so that nothing but its container is evaluated.
+        let arguments = [&["authentik/client-ts", "--no-tests"], arguments].concat();
         self.harness.test_build(&arguments)
     }
 }
