@@ -82,7 +82,7 @@ pub struct Args {
     #[arg(long, value_name = "SET")]
     pkgs: Option<PackageSet>,
     /// Build on another machine, HOST or USER@HOST as for ssh; `local` is this one [default:
-    /// `XTASK_BUILD_HOST`, else `on` in containers/authentik/test-build.json, else local]
+    /// `XTASK_BUILD_HOST`, else `on` in the test-build.json of the container, else local]
     #[arg(long, value_name = "HOST")]
     on: Option<String>,
     /// Bring the results back from the other machine: into the store here, with all they need, or, where
