@@ -171,6 +171,8 @@ pub struct BuildOptions {
     pub keep_failed: bool,
     /// Where Nix makes its build folders, if not in TMPDIR.
     pub temporary: Option<Utf8PathBuf>,
+    /// Names and values of Nix's settings.
+    pub settings: Vec<(String, String)>,
 }
 
 /// The version of the Nix on PATH.
@@ -527,6 +529,9 @@ impl<'a> Nix<'a> {
             .cmd("nix-build")
             .args(["--log-format", "internal-json", "-v", "--no-out-link"])
             .args(drvs);
+        for (name, value) in &options.settings {
+            command = command.args(["--option", name, value]);
+        }
         if options.keep_going {
             command = command.arg("--keep-going");
         }

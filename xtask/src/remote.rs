@@ -400,13 +400,6 @@ impl<'a> Remote<'a> {
             go: go.and_then(|text| serde_json::from_str(&text).ok()),
         };
         let rust = rust.map(|text| Utf8PathBuf::from(text.trim()));
-        if rust.is_none() {
-            output::say(format!(
-                "`{}` has no Rust: what needs `build-tools` can't be built there over host-pkgs; rustup \
-                 installs it",
-                self.host
-            ));
-        }
         // By a name that nobody can guess: there may be logins among them.
         let folder = format!("clients/{}", nonce()?);
         let scratch = crate::scratch::Scratch::new()?;
@@ -856,8 +849,10 @@ impl Greeting {
 
     /// The system in Nix's words.
     pub fn system(&self) -> String {
-        let system = self.get("system").unwrap_or_default().to_lowercase();
-        system.replace("arm64", "aarch64")
+        // `Linux x86_64`, as `uname -sm` says it.
+        let words = self.get("system").unwrap_or_default().to_lowercase();
+        let (system, machine) = words.split_once(' ').unwrap_or((&words, ""));
+        format!("{}-{system}", machine.replace("arm64", "aarch64"))
     }
 }
 

@@ -108,7 +108,7 @@ settle() {
 greet() {
   version=$(nix-store --version 2>/dev/null)
   has_nixpkgs=
-  if [ -n "$version" ] && [ -n "$nixpkgs" ] && nix-store --check-validity "$nixpkgs" 2>/dev/null; then
+  if [ -n "$version" ] && [ -e "$nixpkgs" ] && nix-store --check-validity "$nixpkgs" 2>/dev/null; then
     has_nixpkgs=yes
   fi
   missing=
@@ -116,7 +116,7 @@ greet() {
     command -v $program >/dev/null || missing="$missing $program"
   done
   printf '\n%s\n' "$marker"
-  printf '%s\0' "folder=$folder" "problem=$problem" "version=$version" "system=$(uname -m)-$(uname -s)" \
+  printf '%s\0' "folder=$folder" "problem=$problem" "version=$version" "system=$(uname -sm)" \
     "has_nixpkgs=$has_nixpkgs" "missing=$missing" "node=$(command -v node)" "tools_path=$PATH"
   env | while IFS== read -r name value; do
     case $name in
@@ -154,9 +154,14 @@ end_session() {
 
 # Ends the run when the near side is silent for ten seconds, or when this script was killed.
 watch() {
-  trap - TERM INT HUP PIPE
+  nap=
+  trap 'kill $nap; exit' TERM
+  trap - INT HUP PIPE
   silence=0 stopping=0
-  while sleep 1; do
+  while :; do
+    sleep 1 &
+    nap=$!
+    wait $nap
     began $$ && [ "$began" = "$born" ] || break
     if [ -e "$folder/beat" ]; then
       rm -f "$folder/beat"
@@ -216,12 +221,12 @@ work() {
         kill -TERM $$
         return
       fi 2>/dev/null
-      : >"$folder/answered"
       printf 'reply %s %s %s\n' $status $(wc -c <"$folder/out") $(wc -c <"$folder/err")
       cat "$folder/out" "$folder/err"
-      [ "$mode" = all ] || [ $status = 0 ] || return
+      [ "$mode" = all ] || [ $status = 0 ] || break
     done
-    [ "$mode" != last ] || kill -TERM $$
+    : >"$folder/answered"
+    [ "$mode" != last ] || [ $status != 0 ] || kill -TERM $$
     ;;
   stream)
     one "$1" >/dev/null

@@ -27,6 +27,7 @@ use crate::scratch::Scratch;
 use crate::sources::{Asked, Sources};
 use crate::sri::Sri;
 use crate::stale::{self, Stale};
+use crate::store_path::name_of;
 use crate::{clients, junit, output, setup, shipment};
 use nix_log::{Event, Failure, beginning};
 
@@ -81,13 +82,25 @@ pub struct Args {
     #[arg(long, value_name = "SET")]
     pkgs: Option<PackageSet>,
     /// Build on another machine, HOST or USER@HOST as for ssh; `local` is this one [default:
-    /// `XTASK_BUILD_HOST`, else `on` in containers/authentik/test-build.json, else local]
+    /// `XTASK_BUILD_HOST`, else `on` in the test-build.json of the container, else local]
     #[arg(long, value_name = "HOST")]
     on: Option<String>,
     /// Bring the results back from the other machine: into the store here, with all they need, or, where
     /// there is no Nix, as files below target/test-build/HOST
     #[arg(long)]
     fetch: bool,
+    /// Machines that Nix shares the builds with: its setting `builders`
+    #[arg(long, value_name = "SPEC")]
+    builders: Option<String>,
+    /// How many builds Nix runs at once here: its setting `max-jobs`
+    #[arg(long, value_name = "N")]
+    max_jobs: Option<String>,
+    /// Where Nix looks for what is built already: its setting `substituters`
+    #[arg(long, value_name = "URLS")]
+    substituters: Option<String>,
+    /// Any setting of Nix, for the build; may be given several times
+    #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], allow_hyphen_values = true)]
+    option: Vec<String>,
     /// Drop the links to results, here or with `--on` there, so that Nix's garbage collector may take them
     #[arg(long, conflicts_with_all = ["all", "components", "list", "fetch"])]
     gc: bool,
@@ -117,6 +130,23 @@ pub struct Args {
     /// Show Nix's command lines, all that Nix says and, on a terminal too, all that builders print
     #[arg(short, long)]
     verbose: bool,
+}
+
+impl Args {
+    /// The settings that Nix gets as they are.
+    fn settings(&self) -> Vec<(String, String)> {
+        let named = [
+            ("builders", &self.builders),
+            ("max-jobs", &self.max_jobs),
+            ("substituters", &self.substituters),
+        ];
+        let named = named
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        let others = self.option.chunks_exact(2);
+        let others = others.map(|pair| (pair[0].clone(), pair[1].clone()));
+        named.chain(others).collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -740,6 +770,7 @@ impl<'a> Session<'a> {
                 .as_ref()
                 .map(|scratch| scratch.path().to_owned())
                 .or(kept),
+            settings: args.settings(),
         };
         let mut screen = Screen {
             display: Display::new(Mode::choose(args.quiet)),
@@ -762,7 +793,7 @@ impl<'a> Session<'a> {
             }
         })?;
         reader.end(&mut |event| screen.take(event, run, start.elapsed()))?;
-        if remote.is_some() {
+        if remote.is_some() && self.processes.signal().is_none() {
             screen.there = self.nix.valid(&run.awaited())?;
         }
         screen.note_ends(run, start.elapsed());
@@ -862,6 +893,15 @@ impl<'a> Session<'a> {
             && let Some(problem) = setup::sandbox_problem(self.processes)?
         {
             output::say(format!("\n{problem}"));
+        }
+        if let Some(remote) = self.remote()
+            && run.failures().any(|(drv, _)| name_of(drv) == "host-rust")
+        {
+            output::say(format!(
+                "\n`{}` has no Rust, which `build-tools` is built with over host-pkgs: install it there, \
+                 with rustup",
+                remote.host()
+            ));
         }
         let rows = &outcome.rows;
         self.link(rows)?;

@@ -474,7 +474,7 @@ impl Reader<'_> {
             {
                 help = Some(Help {
                     command: command.to_owned(),
-                    place: self.lines.place(at),
+                    place: self.lines.place(at + 2),
                     span: Span::from(end..end),
                 });
             }
@@ -824,8 +824,8 @@ mod tests {
         assert_eq!(
             shown(text),
             [
-                (command("a"), "A\n\nB\n".to_owned(), Place::new(4, 1)),
-                (command("b"), String::new(), Place::new(8, 1)),
+                (command("a"), "A\n\nB\n".to_owned(), Place::new(4, 3)),
+                (command("b"), String::new(), Place::new(8, 3)),
             ]
         );
         assert_eq!(

@@ -17,16 +17,11 @@ pub struct Made {
 /// Path, line, column and code.
 pub type Fault = (String, usize, usize, String);
 
-/// What the house rules have to say of it, beside the defaults: its tags. The title is the first heading.
-pub const TAGS: &[&str] = &[
-    "tutorials",
-    "how-to",
-    "reference",
-    "explanation",
-    "index",
-    "nix",
-    "web",
-];
+/// The house rules of the vault.
+const RULES: &str = r#"title-is-heading = true
+tags = ["tutorials", "how-to", "reference", "explanation", "index", "nix", "web"]
+unpublished = ["templates"]
+"#;
 
 /// The day on which all cards were changed and reviewed.
 pub const DAY: &str = "2026-01-02";
@@ -63,7 +58,8 @@ const FAULTS: &[&str] = &[
     "### A heading with ⟦link-unknown⟧[[nowhere-{n}]]\n\nText.",
     "The card ⟦link-unknown⟧[[elsewhere/{to}]] lies in another folder.",
     "A file that is none: ⟦link-unknown⟧[[nowhere-{n}.pdf]].",
-    "The other name of a card: ⟦link-unknown⟧[[Alias of {to}]].",
+    "See ⟦link-by-alias⟧[[Other Name]], ⟦link-by-alias⟧[[other name#Details|x]], ⟦link-by-alias⟧[[given/name]].",
+    "See ⟦link-unpublished⟧[[not-yet]], ⟦link-unpublished⟧[[new-card#Top]] and ⟦link-unpublished⟧[x]({root}reference/not-yet.md).",
     // To several
     "See ⟦link-ambiguous⟧[[twice]], ⟦link-ambiguous⟧![[twice#Details]] and ⟦link-ambiguous⟧[[CLASH]].",
     // Written otherwise than the house wants it
@@ -103,6 +99,7 @@ const FAULTS: &[&str] = &[
     "Edit `README.md` and ⟦path-unknown⟧`containers/nowhere/file-{n}.nix`.",
     "Run ⟦command-invalid⟧`cargo xtask nonsense`.",
     "```console\n$ ⟦command-invalid⟧cargo xtask hash --nonsense PATH\n```",
+    "```console\n$ ⟦help-stale⟧cargo xtask hash --help\nHash\n```",
     // What nothing closes: it comes last
     "⟦fence-open⟧```sh\n[[no-link]]",
     "⟦fence-open⟧~~~~\n[[no-link]]\n~~~",
@@ -186,6 +183,7 @@ const LOOK_ALIKES: &[&str] = &[
     // What is no path and no command
     "`README.md`, `and/or`, `/nix/store/x`, `containers/COMPONENT/x`, `containers/authentik/pins.json`, `target/x`",
     "Run `cargo xtask hash PATH`, `cargo xtask COMMAND` or `cargo xtask docs-check [PATH]`.\n\n```console\n$ cargo xtask setup && true\n```",
+    "```console\n$ cargo xtask hash --help\nPrint\n...\n```",
     // What is switched off
     "<!-- docs-check: ignore link-unknown -->\n[[nowhere-{n}]]",
     "<!-- docs-check: off -->\n\n[[nowhere-{n}]] ![[nowhere.png]]\n\n<!-- docs-check: on -->",
@@ -240,6 +238,13 @@ const SPECIAL: &[(&str, &str, &str, &str)] = &[
     ("reference/Clash.md", "", "", "- [[Clash]]"),
     ("reference/clash.md", "", "", "- [[clash]]"),
     ("reference/double--dash.md", "", "", "- [[double--dash]]"),
+    (
+        "reference/named.md",
+        "aliases: [Other Name]\npermalink: /given/name\n",
+        "## Details",
+        "- [[named]]",
+    ),
+    ("reference/not-yet.md", "draft: true\n", "", ""),
     ("reference/snake_case.md", "", "", "- [[snake_case]]"),
     (
         "reference/twice.md",
@@ -255,6 +260,7 @@ const SPECIAL: &[(&str, &str, &str, &str)] = &[
     ),
     ("reference/unlisted.md", "", "", ""),
     ("reference/\u{fc}mlaut.md", "", "", "- [[\u{fc}mlaut]]"),
+    ("templates/new-card.md", "", "[[nowhere-at-all]]", ""),
 ];
 
 /// What is wrong with these as a whole: it is found at their beginnings.
@@ -422,6 +428,8 @@ pub fn make(cards: usize, seed: u64, with_faults: bool) -> Made {
         .map(|n| name(&mut dice, n, with_faults))
         .collect();
     let mut made = Made::default();
+    made.files
+        .insert("docs-check.toml".to_owned(), RULES.as_bytes().to_vec());
     for picture in ["pictures/picture.png", "pictures/two words.png"] {
         made.files.insert(picture.to_owned(), b"\x89PNG".to_vec());
     }
@@ -451,10 +459,8 @@ pub fn make(cards: usize, seed: u64, with_faults: bool) -> Made {
             };
             made.add((*path).to_owned(), &special(title, tag, front, body));
             if !line.is_empty() {
-                pages
-                    .entry(category)
-                    .or_default()
-                    .push_str(&format!("{line}\n"));
+                let page = pages.entry(category).or_default();
+                *page += &[*line, "\n"].concat();
             }
         }
         made.files
@@ -604,6 +610,10 @@ fn card(dice: &mut Dice, names: &[Name], n: usize) -> String {
     }
     text.push_str(&blocks.join("\n\n"));
     text.push('\n');
+    // Front matter that is not to end ends with this line, too.
+    if front.starts_with("\u{27e6}front-matter-invalid") {
+        text = text.replace("\n...\n```", "\n```");
+    }
     let text = filled(&text, names, n, others[0], before);
     match n % 13 {
         3 => text.replace("\r\n", "\n").replace('\n', "\r\n"),
