@@ -5,10 +5,11 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use camino::Utf8Path;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::common::{run, stdout, text};
+use crate::common::{run, sample_copy, stdout, text, xtask};
 use crate::far::{Far, SHELLS, write};
 use crate::harness::{Ended, Harness, programs, wait_until};
 
@@ -47,17 +48,13 @@ fn seen(said: &str) -> Vec<String> {
         .filter(|line| !line.starts_with("package set:") && !line.starts_with("  buildPhase"))
         .map(|line| line.replace("basher:/nix", "/nix"))
         .map(|line| {
-            let words = line.split(' ').filter(|word| !word.is_empty());
-            words
-                .map(|word| {
-                    if word.parse::<f64>().is_ok() {
-                        "N"
-                    } else {
-                        word
-                    }
-                })
-                .collect::<Vec<_>>()
-                .join(" ")
+            let words = line.split([' ', ',']).filter(|word| !word.is_empty());
+            let is_number = |word: &str| word.parse::<f64>().is_ok();
+            let words = words.map(|word| if is_number(word) { "N" } else { word });
+            // Nix names derivations in the order of their hashes.
+            let mut words: Vec<&str> = words.collect();
+            words.sort_unstable();
+            words.join(" ")
         })
         .collect();
     lines.sort();
@@ -149,7 +146,7 @@ fn a_laptop_without_nix() {
         let built = ended(command.env("PATH", &path));
         assert_eq!(built.code, Some(0), "{}", built.stderr);
         built.says(&["fetched ", "there is no Nix here"]);
-        let fetched = harness.root().join("target/test-build/dasher");
+        let fetched = harness.root().join("target/test-build/dasher/authentik");
         let read = |name: &str| fs_err::read_to_string(fetched.join(name)).unwrap();
         assert_eq!(
             (read("good/link"), read("flat")),
@@ -179,7 +176,9 @@ fn closures_come_into_the_store_here() {
     let read = |path: &str| fs_err::read_to_string(format!("{store}{path}")).unwrap();
     let dependency = read(out);
     assert_eq!(read(dependency.trim()), "dependency\n");
-    let link = harness.root().join("target/test-build/basher/good");
+    let link = harness
+        .root()
+        .join("target/test-build/basher/authentik/good");
     assert_eq!(link.read_link_utf8().unwrap(), out);
 }
 
@@ -188,7 +187,7 @@ fn words_arrive_as_they_are_whatever_the_login_shell() {
     let Some(far) = Far::start() else {
         return;
     };
-    let touched = far.path().join("touched");
+    let touched = format!("touched-{}", std::process::id());
     let names = [
         " a  b ",
         "it's",
@@ -224,14 +223,17 @@ fn words_arrive_as_they_are_whatever_the_login_shell() {
             .collect();
         assert_eq!(found, names, "{account}");
         for name in names {
-            let link = links(&far, &harness).join(name);
+            let link = links(&far, &harness).join("authentik").join(name);
             assert_eq!(
                 link.read_link_utf8().unwrap(),
                 built.row(name)["out"].as_str().unwrap()
             );
         }
     }
-    assert!(!touched.exists());
+    for folder in ["/", "far", "home"] {
+        assert!(!far.path().join(folder).join(&touched).exists());
+    }
+    assert!(!harness.root().join(&touched).exists());
 }
 
 /// The folder of links to results over there.
@@ -266,10 +268,10 @@ fn results_are_kept_until_they_are_dropped() {
     dropped.says(&["there were no links to results"]);
     // The same here.
     assert_eq!(harness.test_build(&["good"]).code, Some(0));
-    let link = harness.root().join("target/test-build/good");
+    let link = harness.root().join("target/test-build/authentik/good");
     assert!(link.is_symlink());
     let dropped = harness.test_build(&["--gc"]);
-    dropped.says(&["dropped target/test-build/good\n"]);
+    dropped.says(&["dropped target/test-build/authentik/good\n"]);
     assert!(!link.is_symlink());
 }
 
@@ -311,6 +313,50 @@ fn a_machine_can_be_the_default() {
     refused.says(&["containers/authentik/test-build.json:1:"]);
 }
 
+/// What is left out of what is sent is in no build: else derivations would differ.
+#[test]
+fn no_more_is_sent_than_builds_take() {
+    let Some(far) = Far::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let tree = sample_copy(Utf8Path::from_path(folder.path()).unwrap());
+    for other in ["unrelated", ".git", "web/node_modules", "web/dist"] {
+        fs_err::create_dir(tree.join(other)).unwrap();
+        write(&tree.join(other).join("file"), "not for builds");
+    }
+    let pins = tree.join("pins.json");
+    let drvs = |host: &str| {
+        let mut command = xtask();
+        command
+            .args([
+                "test-build",
+                "--all",
+                "--json",
+                "--pkgs",
+                "host",
+                "--on",
+                host,
+            ])
+            // Nothing is built, whatever is lacking.
+            .args(["--max-jobs", "0", "--keep-going", "-v", "--source"])
+            .args([&tree, Utf8Path::new("--pins"), &pins])
+            .env("NIX_SSHOPTS", format!("-F {}/config", far.path()));
+        let ended = ended(&mut command);
+        assert!(ended.rows.len() > 10, "{}", ended.stderr);
+        let drvs = ended.rows.iter().map(|row| row["drv"].to_string());
+        (drvs.collect::<Vec<_>>(), ended.stderr)
+    };
+    let (there, said) = drvs("dasher");
+    assert_eq!(there, drvs("local").0);
+    let sent = |line: &&str| line.starts_with("$ tar ") && line.contains(tree.as_str());
+    let sent = said.lines().find(sent).unwrap();
+    assert!(
+        sent.contains(" lifecycle ") && !sent.contains("unrelated"),
+        "{sent}"
+    );
+}
+
 #[test]
 fn pins_are_written_here() {
     let Some(far) = Far::start() else {
@@ -349,6 +395,60 @@ fn what_an_evaluation_says_names_files_of_this_machine() {
     assert_eq!(failed.code, Some(2), "{}", failed.stderr);
     failed.says(&["out of order", "containers/authentik/test-build.nix"]);
     assert!(!failed.stderr.contains("xtask-on."), "{}", failed.stderr);
+}
+
+// Nix's own ways to other machines.
+
+#[test]
+fn in_another_store() {
+    let conf = "containers/host-pkgs/nix.conf";
+    let Some(far) = Far::start_with(&["NIX_USER_CONF_FILES=$D/nix.conf"], "") else {
+        return;
+    };
+    let harness = Harness::new(
+        r#"dependency = sh "dependency" { } "echo dependency > $out";
+           good = sh "good" { inherit dependency; } (phase "buildPhase" + "echo words; echo > $out");
+           bad = sh "bad" { } "exit 3";"#,
+    );
+    fs_err::copy(harness.root().join(conf), far.path().join("nix.conf")).unwrap();
+    // A store of its own: Nix 2.8 hangs where both ends have the same.
+    let store = format!(
+        "ssh-ng://basher?remote-store=local%3Froot%3D{}/store",
+        far.path()
+    );
+    let in_store = |arguments: &[&str]| {
+        let mut command = harness.command(arguments);
+        command
+            .env("NIX_SSHOPTS", format!("-F {}/config", far.path()))
+            // The default that is overruled.
+            .env("XTASK_BUILD_HOST", "nowhere.invalid")
+            .args(["--json", "--store", &store]);
+        ended(&mut command)
+    };
+    let built = in_store(&["good"]);
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+    built.says(&["on: ssh-ng://basher", "good> words"]);
+    assert_eq!(built.state("good"), "built");
+    let out = built.row("good")["out"].as_str().unwrap();
+    let there = format!("{}/store{out}", far.path());
+    assert!(std::path::Path::new(&there).exists() && !std::path::Path::new(out).exists());
+    assert_eq!(in_store(&["good"]).state("good"), "cached");
+    let failed = in_store(&["bad"]);
+    assert_eq!((failed.code, failed.state("bad")), (Some(1), "failed"));
+    failed.says(&["bad: failed with exit code 3"]);
+}
+
+#[test]
+fn machines_that_nix_shares_builds_with() {
+    let harness = Harness::new(GOOD);
+    let builders = "ssh://nowhere.invalid x86_64-linux";
+    let shared = ["good", "--json", "--builders", builders, "--max-jobs", "0"];
+    let refused = harness.test_build(&shared);
+    assert_eq!((refused.code, refused.state("good")), (Some(2), "skipped"));
+    refused.says(&[
+        "cannot build on 'ssh://nowhere.invalid'",
+        "unable to start any build",
+    ]);
 }
 
 // What goes wrong before anything is built.
