@@ -26,7 +26,7 @@ buildGo125Module (finalAttrs: {
     "-s"
     "-w"
   ];
-  # stores for certificates that nobody here uses, as in Caddy's own releases
+  # databases that Caddy's module for an ACME server could use and does not, as in Caddy's own releases
   tags = [
     "nobadger"
     "nomysql"

@@ -20,19 +20,25 @@ ofLibc() {
   return 1
 }
 
-# closeOver LIB USR GLIBC: copies what the ELF files below $out load from USR to LIB, and what that loads in
-# turn, and has all of it look there and in the C library GLIBC, whose loader starts the programs.
+# closeOver LIB USR GLIBC OTHER...: copies what the ELF files below $out load from USR to LIB, and what that
+# loads in turn, but not what the packages OTHER have. All of it looks there, in those and in the C library
+# GLIBC, whose loader starts the programs.
 closeOver() {
-  local lib=$1 usr=$2 glibc=$3 file name from again=1
+  local lib=$1 usr=$2 glibc=$3 file name from other again=1
+  shift 3
+  local folders=("$lib" "${@/%//lib}")
   mkdir -p "$lib"
   while [ -n "$again" ]; do
     again=
     while IFS= read -r -d '' file; do
       is_elf "$file" || continue
       for name in $(needs "$file"); do
-        if [ -e "$lib/$name" ] || ofLibc "$name"; then
+        if ofLibc "$name"; then
           continue
         fi
+        for other in "${folders[@]}"; do
+          [ ! -e "$other/$name" ] || continue 2
+        done
         for from in "$usr/lib/x86_64-linux-gnu/$name" "$usr/lib/$name" "$usr/lib64/$name" missing; do
           [ ! -e "$from" ] || break
         done
@@ -48,7 +54,7 @@ closeOver() {
   done
   while IFS= read -r -d '' file; do
     is_elf "$file" || continue
-    patchelf --set-rpath "$lib:$glibc/lib" "$file"
+    patchelf --set-rpath "$(IFS=:; echo "${folders[*]}:$glibc/lib")" "$file"
     if patchelf --print-interpreter "$file" >/dev/null 2>&1; then
       patchelf --set-interpreter "$glibc/lib/ld-linux-x86-64.so.2" "$file"
     fi

@@ -103,12 +103,11 @@ impl Names {
     pub fn in_play(&self, repo: &Repo, asked: &Asked<'_>) -> Result<InPlay> {
         let all = repo.containers()?;
         let named: BTreeSet<&str> = self.names.iter().filter_map(Name::container).collect();
-        let exists = |name: &&&str| !all.iter().any(|container| container.name == **name);
-        if let Some(unknown) = named.iter().find(exists) {
+        let is_unknown = |name: &&&str| !all.iter().any(|container| container.name == **name);
+        if let Some(unknown) = named.iter().find(is_unknown) {
             bail!("{}", no_container(unknown, &all));
         }
-        let any = self.names.len() != self.names.iter().filter_map(Name::container).count();
-        let any = any || self.names.is_empty();
+        let any = self.names.is_empty() || self.bare().next().is_some();
         let mut in_play = InPlay {
             containers: Vec::new(),
             left_out: Vec::new(),

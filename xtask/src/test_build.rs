@@ -546,10 +546,13 @@ impl<'a> Session<'a> {
         let described = match self.announced(described) {
             Ok(described) => described,
             Err(error) => {
-                let mut stale = Vec::new();
+                let mut stale: Vec<Stale> = Vec::new();
                 if let Some(failed) = error.downcast_ref::<EvaluationFailed>() {
                     for sources in &self.sources {
-                        stale.extend(stale::at_evaluation(&failed.said, sources)?);
+                        let of_it = stale::at_evaluation(&failed.said, sources)?;
+                        // With `--pins` the containers in play have one file.
+                        let new = of_it.into_iter().filter(|it| !stale.contains(it));
+                        stale.extend(new.collect::<Vec<_>>());
                     }
                 }
                 if stale.is_empty() {

@@ -170,7 +170,7 @@ runCommand "greeting-${pins.version}"
     inherit text;
     inherit (pins) version;
     meta.description = "Greeting";
-    passthru.tests.greets = runCommand "greets" { } "touch $out";
+    passthru.tests.greets = runCommand "greets" { inherit text; } "grep . $text >$out";
   }
   "cat $text >$out"
 "#,

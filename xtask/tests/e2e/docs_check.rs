@@ -365,7 +365,7 @@ fn help_in_a_card_is_written_anew() {
     let shown = "```console\n$ cargo xtask hash --help\nold\n```\n\n[[two]]\n";
     write(vault, &[("how-to/one.md", &card("One", shown))]);
     let (lines, _) = found(vault, &[]);
-    assert!(lines.contains("one.md:9:1: help-stale"), "{lines}");
+    assert!(lines.contains("one.md:9:3: help-stale"), "{lines}");
     check(vault, &["--fix"]);
     let printed = stdout(xtask().args(["hash", "--help"]));
     let mended = fs::read_to_string(vault.join("how-to/one.md")).unwrap();

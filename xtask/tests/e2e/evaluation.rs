@@ -38,7 +38,8 @@ impl Copy {
     }
 
     fn build(&self, arguments: &[&str]) -> Ended {
-        let arguments = [&["client-ts", "--no-tests"], arguments].concat();
+        // In full, so that nothing but its container is evaluated.
+        let arguments = [&["authentik/client-ts", "--no-tests"], arguments].concat();
         self.harness.test_build(&arguments)
     }
 }
@@ -469,7 +470,7 @@ fn nix_that_dies_without_a_word() {
     ] {
         programs(&folder, &[("nix-instantiate", script)], &[]);
         let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
-        for arguments in [&["client-ts"][..], &["client-ts", "-v"]] {
+        for arguments in [&["authentik/client-ts"][..], &["authentik/client-ts", "-v"]] {
             let said = text(&run(copy.harness.command(arguments).env("PATH", &path)).stderr);
             let expected = match arguments.len() {
                 1 => expected.to_owned(),

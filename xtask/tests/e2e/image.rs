@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-use crate::common::{nix, run, sample_copy, stdout, text, xtask};
+use crate::common::{is_root_to, is_there, nix, sample_copy, stdout, text, xtask};
 
 /// Makes what a container runtime gives beside the image (/proc, /dev with a few devices, memory to share),
 /// in namespaces of mounts and processes of its own, and starts a program as the image's user.
@@ -63,6 +63,8 @@ fn build() -> Image {
 struct Unpacked {
     _folder: tempfile::TempDir,
     root: Utf8PathBuf,
+    /// What a container says.
+    log: Utf8PathBuf,
     config: Value,
 }
 
@@ -90,9 +92,10 @@ impl Unpacked {
         // others have to be able to reach it
         stdout(Command::new("chmod").arg("755").arg(path));
         Self {
-            _folder: folder,
             config: read(manifest[0]["Config"].as_str().unwrap()),
+            log: path.join("log"),
             root,
+            _folder: folder,
         }
     }
 
@@ -161,7 +164,13 @@ impl<'image> Container<'image> {
         let entry = image.strings("Entrypoint");
         let mut program: Vec<&str> = entry.iter().map(String::as_str).collect();
         program.push("server");
-        let child = image.command(&[&listen], &program).spawn().unwrap();
+        let log = fs_err::File::create(&image.log).unwrap().into_file();
+        let child = image
+            .command(&[&listen], &program)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         Self { image, child, port }
     }
 
@@ -194,10 +203,18 @@ impl<'image> Container<'image> {
                 return last.unwrap();
             }
             let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "the container ended: {ended:?}");
+            assert!(
+                ended.is_none(),
+                "the container ended: {ended:?}\n{}",
+                self.said()
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
-        panic!("{path}: {last:?}");
+        panic!("{path}: {last:?}\n{}", self.said());
+    }
+
+    fn said(&self) -> String {
+        fs_err::read_to_string(&self.image.log).unwrap()
     }
 
     fn json(&mut self, path: &str) -> Value {
@@ -221,24 +238,9 @@ impl Drop for Container<'_> {
     }
 }
 
-/// Whether a program that the tests want is there; in CI it has to be.
-fn has(program: &str) -> bool {
-    let there = run(Command::new("sh").args(["-c", &format!("command -v {program}")]))
-        .status
-        .success();
-    assert!(
-        there || std::env::var_os("CI").is_none(),
-        "CI has to have {program}: `apt-get install {program}`"
-    );
-    if !there {
-        eprintln!("{program} is not there (`apt-get install {program}`): nothing tested");
-    }
-    there
-}
-
 #[test]
 fn skopeo_reads_it() {
-    if !has("skopeo") {
+    if !is_there("skopeo") {
         return;
     }
     let image = build();
@@ -286,9 +288,7 @@ fn it_is_the_same_to_the_byte() {
 
 #[test]
 fn it_serves_from_its_layers_alone() {
-    if stdout(Command::new("id").arg("-u")).trim() != "0" {
-        assert!(std::env::var_os("CI").is_none(), "CI has to run as root");
-        eprintln!("only root can start a container here: nothing tested");
+    if !is_root_to("start a container here") {
         return;
     }
     let image = Unpacked::new(&build().file);

@@ -17,6 +17,7 @@ mod completions;
 mod containers;
 mod daemon;
 mod docs_check;
+mod docs_faults;
 mod docs_move;
 mod evaluation;
 mod far;

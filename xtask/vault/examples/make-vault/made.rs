@@ -17,16 +17,11 @@ pub struct Made {
 /// Path, line, column and code.
 pub type Fault = (String, usize, usize, String);
 
-/// What the house rules have to say of it, beside the defaults: its tags. The title is the first heading.
-pub const TAGS: &[&str] = &[
-    "tutorials",
-    "how-to",
-    "reference",
-    "explanation",
-    "index",
-    "nix",
-    "web",
-];
+/// The house rules of the vault.
+const RULES: &str = r#"title-is-heading = true
+tags = ["tutorials", "how-to", "reference", "explanation", "index", "nix", "web"]
+unpublished = ["templates"]
+"#;
 
 /// The day on which all cards were changed and reviewed.
 pub const DAY: &str = "2026-01-02";
@@ -63,14 +58,16 @@ const FAULTS: &[&str] = &[
     "### A heading with ⟦link-unknown⟧[[nowhere-{n}]]\n\nText.",
     "The card ⟦link-unknown⟧[[elsewhere/{to}]] lies in another folder.",
     "A file that is none: ⟦link-unknown⟧[[nowhere-{n}.pdf]].",
-    "The other name of a card: ⟦link-unknown⟧[[Alias of {to}]].",
+    "See ⟦link-by-alias⟧[[Other Name]], ⟦link-by-alias⟧[[other name#Details|x]], ⟦link-by-alias⟧[[given/name]].",
+    "See ⟦link-unpublished⟧[[not-yet]], ⟦link-unpublished⟧[[new-card#Top]] and ⟦link-unpublished⟧[x]({root}reference/not-yet.md).",
     // To several
-    "See ⟦link-ambiguous⟧[[twice]], ⟦link-ambiguous⟧![[twice#Details]] and ⟦link-ambiguous⟧[[CLASH]].",
+    "See ⟦link-ambiguous⟧[[twice]], ⟦link-ambiguous⟧![[twice#Details]] and ⟦link-ambiguous⟧[[CLASH]], but not [[reference/twice]].",
     // Written otherwise than the house wants it
     "See ⟦link-case⟧[[{TO}]] and ⟦link-case⟧[[{TO}|words]].",
     "See ⟦link-case⟧[[{TO}#Details]].",
     "See ⟦link-by-path⟧[[{path}]] and ⟦link-by-path⟧[[{path}.md#Details|words]].",
-    "See ⟦link-by-path⟧[[{to}.md]].",
+    "See ⟦link-by-path⟧[[{to}.md]], ⟦link-by-path⟧[[{up}]] and ⟦link-by-path⟧[[/{path}]].",
+    "See ⟦link-unknown⟧[[./{to}-{n}]] and ⟦link-unknown⟧[[../../../{to}]].",
     "See ⟦link-spaces⟧[[ {to} ]] and ⟦link-spaces⟧[[{to} |words]], ⟦link-spaces⟧![[ {to}#Details]].",
     "See ⟦link-self⟧[[{self}]] and ⟦link-self⟧[[{self}|this card]].",
     "See ⟦link-empty⟧[[]] and ⟦link-empty⟧![[]].",
@@ -88,7 +85,8 @@ const FAULTS: &[&str] = &[
     "```\n## In code {n}\n```\n\n<!--\n## Hidden {n}\n-->\n\n%%\n## Hidden again {n}\n%%\n\n\
      ⟦anchor-unknown⟧[[#In code {n}]] ⟦anchor-unknown⟧[[#Hidden {n}]] ⟦anchor-unknown⟧[[#Hidden again {n}]]",
     "See ⟦anchor-unknown⟧[words]({up}.md#nowhere) and ⟦anchor-unknown⟧[words](#nowhere).",
-    "See ⟦anchor-unknown⟧[words]({up}.md#Details).",
+    "See ⟦anchor-unknown⟧[words](<{up}.md#No such heading>) and ⟦block-unknown⟧[words]({up}.md#^none).",
+    "See ⟦link-unknown⟧[[elsewhere/twice]].",
     "See ⟦block-unknown⟧[[{to}#^none]] and ⟦block-unknown⟧[[#^none]].",
     "`code ^in-code-{n}`\n\n```\ncode ^in-block-{n}\n```\n\n\
      ⟦block-unknown⟧[[#^in-code-{n}]] ⟦block-unknown⟧[[#^in-block-{n}]]",
@@ -103,6 +101,7 @@ const FAULTS: &[&str] = &[
     "Edit `README.md` and ⟦path-unknown⟧`containers/nowhere/file-{n}.nix`.",
     "Run ⟦command-invalid⟧`cargo xtask nonsense`.",
     "```console\n$ ⟦command-invalid⟧cargo xtask hash --nonsense PATH\n```",
+    "```console\n$ ⟦help-stale⟧cargo xtask hash --help\nHash\n```",
     // What nothing closes: it comes last
     "⟦fence-open⟧```sh\n[[no-link]]",
     "⟦fence-open⟧~~~~\n[[no-link]]\n~~~",
@@ -158,7 +157,7 @@ const LOOK_ALIKES: &[&str] = &[
     "See [[#Details]], [[#Notes]], [[#notes-1]], [[{self}#Details]], [[#^fact]] and [[#Straße, Café & C++]].",
     "![[{to}]] ![[{to}#Details]] ![[picture.png]] ![[picture.png|300]] ![[pictures/picture.png]]",
     "| a | b |\n|---|---|\n| x | [[{to}\\|words]] and ![[picture.png\\|30]] |\n| `[[a\\|b]]` | [[{to}]] |",
-    "See [words]({up}.md), [words]({up}), [words]({up}.md#details), [words](#details) and [`code`](<{up}.md>).",
+    "See [words]({up}.md), [words]({up}), [words]({up}.md#details), [words](<{up}.md#Details>), [words](#details) and [`code`](<{up}.md>).",
     "See [words][s-{n}], [s-{n}].\n\n[s-{n}]: {up}.md#notes 'A title'",
     "![words]({root}pictures/picture.png) ![words](<{root}pictures/two words.png>) ![words]({root}pictures/two%20words.png)",
     "[words](https://example.org/a.md#b) <https://example.org> [words](mailto:a@example.org) [words](/from/the/root)",
@@ -166,7 +165,10 @@ const LOOK_ALIKES: &[&str] = &[
     "Setext {n}\n----------\n\nSee [[#Setext {n}]] and [[#setext-{n}]].",
     "### Head `code` _{n}_ #hash\n\nSee [[#Head code {n} hash]].",
     "### Cafe\u{301} {n}\n\nSee [[#Cafe\u{301} {n}]] and [[#cafe\u{301}-{n}]].",
-    "- An item ^item-{n}\n- [ ] A task for [[{to}]]\n- [x] done\n\nSee [[#^item-{n}]].",
+    "![[{root}pictures/picture.png]] ![words](picture.png) [words]({to}.md#details) [words]({to}), names alone",
+    "- An item ^item-{n}\n  - and one below ^below-{n}\n\n![[picture.png]]^embed-{n}\n\n\
+     [[#^item-{n}]] [[#^below-{n}]] [[#^embed-{n}]]",
+    "- An item ^task-{n}\n- [ ] A task for [[{to}]]\n- [x] done\n\nSee [[#^task-{n}]].",
     "> [!note] A callout with [[{to}]]\n> and [[{to}|two]]\n\n^quote-{n}\n\nSee [[#^quote-{n}]].",
     // What is no link
     "```sh\nif [[ -f x ]]; then echo \"[[no-link]]\"; fi\n```",
@@ -178,7 +180,7 @@ const LOOK_ALIKES: &[&str] = &[
     "Words <!-- [[no-link]] --> and <!--> and <!-- over\n[[no-link]] lines --> words",
     "<!--\n[[no-link]]\n\n[[no-link]]\n-->",
     "%% [[no-link]] %% and 100 % of it",
-    "%%\n[[no-link]]\n\n# No heading\n%%",
+    "%%\n[[no-link]] `containers/nowhere/x`\n\n# No heading\n\n| a |\n|---|\n| [[no|link]] |\n%%",
     "$[[1, 2], [3, 4]]$ and $$ [[no-link]] $$",
     "$$\n[[1,2],[3,4]]\n$$",
     "\\[[no-link]] and \\[\\[no-link\\]\\] and [ [no-link] ]",
@@ -186,6 +188,7 @@ const LOOK_ALIKES: &[&str] = &[
     // What is no path and no command
     "`README.md`, `and/or`, `/nix/store/x`, `containers/COMPONENT/x`, `containers/authentik/pins.json`, `target/x`",
     "Run `cargo xtask hash PATH`, `cargo xtask COMMAND` or `cargo xtask docs-check [PATH]`.\n\n```console\n$ cargo xtask setup && true\n```",
+    "```console\n$ cargo xtask hash --help\nPrint\n...\n```",
     // What is switched off
     "<!-- docs-check: ignore link-unknown -->\n[[nowhere-{n}]]",
     "<!-- docs-check: off -->\n\n[[nowhere-{n}]] ![[nowhere.png]]\n\n<!-- docs-check: on -->",
@@ -196,7 +199,7 @@ const FRONTS: &[&str] = &[
     "---\ntitle: {title}\nmodified: {day}\nlast-reviewed: {day}\ntags: [{category}]\n---\n",
     "---\ntitle: \"{title}\"\nmodified: '{day}'\ntags:\n  - {category}\n  - nix # a comment\n---\n",
     "---\n# a comment\ntitle: {title}\nmodified: {day}\ntags: {category}\nmore: {a: [b, {c: d}]}\nquoted: 'a --- b'\n---\n",
-    "---\ntitle: >-\n  {title}\nmodified: {day}\ntags: [web]\nlong: |\n  ---\n  - a\ncreated: {day}\n...\n",
+    "---\ntitle: >-\n  {title}\nmodified: {day}\ntags: [web]\nlong: |\n  ---\n  - a\ncreated: {day} 10:11:12\n...\n",
     "---\ntitle: {title}\nmodified: {day}\ntags: [{category}]\naliases: [Alias of {self}]\n---\n",
 ];
 
@@ -240,6 +243,13 @@ const SPECIAL: &[(&str, &str, &str, &str)] = &[
     ("reference/Clash.md", "", "", "- [[Clash]]"),
     ("reference/clash.md", "", "", "- [[clash]]"),
     ("reference/double--dash.md", "", "", "- [[double--dash]]"),
+    (
+        "reference/named.md",
+        "aliases: [Other Name]\npermalink: /given/name\n",
+        "## Details",
+        "- [[named]]",
+    ),
+    ("reference/not-yet.md", "draft: true\n", "", ""),
     ("reference/snake_case.md", "", "", "- [[snake_case]]"),
     (
         "reference/twice.md",
@@ -255,6 +265,7 @@ const SPECIAL: &[(&str, &str, &str, &str)] = &[
     ),
     ("reference/unlisted.md", "", "", ""),
     ("reference/\u{fc}mlaut.md", "", "", "- [[\u{fc}mlaut]]"),
+    ("templates/new-card.md", "", "[[nowhere-at-all]]", ""),
 ];
 
 /// What is wrong with these as a whole: it is found at their beginnings.
@@ -422,6 +433,8 @@ pub fn make(cards: usize, seed: u64, with_faults: bool) -> Made {
         .map(|n| name(&mut dice, n, with_faults))
         .collect();
     let mut made = Made::default();
+    made.files
+        .insert("docs-check.toml".to_owned(), RULES.as_bytes().to_vec());
     for picture in ["pictures/picture.png", "pictures/two words.png"] {
         made.files.insert(picture.to_owned(), b"\x89PNG".to_vec());
     }
@@ -451,10 +464,8 @@ pub fn make(cards: usize, seed: u64, with_faults: bool) -> Made {
             };
             made.add((*path).to_owned(), &special(title, tag, front, body));
             if !line.is_empty() {
-                pages
-                    .entry(category)
-                    .or_default()
-                    .push_str(&format!("{line}\n"));
+                let page = pages.entry(category).or_default();
+                *page += &[*line, "\n"].concat();
             }
         }
         made.files
@@ -604,6 +615,10 @@ fn card(dice: &mut Dice, names: &[Name], n: usize) -> String {
     }
     text.push_str(&blocks.join("\n\n"));
     text.push('\n');
+    // Front matter that is not to end ends with this line, too.
+    if front.starts_with("\u{27e6}front-matter-invalid") {
+        text = text.replace("\n...\n```", "\n```");
+    }
     let text = filled(&text, names, n, others[0], before);
     match n % 13 {
         3 => text.replace("\r\n", "\n").replace('\n', "\r\n"),
