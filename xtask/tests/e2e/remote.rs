@@ -839,12 +839,12 @@ fn thirty_kills_at_random_moments() {
 
 /// The processes that one started.
 fn children(parent: u32) -> Vec<u32> {
-    let children = stdout(Command::new("ps").args(["-A", "-o", "ppid=,pid="]));
-    children
-        .lines()
-        .filter_map(|line| {
-            let (its, process) = line.trim().split_once(' ')?;
-            (its.parse() == Ok(parent)).then(|| process.trim().parse().unwrap())
-        })
-        .collect()
+    let processes = fs_err::read_dir("/proc").unwrap().flatten();
+    let children = processes.filter_map(|entry| {
+        let stat = fs_err::read_to_string(entry.path().join("stat")).ok()?;
+        // Behind the program's name, which may hold anything: state, then the parent.
+        let its = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
+        (its.parse() == Ok(parent)).then(|| entry.file_name().to_str()?.parse().ok())?
+    });
+    children.collect()
 }
