@@ -12,6 +12,8 @@ use serde_json::Value;
 use crate::common::{run, sample_copy, stdout, text, xtask};
 use crate::far::{Far, SHELLS, write};
 use crate::harness::{Ended, Harness, programs, wait_until};
+use crate::live;
+use crate::terminal::Terminal;
 
 fn ended(command: &mut Command) -> Ended {
     let output = run(command);
@@ -119,6 +121,17 @@ fn it_looks_and_ends_as_here() {
 }
 
 #[test]
+fn running_builds_have_a_line_each() {
+    let Some(far) = Far::start() else {
+        return;
+    };
+    let harness = live::harness();
+    let command = far.command(&harness, "basher", &live::ALL);
+    live::has_a_line_for_each(Terminal::start(&command, 24, 100));
+    nothing_is_left(&far);
+}
+
+#[test]
 fn nothing_to_do_takes_three_round_trips() {
     let Some(far) = Far::start() else {
         return;
@@ -126,6 +139,11 @@ fn nothing_to_do_takes_three_round_trips() {
     let harness = Harness::new(r#"good = sh "good" { } "echo > $out";"#);
     let first = ended(&mut far.command(&harness, "basher", &["good"]));
     assert_eq!(first.code, Some(0), "{}", first.stderr);
+    // Whatever the settings of the login shell print is passed over.
+    write(
+        &far.path().join("home/.bashrc"),
+        "echo Welcome; echo Hello >&2\n",
+    );
     let again = ended(&mut far.command(&harness, "basher", &["good", "-v", "--json"]));
     assert_eq!(again.state("good"), "cached");
     again.says(&["basher: 3 round trips", "on: basher"]);
