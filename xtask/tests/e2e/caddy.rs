@@ -206,3 +206,66 @@ runCommand "greeting-${pins.version}"
         others
     );
 }
+
+/// The source of a container whose expressions name it in another way than authentik's.
+#[test]
+fn the_source_that_the_pins_name_is_fetched() {
+    let harness = Harness::of_this_repository();
+    let write = |file: &str, text: &str| harness.write(&format!("containers/third/{file}"), text);
+    let default = fs_err::read_to_string(root().join("containers/caddy/default.nix")).unwrap();
+    write("default.nix", &default);
+    write(
+        "test-build.nix",
+        "{ ... }@args: { inherit (import ./. args) program pinned; recurseForDerivations = true; }\n",
+    );
+    let word = format!("// {:?}", std::time::SystemTime::now());
+    let go_mod = "module example.com/x\n\ngo 1.25\n";
+    harness.write("module/go.mod", go_mod);
+    harness.write("module/x.go", &format!("package x {word}\n"));
+    write(
+        "scope.nix",
+        &format!(
+            r#"{{ lib, newScope, pinnedTools, pinsFile }}:
+lib.makeScope newScope (self: {{
+  pins = lib.importJSON pinsFile;
+  module = self.callPackage ({{ pins, runCommand }}: runCommand "an-odd-name"
+    {{ outputHash = pins.sources.module.hash; outputHashMode = "recursive"; }}
+    "mkdir $out; printf 'module example.com/x\\n\\ngo 1.25\\n' >$out/go.mod; echo 'package x {word}' >$out/x.go") {{ }};
+  program = self.callPackage ({{ buildGo125Module, module, pins }}: buildGo125Module {{
+    pname = "x";
+    version = "7";
+    src = module;
+    inherit (pins.go) vendorHash;
+    env.CGO_ENABLED = 0;
+    overrideModAttrs = _: {{ passthru.pin = {{ file = pinsFile; key = [ "go" "vendorHash" ]; }}; }};
+  }}) {{ }};
+  pinned = [ self.program.goModules ] ++ pinnedTools;
+}})
+"#
+        ),
+    );
+    let sri = hash(&harness.root().join("module"), false);
+    write(
+        "pins.json",
+        &format!(
+            r#"{{ "version": "7",
+  "sources": {{ "module": {{ "hash": "{sri}", "places": [{{ "npm": "x", "version": "1" }}] }} }},
+  "go": {{ "source": "module", "vendorHash": "{WRONG}" }} }}"#
+        ),
+    );
+    for way in [&["--go", go()][..], &["--nix"]] {
+        let mut command = xtask();
+        command
+            .current_dir(harness.root())
+            .env_remove("CARGO_MANIFEST_DIR")
+            .args(["compute-vendor-hash", "--container", "third"]);
+        let output = run(command.args(way));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(
+            said.contains("null: the module has no dependencies"),
+            "{said}"
+        );
+        assert_eq!(text(&output.stdout), "null\n");
+    }
+}
