@@ -23,6 +23,7 @@ use crate::derivation::{self, Output};
 use crate::nix::NixVersion;
 use crate::process::{Captured, Conversation, Input, Processes};
 use crate::repo::Repo;
+use crate::scratch::Scratch;
 use crate::shipment::Parcel;
 use crate::{output, pkgs, quote, ssh_error};
 
@@ -400,19 +401,20 @@ impl<'a> Remote<'a> {
         };
         let rust = rust.map(|text| Utf8PathBuf::from(text.trim()));
         // By a name that nobody can guess: there may be logins among them.
-        let folder = format!("clients/{}", nonce()?);
-        let scratch = crate::scratch::Scratch::new()?;
+        let name = nonce()?;
+        let scratch = Scratch::new()?;
         let here = scratch.path().join("clients");
-        fs_err::create_dir(&here)?;
-        for (name, text) in found.files() {
-            output::write_atomically(&here.join(name), text.as_bytes(), 0o644)?;
+        fs_err::create_dir_all(here.join(&name))?;
+        for (file, text) in found.files() {
+            output::write_atomically(&here.join(&name).join(file), text.as_bytes(), 0o644)?;
         }
-        let packed = Parcel::of_folder("clients", &here)?.pack(self.processes)?;
-        self.send_files(&folder, &packed)?;
-        let close = cmd("chmod").args(["711", self.below("clients").as_str()]);
+        let packed = Parcel::of_folder("clients", &here).pack(self.processes)?;
+        self.send_files("clients", &packed)?;
+        let folder = self.below("clients");
+        let close = cmd("chmod").args(["711", folder.as_str()]);
         self.run(Mode::All, vec![close])?;
         *self.environment.borrow_mut() =
-            self.settings(Some(&self.below(&folder)), rust.as_deref())?;
+            self.settings(Some(&folder.join(&name)), rust.as_deref())?;
         Ok(())
     }
 

@@ -401,6 +401,39 @@ fn what_an_evaluation_says_names_files_of_this_machine() {
     assert!(!failed.stderr.contains("xtask-on."), "{}", failed.stderr);
 }
 
+/// Through a daemon builders are none of this run's processes; it ends them when it is left.
+#[test]
+fn through_a_daemon_there() {
+    let variables = ["NIX_REMOTE=daemon", "NIX_DAEMON_SOCKET_PATH=$D/socket"];
+    let Some(far) = Far::start_with(&variables, "") else {
+        return;
+    };
+    let mut daemon = Command::new("nix-daemon")
+        .env("NIX_DAEMON_SOCKET_PATH", far.path().join("socket"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the daemon listens", || far.path().join("socket").exists());
+    let harness = Harness::new(&format!("{GOOD}{SLOW}"));
+    let built = ended(&mut far.command(&harness, "basher", &["good", "--json"]));
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+    assert_eq!(built.state("good"), "built");
+    let child = start(&far, &harness, "basher");
+    signal(child.id(), Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    nothing_is_left(&far);
+    // Cut off, too.
+    let child = start(&far, &harness, "dasher");
+    signal(child.id(), Signal::KILL);
+    child.wait_with_output().unwrap();
+    assert!(gone(&far) < Duration::from_secs(15));
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}
+
 // Nix's own ways to other machines.
 
 #[test]
