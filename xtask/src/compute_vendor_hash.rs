@@ -387,7 +387,7 @@ impl Session<'_> {
     fn nix(&self) -> Result<(Nix<'_>, Inputs)> {
         let sources = std::slice::from_ref(&self.sources);
         let (choice, nix) =
-            test_build::package_set(self.args.pkgs, self.repo, self.processes, sources)?;
+            test_build::package_set(self.args.pkgs, self.repo, self.processes, sources, None)?;
         test_build::announce(&choice, sources, None);
         let inputs = test_build::inputs(self.repo, choice.set, &self.sources);
         Ok((nix, inputs))

@@ -40,6 +40,16 @@ pub struct NixVersion {
 pub struct Nix<'a> {
     machine: Machine<'a>,
     environment: Vec<(String, String)>,
+    store: Option<Store>,
+}
+
+/// A store that is built in, other than the one that Nix uses by itself.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Its address, such as `ssh-ng://HOST`.
+    pub url: String,
+    /// Whether a store derivation by itself means its outputs to `nix build`: until Nix 2.13.
+    pub drv_means_outputs: bool,
 }
 
 /// What the expressions of a container are called with.
@@ -375,7 +385,28 @@ impl<'a> Nix<'a> {
         Self {
             machine: machine.into(),
             environment,
+            store: None,
         }
+    }
+
+    /// The same, with builds in another store. Derivations are still made in the own one.
+    pub fn with_store(self, store: Option<Store>) -> Self {
+        Self { store, ..self }
+    }
+
+    /// nix-store, asked about outputs.
+    fn about_outputs(&self) -> Cmd<'a> {
+        let command = self.cmd("nix-store");
+        match &self.store {
+            Some(store) => command.args(["--store", &store.url]),
+            None => command,
+        }
+    }
+
+    /// A command that is still called experimental.
+    fn new_command(&self) -> Cmd<'a> {
+        self.cmd("nix")
+            .args(["--extra-experimental-features", "nix-command"])
     }
 
     fn cmd(&self, program: &str) -> Cmd<'a> {
@@ -468,9 +499,7 @@ impl<'a> Nix<'a> {
     }
 
     fn sizes_query(&self, paths: &BTreeSet<String>) -> Cmd<'a> {
-        self.cmd("nix-store")
-            .args(["--query", "--size"])
-            .args(paths)
+        self.about_outputs().args(["--query", "--size"]).args(paths)
     }
 
     /// The same on another machine and, if all are valid, these links, in one go; with `last` that is
@@ -505,7 +534,7 @@ impl<'a> Nix<'a> {
             return Ok(BTreeSet::new());
         }
         let command = self
-            .cmd("nix-store")
+            .about_outputs()
             .args(["--check-validity", "--print-invalid"])
             .args(paths);
         let invalid = success(self.machine.capture(command)?)?;
@@ -525,10 +554,20 @@ impl<'a> Nix<'a> {
         tick: Duration,
         on_input: impl FnMut(Input<'_>) -> Result<()>,
     ) -> Result<ExitStatus> {
-        let mut command = self
-            .cmd("nix-build")
-            .args(["--log-format", "internal-json", "-v", "--no-out-link"])
-            .args(drvs);
+        let mut command = match &self.store {
+            None => self
+                .cmd("nix-build")
+                .args(["--log-format", "internal-json", "-v", "--no-out-link"])
+                .args(drvs),
+            Some(store) => {
+                self.copy_derivations(drvs, store)?;
+                let suffix = if store.drv_means_outputs { "" } else { "^*" };
+                self.new_command()
+                    .args(["build", "--log-format", "internal-json", "-v", "--no-link"])
+                    .args(["--store", &store.url])
+                    .args(drvs.iter().map(|drv| format!("{drv}{suffix}")))
+            }
+        };
         for (name, value) in &options.settings {
             command = command.args(["--option", name, value]);
         }
@@ -542,6 +581,21 @@ impl<'a> Nix<'a> {
             command = command.env("TMPDIR", folder);
         }
         self.machine.stream(command, tick, on_input)
+    }
+
+    /// `nix build --store` looks for derivations in the store that it builds in.
+    fn copy_derivations(&self, drvs: &BTreeSet<String>, store: &Store) -> Result<()> {
+        let command = self
+            .new_command()
+            .args([
+                "copy",
+                "--derivation",
+                "--no-check-sigs",
+                "--to",
+                &store.url,
+            ])
+            .args(drvs);
+        success(self.machine.capture(command)?).map(|_| ())
     }
 
     /// All derivations that each of these needs, itself included.

@@ -130,7 +130,7 @@ enum Word {
     },
     Raw(Vec<u8>),
     Stderr(Vec<u8>),
-    /// One of the two streams ended.
+    /// Stdout ended, and with it the session.
     End,
 }
 
@@ -222,7 +222,6 @@ impl<'a> Remote<'a> {
         });
         std::thread::spawn(move || {
             let _ = read_pieces(stderr, &sender, Word::Stderr);
-            let _ = sender.send(Word::End);
         });
         let remote = Self {
             host: host.to_owned(),
@@ -551,12 +550,11 @@ impl<'a> Remote<'a> {
         let (line, text) = self.prepare(command);
         self.ask(&quote::line(["raw", &line]))?;
         let mut stopped = false;
-        let mut ends = 0;
-        while ends < 2 {
+        loop {
             match self.receive(TICK)? {
                 Some(Word::Raw(bytes)) => take(&bytes)?,
                 Some(Word::Stderr(bytes)) => self.hear(&bytes),
-                Some(Word::End) => ends += 1,
+                Some(Word::End) => break,
                 Some(_) => {}
                 None => self.stop_if_asked(&mut stopped)?,
             }

@@ -33,7 +33,7 @@ for place in "${HOME:-/}/.nix-profile/bin" "${HOME:-/}/.local/state/nix/profiles
 done
 export PATH
 cd /
-worker= watcher= streaming=
+worker= watcher= streaming= turn=0
 
 # Whether the process PID runs; sets `began` to when it did, in ticks since the machine's start.
 began() {
@@ -130,20 +130,29 @@ greet() {
   printf '\0'
 }
 
+# Sets `job` to the process that leads the session in which a command runs, if one does.
+find_job() {
+  job=
+  [ ! -s "$folder/job" ] || read -r job <"$folder/job"
+  [ -n "$job" ]
+}
+
+# Whether nothing runs, and nothing was killed that may have left something running.
+is_idle() {
+  ! find_job && { [ -z "$worker" ] || [ -e "$folder/answered.$turn" ] || ! began "$worker"; }
+}
+
 # Ends what runs and removes the folder.
 tidy() {
-  if [ -r "$folder/job" ]; then
-    read -r job <"$folder/job"
+  if find_job; then
     end_session TERM "$job"
     tries=0
-    while [ -e "$folder/job" ] && began "$job" && [ $tries -lt 50 ]; do
+    while [ -s "$folder/job" ] && began "$job" && [ $tries -lt 50 ]; do
       sleep 0.1
       tries=$((tries + 1))
     done
-    kill_all_of "${folder##*/}"
-  elif [ "$1" = always ] || { [ -n "$worker" ] && began "$worker"; }; then
-    kill_all_of "${folder##*/}"
   fi
+  kill_all_of "${folder##*/}"
   remove "$folder"
 }
 
@@ -170,19 +179,20 @@ watch() {
       silence=$((silence + 1))
       [ $silence -lt 10 ] || break
     fi
-    if [ -e "$folder/stopped" ] && [ -e "$folder/job" ]; then
+    if [ -e "$folder/stopped" ] && [ -s "$folder/job" ]; then
       stopping=$((stopping + 1))
       [ $stopping -lt 8 ] || kill_all_of "${folder##*/}"
     else
       stopping=0
     fi
   done
-  tidy always
+  tidy
   began $$ && [ "$began" = "$born" ] && kill -KILL $$
 }
 
 start_watching() {
-  watch </dev/null >/dev/null 2>&1 &
+  # by `exec`, or the shell keeps copies of what it redirects, and so the connection open
+  (exec </dev/null >/dev/null 2>&1 && watch) &
   watcher=$!
 }
 
@@ -203,7 +213,7 @@ one() {
   status=$?
   # what was killed may have left others running
   [ $status -lt 128 ] || kill_all_of "${folder##*/}"
-  rm -f "$folder/job"
+  : >"$folder/job"
 }
 
 # What a request asks to be run.
@@ -214,6 +224,7 @@ work() {
   run)
     mode=$1
     shift
+    left=$#
     for command do
       one "$command" >"$folder/out" 2>"$folder/err"
       if [ "${status:-1}" != 0 ] && ! [ -s "$folder/err" ] && ! echo >"$folder/probe"; then
@@ -221,16 +232,20 @@ work() {
         kill -TERM $$
         return
       fi 2>/dev/null
-      printf 'reply %s %s %s\n' $status $(wc -c <"$folder/out") $(wc -c <"$folder/err")
+      [ "$mode" = all ] || [ $status = 0 ] || left=1
+      left=$((left - 1))
+      # before the answer: with the last one the near side may leave at once
+      [ $left != 0 ] || : >"$folder/answered.$turn"
+      set -- $(cd "$folder" && wc -c out err)
+      printf 'reply %s %s %s\n' $status $1 $3
       cat "$folder/out" "$folder/err"
-      [ "$mode" = all ] || [ $status = 0 ] || break
+      [ $left != 0 ] || break
     done
-    : >"$folder/answered"
     [ "$mode" != last ] || [ $status != 0 ] || kill -TERM $$
     ;;
   stream)
     one "$1" >/dev/null
-    : >"$folder/answered"
+    : >"$folder/answered.$turn"
     printf '\n%s\n' "$marker" >&2
     printf 'reply %s 0 0\n' $status
     ;;
@@ -250,25 +265,26 @@ problem() {
 }
 
 receive() {
-  left=$2
+  left=$2 before=$2
   : >"$folder/packed"
   while [ "$left" -gt 0 ]; do
     size=$left
-    [ "$size" -le 65536 ] || size=65536
+    [ "$size" -le 1048576 ] || size=1048576
     # dd reads no more than this, unlike most programs
-    said=$({ dd bs="$size" count=1 >"$folder/piece" && cat "$folder/piece" >>"$folder/packed"; } 2>&1) ||
-      problem "$said"
-    got=$(wc -c <"$folder/piece")
-    if [ "$got" -eq 0 ]; then
+    said=$(dd bs="$size" count=1 2>&1 >>"$folder/packed") || problem "$said"
+    got=$(wc -c <"$folder/packed")
+    left=$(($2 - got))
+    if [ "$left" -eq "$before" ]; then
+      # the end, in the middle of it
       tidy
       exit 1
     fi
-    left=$((left - got))
+    before=$left
     : >"$folder/beat"
   done
   said=$({ mkdir -p "$folder/$1" && gzip -dc <"$folder/packed" | tar xof - -C "$folder/$1"; } 2>&1) ||
     problem "$said"
-  rm -f "$folder/packed" "$folder/piece"
+  : >"$folder/packed"
   echo 'reply 0 0 0'
 }
 
@@ -281,15 +297,16 @@ serve() {
     beat)
       : >"$folder/beat"
       began "$watcher" || start_watching
-      if [ -n "$worker" ] && ! began "$worker" && [ ! -e "$folder/answered" ]; then
+      if [ -n "$worker" ] && ! began "$worker" && [ ! -e "$folder/answered.$turn" ]; then
         # it was killed
         break
       fi
-      [ -z "$streaming" ] || [ -e "$folder/answered" ] || echo beat
+      [ -z "$streaming" ] || [ -e "$folder/answered.$turn" ] || echo beat
       ;;
     files) receive "$@" ;;
     run | stream | raw)
-      rm -f "$folder/stopped" "$folder/answered"
+      [ ! -e "$folder/stopped" ] || rm -f "$folder/stopped"
+      turn=$((turn + 1))
       streaming=
       [ $request != stream ] || streaming=yes
       work $request "$@" </dev/null &
@@ -297,9 +314,7 @@ serve() {
       ;;
     stop)
       : >"$folder/stopped"
-      if [ -r "$folder/job" ] && read -r job <"$folder/job"; then
-        end_session TERM "$job"
-      fi
+      ! find_job || end_session TERM "$job"
       ;;
     drv) printf 'drv %s\n' "$(dd if="$1" bs=3500 count=1 2>/dev/null)" ;;
     look)
@@ -323,7 +338,12 @@ leave() {
   code=0
   [ ! -e "$folder/failed" ] || code=1
   [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
-  [ -z "$folder" ] || tidy
+  if [ -n "$folder" ] && is_idle; then
+    # nobody has to wait for that; what it leaves, if it is killed, the next run removes
+    (exec </dev/null >/dev/null 2>&1 && remove "$folder") &
+  elif [ -n "$folder" ]; then
+    tidy
+  fi
   exit $code
 }
 

@@ -92,23 +92,16 @@ fn config(repo: &Repo, container: &Container) -> Result<Config> {
 pub fn parcels(repo: &Repo, sources: &[Sources]) -> Result<Vec<Parcel>> {
     let mut parcels = vec![of_repository(repo, sources)];
     for sources in sources {
-        if !sources.pins_path.starts_with(&repo.root) {
-            parcels.push(of_pins(sources)?);
+        let mut tree = of_tree(repo, sources)?;
+        if !sources.pins_path.starts_with(&sources.container.folder) {
+            let pins = of_pins(sources)?;
+            match &mut tree {
+                // A place has one name there.
+                Some(tree) if pins.from.starts_with(&tree.from) => tree.take_in(&pins),
+                _ => parcels.push(pins),
+            }
         }
-        if let Some(tree) = &sources.tree {
-            let Config {
-                tree: names,
-                without,
-                ..
-            } = config(repo, &sources.container)?;
-            let names = names.map_or_else(|| entries(tree), Ok)?;
-            parcels.push(Parcel {
-                to: "source",
-                from: tree.clone(),
-                names: existing(tree, names),
-                without,
-            });
-        }
+        parcels.extend(tree);
     }
     // Containers may share pins and tree.
     let mut different: Vec<Parcel> = Vec::new();
@@ -136,6 +129,25 @@ fn of_repository(repo: &Repo, sources: &[Sources]) -> Parcel {
         names: existing(&repo.root, names),
         without: sources.iter().filter_map(sample).collect(),
     }
+}
+
+/// A working tree, as far as components are built from it.
+fn of_tree(repo: &Repo, sources: &Sources) -> Result<Option<Parcel>> {
+    let Some(tree) = &sources.tree else {
+        return Ok(None);
+    };
+    let Config {
+        tree: names,
+        without,
+        ..
+    } = config(repo, &sources.container)?;
+    let names = names.map_or_else(|| entries(tree), Ok)?;
+    Ok(Some(Parcel {
+        to: "source",
+        from: tree.clone(),
+        names: existing(tree, names),
+        without,
+    }))
 }
 
 /// A pins file from elsewhere, and what it names beside it: all, where it names no source of its own and
@@ -184,6 +196,17 @@ impl Parcel {
             names: entries(from)?,
             without: Vec::new(),
         })
+    }
+
+    /// Takes in what another parcel has of a folder below this one's.
+    fn take_in(&mut self, other: &Self) {
+        let below = other.from.strip_prefix(&self.from).unwrap_or(&other.from);
+        let names = other.names.iter();
+        for name in names.map(|name| below.join(name).into_string()) {
+            if !self.names.contains(&name) {
+                self.names.push(name);
+            }
+        }
     }
 
     /// The parcel as a compressed tar file.

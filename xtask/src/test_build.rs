@@ -14,7 +14,7 @@ use crate::containers::{InPlay, Names};
 use crate::display::{self, Display, Mode, View};
 use crate::history::History;
 use crate::nix::{
-    self, BuildOptions, Buildable, Description, EvaluationFailed, Inputs, Nix, Request,
+    self, BuildOptions, Buildable, Description, EvaluationFailed, Inputs, Nix, Request, Store,
 };
 use crate::pins::Nixpkgs;
 use crate::pkgs::{self, Choice, PackageSet};
@@ -82,7 +82,7 @@ pub struct Args {
     #[arg(long, value_name = "SET")]
     pkgs: Option<PackageSet>,
     /// Build on another machine, HOST or USER@HOST as for ssh; `local` is this one [default:
-    /// `XTASK_BUILD_HOST`, else `on` in the test-build.json of the container, else local]
+    /// `XTASK_BUILD_HOST`, else `on` in containers/CONTAINER/test-build.json, else local]
     #[arg(long, value_name = "HOST")]
     on: Option<String>,
     /// Bring the results back from the other machine: into the store here, with all they need, or, where
@@ -98,6 +98,10 @@ pub struct Args {
     /// Where Nix looks for what is built already: its setting `substituters`
     #[arg(long, value_name = "URLS")]
     substituters: Option<String>,
+    /// Build in another store, such as `ssh-ng://HOST`, whose Nix has the settings that the package set
+    /// needs; derivations are made here and copied there
+    #[arg(long, value_name = "URL", conflicts_with_all = ["on", "fetch"])]
+    store: Option<String>,
     /// Any setting of Nix, for the build; may be given several times
     #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], allow_hyphen_values = true)]
     option: Vec<String>,
@@ -234,7 +238,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let names = Names::parse(&args.components, args.all || args.components.is_empty())?;
     let in_play = names.in_play(&repo, &asked)?;
     let sources = in_play.sources(&repo, &asked)?;
-    let name = shipment::host(&repo, &in_play.containers, args.on.as_deref())?;
+    let name = match args.store {
+        None => shipment::host(&repo, &in_play.containers, args.on.as_deref())?,
+        Some(_) => None,
+    };
     if args.fetch && name.is_none() {
         bail!("`--fetch` brings results back from another machine: say which by `--on HOST`");
     }
@@ -302,6 +309,7 @@ pub fn package_set<'a>(
     repo: &Repo,
     processes: &'a Processes,
     sources: &[Sources],
+    store: Option<&str>,
 ) -> Result<(Choice, Nix<'a>)> {
     let version = nix::version(processes)?;
     let plain = Nix::new(processes, Vec::new());
@@ -313,14 +321,18 @@ pub fn package_set<'a>(
         |nixpkgs| pkgs::is_in_store(&plain, nixpkgs),
         |nixpkgs| pkgs::probe(processes.into(), repo, nixpkgs),
     )?;
+    let store = store.map(|url| Store {
+        url: url.to_owned(),
+        drv_means_outputs: !version.is_at_least(2, 13),
+    });
     if choice.set == PackageSet::Nixpkgs {
-        return Ok((choice, plain));
+        return Ok((choice, plain.with_store(store)));
     }
     let clients = clients::write(processes)?;
     let variable = |name: &str| std::env::var(name).ok();
     let rust = pkgs::rust_toolchain(processes, variable)?;
     let environment = pkgs::host_environment(repo, Some(&clients), rust.as_deref(), variable)?;
-    Ok((choice, Nix::new(processes, environment)))
+    Ok((choice, Nix::new(processes, environment).with_store(store)))
 }
 
 /// Says what is built over what, and why.
@@ -467,7 +479,7 @@ impl<'a> Session<'a> {
     ) -> Result<Self> {
         let (choice, nix) = match host {
             Some(host) => (host.choose(args.pkgs, repo, &sources)?, host.nix()),
-            None => package_set(args.pkgs, repo, processes, &sources)?,
+            None => package_set(args.pkgs, repo, processes, &sources, args.store.as_deref())?,
         };
         let inputs = sources.iter().map(|it| inputs(repo, choice.set, it));
         let kind = match sources.first().map_or("", |it| it.results) {
@@ -585,6 +597,7 @@ impl<'a> Session<'a> {
                 used.is_empty() || used.iter().any(|it| it.container == sources.container.name)
             };
             let host = self.remote().map(Remote::host);
+            let host = host.or(self.args.store.as_deref());
             announce(&self.choice, self.sources.iter().filter(is_used), host);
         }
         output::say_if_any(&said);
@@ -983,7 +996,8 @@ impl<'a> Session<'a> {
 
     /// Links to what is there.
     fn link(&self, rows: &[Row]) -> Result<()> {
-        if self.remote().is_some_and(Remote::is_over) {
+        // Links lead to what is in the own store.
+        if self.args.store.is_some() || self.remote().is_some_and(Remote::is_over) {
             return Ok(());
         }
         let there = rows

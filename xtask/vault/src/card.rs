@@ -224,6 +224,8 @@ impl Reader<'_> {
                     }
                 }
                 Event::End(TagEnd::Paragraph | TagEnd::Item) => self.block_id(&range, text_end),
+                // What stands before it in an item is a block of its own.
+                Event::Start(Tag::List(_)) => self.block_id(&(body..range.start), text_end),
                 Event::Start(Tag::CodeBlock(kind)) => {
                     if matches!(kind, CodeBlockKind::Fenced(_)) {
                         if !is_closed(&text[range.clone()]) {
@@ -399,8 +401,13 @@ impl Reader<'_> {
             }
         }
         for at in found {
-            self.odd(Oddity::PipeInTable, at);
+            self.odd(Oddity::PipeInTable, self.with_mark(at));
         }
+    }
+
+    /// The place of `[[`, or of the mark before it that makes it an embed.
+    fn with_mark(&self, at: usize) -> usize {
+        at - usize::from(self.text[..at].ends_with('!'))
     }
 
     fn is_escaped(&self, at: usize) -> bool {
@@ -489,11 +496,15 @@ impl Reader<'_> {
         if text_end < end {
             return;
         }
-        // Only the last word can be one.
-        let at = block.rfind([' ', '\t', '\n']).map_or(0, |at| at + 1);
-        let Some(id) = block[at..].strip_prefix('^') else {
+        // Only the last word can be one, or its end where something else than a word is before it.
+        let word = block.rfind([' ', '\t', '\n']).map_or(0, |at| at + 1);
+        let Some(at) = block[word..].rfind('^').map(|at| word + at) else {
             return;
         };
+        let id = &block[at + 1..];
+        if block[word..at].ends_with(|c: char| c.is_alphanumeric() || c == '^') {
+            return;
+        }
         let is_id = !id.is_empty()
             && id
                 .bytes()
@@ -527,12 +538,21 @@ impl Reader<'_> {
         if comments.is_empty() {
             return;
         }
-        let mut hidden = Sweep::new(comments.iter().cloned());
-        let links = &mut self.content.links;
-        links.retain(|link| !hidden.covers(link.span.start()));
-        let mut hidden = Sweep::new(comments.iter().cloned());
-        let headings = &mut self.content.headings;
-        headings.retain(|heading| !hidden.covers(heading.span.start()));
+        let places: Vec<Range<Place>> = comments
+            .iter()
+            .map(|comment| self.lines.place(comment.start)..self.lines.place(comment.end))
+            .collect();
+        let is_shown = |place: &Place| {
+            let next = places.partition_point(|comment| comment.start <= *place);
+            next == 0 || places[next - 1].end <= *place
+        };
+        let content = &mut self.content;
+        content.links.retain(|link| is_shown(&link.place));
+        content.headings.retain(|heading| is_shown(&heading.place));
+        content.blocks.retain(|(_, place)| is_shown(place));
+        content.codes.retain(|code| is_shown(&code.place));
+        content.helps.retain(|help| is_shown(&help.place));
+        content.oddities.retain(|(_, place)| is_shown(place));
         self.opaque.extend(comments);
         self.opaque.sort_by_key(|range| range.start);
     }
@@ -555,12 +575,11 @@ impl Reader<'_> {
             // `[[]]` or `[[|text]]`
             let is_empty = rest.starts_with("]]") || rest.starts_with('|');
             if is_empty && !is_covered && !self.is_escaped(at) {
-                let is_embed = self.text[..at].ends_with('!');
-                found.push(at - usize::from(is_embed));
+                found.push(at);
             }
         }
         for at in found {
-            self.odd(Oddity::EmptyLink, at);
+            self.odd(Oddity::EmptyLink, self.with_mark(at));
         }
     }
 }
@@ -750,13 +769,13 @@ mod tests {
     fn headings_and_blocks() {
         let content = read(
             "# One `code`\n\nTwo\n===\n\n```\n# no\n```\n## One code\n### Kept ^h-1\n\n\
-             text ^a1\n\n- item ^b\n- `x ^no`\n\n> quote\n\n^own\n",
+             text ^a1\n\n- item ^b\n  - below ^c\n- `x ^no`\n\n> quote\n\n^own\n\n![[p.png]]^d\n\nx^2\n",
         );
         let slugs: Vec<&str> = content.headings.iter().map(|h| h.slug.as_str()).collect();
         assert_eq!(slugs, ["one-code", "two", "one-code-1", "kept"]);
         assert_eq!(content.headings[1].place, Place::new(3, 1));
         let blocks: Vec<&str> = content.blocks.iter().map(|(id, _)| id.as_str()).collect();
-        assert_eq!(blocks, ["h-1", "a1", "b", "own"]);
+        assert_eq!(blocks, ["h-1", "a1", "b", "c", "own", "d"]);
     }
 
     #[test]
@@ -766,11 +785,16 @@ mod tests {
                 "| a |\n|---|\n| [[b|t]] |\n",
                 &[(Oddity::PipeInTable, Place::new(3, 3))][..],
             ),
+            (
+                "| a |\n|---|\n| ![[b|30]] |\n",
+                &[(Oddity::PipeInTable, Place::new(3, 3))],
+            ),
             ("| a |\n|---|\n| `[[b` |\n", &[]),
             ("a [[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
             ("a ![[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
             ("`[[]]`", &[]),
             ("a [[|b]]", &[(Oddity::EmptyLink, Place::new(1, 3))]),
+            ("%%\n[[]]\n\n| a |\n|---|\n| [[b|t]] |\n\n%%", &[]),
             ("x\n```\ny", &[(Oddity::OpenFence, Place::new(2, 1))]),
             ("```\ny\n```", &[]),
             ("> ```\n> y\n> ```\n", &[]),
@@ -808,6 +832,8 @@ mod tests {
             content.controls,
             [("ignore link-unknown".to_owned(), Place::new(8, 1))]
         );
+        let hidden = read("%%\n`a/b.rs` ^id\n\n## Head\n%%\n");
+        assert!(hidden.codes.is_empty() && hidden.blocks.is_empty() && hidden.headings.is_empty());
     }
 
     #[test]

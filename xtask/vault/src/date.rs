@@ -36,6 +36,21 @@ impl Date {
             .then_some(date)
     }
 
+    /// The day of a text that names a day, and may name a time of it: `YYYY-MM-DDTHH:MM`, and more.
+    pub fn of_text(text: &str) -> Option<Self> {
+        let day = Self::parse(text.get(..10)?)?;
+        let rest = &text[10..];
+        let Some(time) = rest.strip_prefix(['T', 't', ' ']) else {
+            return rest.is_empty().then_some(day);
+        };
+        let is_time = time.bytes().enumerate().all(|(at, b)| match at {
+            0 | 1 | 3 | 4 => b.is_ascii_digit(),
+            2 => b == b':',
+            _ => b.is_ascii_digit() || b":.+-Zz ".contains(&b),
+        });
+        (is_time && time.len() >= 5).then_some(day)
+    }
+
     /// The day of a time, in UTC; of one before 1970 that year's first.
     pub fn of(time: SystemTime) -> Self {
         let seconds = time
@@ -107,6 +122,26 @@ mod tests {
             "２026-01-01",
         ] {
             assert_eq!(Date::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn days_with_a_time() {
+        for text in [
+            "2026-02-28",
+            "2026-02-28T10:00",
+            "2026-02-28 10:00:59.1 +01:00",
+        ] {
+            assert_eq!(Date::of_text(text).unwrap().to_string(), "2026-02-28");
+        }
+        for text in [
+            "2026-02-30T10:00",
+            "2026-02-28 a",
+            "2026-02-28T",
+            "2026-02-28x",
+            "é",
+        ] {
+            assert_eq!(Date::of_text(text), None, "{text}");
         }
     }
 

@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::card::{self, Content, Heading};
 use crate::edits::{self, Edit};
-use crate::references::{Goal, Reference, Spot, goals, references, written};
+use crate::references::{Goal, Reference, Spot, goals, is_by_name, references, written};
 use crate::slug::slug;
 use crate::{Target, Vault, in_parallel, stem};
 
@@ -699,6 +699,7 @@ impl Composer<'_> {
                 path,
                 &home,
                 became_one,
+                matches!(goal, Goal::Card(card, _) if is_by_name(reference, olds.path(part.card), olds.path(*card))),
             );
             if text[place.clone()] != new {
                 edits.push((place.clone(), new));
@@ -781,7 +782,10 @@ impl Composer<'_> {
                             .map_or(stayed, |now| *now == (*to, *is))
                     }
                     (Goal::File(old), Goal::File(new)) => old == new,
-                    (Goal::File(path), Goal::Card(to, _)) => news.path(*to) == path,
+                    // A card that there was not: the link led nowhere.
+                    (Goal::File(path), Goal::Card(..)) => {
+                        path.extension().is_none_or(|ending| ending == "md")
+                    }
                     (Goal::Nothing, _) => true,
                     _ => false,
                 };
@@ -924,6 +928,8 @@ mod tests {
             ),
             ("[x](old.md#part \"t\")", "[x](../b/new.md#part \"t\")"),
             ("[x](<old.md>)", "[x](<../b/new.md>)"),
+            ("[[./old]] [[./old.md|x]]", "[[../b/new]] [[../b/new.md|x]]"),
+            ("[[/a/old#Part]]", "[[/b/new#Part]]"),
             ("[x](./old.md)", "[x](./../b/new.md)"),
             ("[x](old)", "[x](../b/new)"),
             ("[x](/a/old.md?q#part)", "[x](/b/new.md?q#part)"),
@@ -1135,60 +1141,5 @@ mod tests {
         let before = now.clone();
         relist(&mut now, new, new, &categories).unwrap();
         assert_eq!(now, before);
-    }
-
-    /// What each link of a vault leads to, by words: its heading's text, or the card's own mark.
-    fn leads(texts: &Texts) -> Vec<(String, String)> {
-        let olds = read(texts);
-        let mut all = Vec::new();
-        for card in numbers(&olds.vault) {
-            let mark = |card: usize| {
-                let text = olds.texts[card];
-                text.split_whitespace()
-                    .find(|word| word.starts_with("mark-"))
-                    .map(str::to_owned)
-            };
-            for goal in goals(&olds.vault, card, &olds.references[card]) {
-                let to = match goal {
-                    Goal::Card(to, Spot::Heading(number)) => {
-                        format!("{:?}#{}", mark(to), olds.content(to).headings[number].text)
-                    }
-                    Goal::Card(to, spot) => format!("{:?}#{spot:?}", mark(to)),
-                    other => format!("{other:?}"),
-                };
-                all.push((format!("{:?}", mark(card)), to));
-            }
-        }
-        all.sort();
-        all
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn there_and_back_gives_the_first_bytes(
-            bodies in proptest::collection::vec(
-                "(\\[\\[c[0-4](\\|t|#H|#\\^b)?\\]\\] ?|!\\[\\[d/c1\\]\\]|\\[x\\]\\((\\.\\./)?(d/|e/)?c[0-4]\\.md(#h)?\\)|\n\n# H\n\n|\n|word |`|\n```\n|- | \\^b\n|%%|<!--|-->|\\[r\\]: c2\\.md|\r\n)*", 5),
-            from in 0..5_usize, folder in 0..3_usize,
-        ) {
-            let folders = ["", "d/", "d/", "e/", "e/"];
-            let path = |n: usize| format!("{}c{n}.md", folders[n]);
-            let first: Texts = bodies.iter().enumerate()
-                .map(|(n, body)| (path(n).into(), format!("---\nrequires: [c{}]\n---\nmark-{n} {body}", (n + 1) % 5)))
-                .collect();
-            let new = format!("{}fresh.md", ["", "d/", "f/g/"][folder]);
-            let mut now = first.clone();
-            if apply(&mut now, &rename(&path(from), &new)).is_ok() {
-                assert_eq!(leads(&now), leads(&first));
-                apply(&mut now, &rename(&new, &path(from))).unwrap();
-                assert_eq!(leads(&now), leads(&first));
-                // At the root a path can't climb needlessly, and no folder can be named.
-                let is_odd = |body: &String| body.contains("../") || (folder == 0 && body.contains("[[d/"));
-                if !bodies.iter().any(is_odd) {
-                    assert_eq!(now, first);
-                }
-            } else {
-                assert_eq!(now, first);
-            }
-        }
     }
 }

@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use pulldown_cmark::{Options, Parser};
 
 use crate::card::{self, Content, Kind, Link};
+use crate::rules_of_links::{by_name, by_path};
 use crate::slug::slug;
 use crate::{Place, Target, Vault, edits, joined, stem};
 
@@ -183,8 +184,10 @@ fn goal(vault: &Vault<Content>, from: usize, reference: &Reference) -> Goal {
     let card = if target.is_empty() {
         from
     } else if reference.is_wiki {
-        match by_wiki_link(vault, target) {
+        let from = &vault.cards[from].path;
+        match by_wiki_link(vault, from, target) {
             Some(card) => card,
+            None if is_relative(target) => return Goal::File(from_root(from, target)),
             None => return Goal::Nothing,
         }
     } else {
@@ -195,7 +198,8 @@ fn goal(vault: &Vault<Content>, from: usize, reference: &Reference) -> Goal {
         };
         let card = vault
             .at(path.as_str())
-            .or_else(|| vault.at(&format!("{path}.md")));
+            .or_else(|| vault.at(&format!("{path}.md")))
+            .or_else(|| by_name(vault, target));
         match card {
             Some(card) => card,
             // A path from the site's root is the renderer's affair.
@@ -222,19 +226,29 @@ fn goal(vault: &Vault<Content>, from: usize, reference: &Reference) -> Goal {
     Goal::Card(card, spot)
 }
 
-fn by_wiki_link(vault: &Vault<Content>, target: &str) -> Option<usize> {
+fn by_wiki_link(vault: &Vault<Content>, from: &Utf8Path, target: &str) -> Option<usize> {
     let without = target.strip_suffix(".md").unwrap_or(target);
-    let exact = without
-        .contains('/')
-        .then(|| vault.at(&format!("{without}.md")));
-    if let Some(Some(card)) = exact {
-        return Some(card);
+    if without.contains('/') {
+        return by_path(vault, from, without);
     }
-    let Target::Card(card) = vault.resolve(stem(target)) else {
-        return None;
-    };
-    let path = vault.cards[card].path.as_str();
-    (!without.contains('/') || path.ends_with(&format!("/{without}.md"))).then_some(card)
+    match vault.resolve(without) {
+        Target::Card(card) => Some(card),
+        _ => None,
+    }
+}
+
+/// Whether a wiki link's target is a path from the card.
+fn is_relative(target: &str) -> bool {
+    target.starts_with("./") || target.starts_with("../")
+}
+
+/// Whether a Markdown link in the card at `from` leads to the card at `to` by its name alone, for there is
+/// no such path.
+pub(crate) fn is_by_name(reference: &Reference, from: &Utf8Path, to: &Utf8Path) -> bool {
+    let target = &reference.target;
+    let path = from_root(from, target);
+    let is_path = path == to || to.as_str().strip_suffix(".md") == Some(path.as_str());
+    !reference.is_wiki && !target.is_empty() && !target.contains('/') && !is_path
 }
 
 /// A relative path seen from the vault's root; what leaves the vault begins with `..`.
@@ -256,7 +270,7 @@ fn from_root(from: &Utf8Path, target: &str) -> Utf8PathBuf {
 
 /// A link's target with its anchor as it is to stand in the card at `is_in`, so that it leads to a path
 /// and, where one is given, to an anchor of it. `now` is what stands in the card at `was_in`; two cards
-/// that `became_one` need not name themselves.
+/// that `became_one` need not name themselves, and what is named `by_name` alone stays so.
 pub(crate) fn written(
     now: &str,
     reference: &Reference,
@@ -264,6 +278,7 @@ pub(crate) fn written(
     is_in: &Utf8Path,
     (to, anchor): &(Utf8PathBuf, Option<String>),
     became_one: bool,
+    by_name: bool,
 ) -> String {
     let (target, old_anchor) = match now.split_once('#') {
         Some((target, anchor)) => (target, Some(anchor)),
@@ -288,7 +303,11 @@ pub(crate) fn written(
     let target = if to == is_in && (target.is_empty() || (became_one && anchor.is_some())) {
         String::new()
     } else if reference.is_wiki {
-        wiki_target(target, to)
+        wiki_target(target, is_in, to)
+    } else if by_name {
+        let (stem, name) = (stem(to.as_str()), to.file_name().unwrap_or_default());
+        let is_whole = is_file(&reference.target);
+        encoded(if is_whole { name } else { stem }, reference.is_bracketed)
     } else {
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, format!("?{query}")),
@@ -303,13 +322,22 @@ pub(crate) fn written(
 }
 
 /// By stem or by path, with `.md` or without, and with its blanks, as it was.
-fn wiki_target(now: &str, to: &Utf8Path) -> String {
+fn wiki_target(now: &str, is_in: &Utf8Path, to: &Utf8Path) -> String {
     let name = now.trim();
     let ending = if is_file(name) { ".md" } else { "" };
     let path = to.as_str().strip_suffix(".md").unwrap_or(to.as_str());
-    let depth = name.matches('/').count();
-    let parts: Vec<&str> = path.split('/').collect();
-    let path = parts[parts.len().saturating_sub(depth + 1)..].join("/") + ending;
+    let path = if is_relative(name) {
+        let path = relative(is_in, path, 0);
+        let dot = if is_relative(&path) { "" } else { "./" };
+        format!("{dot}{path}")
+    } else if name.starts_with('/') {
+        format!("/{path}")
+    } else {
+        let depth = name.matches('/').count();
+        let parts: Vec<&str> = path.split('/').collect();
+        parts[parts.len().saturating_sub(depth + 1)..].join("/")
+    };
+    let path = path + ending;
     if name.is_empty() {
         return path;
     }

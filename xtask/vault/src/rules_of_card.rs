@@ -248,7 +248,7 @@ impl Judge<'_> {
             if text.is_empty() {
                 continue;
             }
-            let Some(date) = Date::parse(text) else {
+            let Some(date) = Date::of_text(text) else {
                 let message = format!("`{key}: {text}` is no day");
                 self.add(*place, Code::DateInvalid, message);
                 continue;

@@ -119,7 +119,7 @@ impl Follower<'_> {
         if link.target.is_empty() {
             return match anchor {
                 Some(anchor) if !anchor.is_empty() => {
-                    self.anchor(place, self.number, anchor, false);
+                    self.anchor(place, self.number, anchor);
                 }
                 _ => self.add(place, Code::LinkEmpty, "the link leads nowhere".to_owned()),
             };
@@ -136,7 +136,7 @@ impl Follower<'_> {
         }
         self.lead_to(to);
         if let Some(anchor) = anchor {
-            self.anchor(place, to, anchor, false);
+            self.anchor(place, to, anchor);
         }
     }
 
@@ -162,7 +162,7 @@ impl Follower<'_> {
         // A stem may have a dot in it, too: `release-1.2`.
         let ending = stem.rsplit_once('.').map(|(_, ending)| ending);
         if ending.is_some() && without == target && vault.resolve(stem) == Target::Unknown {
-            if self.tree.has_file(target) {
+            if has_file(self.tree, &self.card.path, target) {
                 return None;
             }
             if link.kind == Kind::Embed {
@@ -171,23 +171,24 @@ impl Follower<'_> {
                 return None;
             }
         }
+        if without.contains('/')
+            && let Some(to) = by_path(vault, &self.card.path, without)
+        {
+            // Of several cards with one stem the path names one.
+            if vault.resolve(stem) == Target::Card(to) {
+                let message = format!("`{target}` is a path; the stem `{stem}` is enough");
+                self.add_mended(place, Code::LinkByPath, message, mend(stem));
+            }
+            return Some(to);
+        }
         match vault.resolve(stem) {
+            Target::Card(_) if without.contains('/') => {
+                let message = format!("there is no card `{target}`: did you mean `{stem}`?");
+                self.add(place, Code::LinkUnknown, message);
+                None
+            }
             Target::Card(to) => {
                 if target != stem {
-                    let path = vault.cards[to].path.as_str();
-                    let is_there = if without.starts_with("./") || without.starts_with("../") {
-                        let joined = joined(&self.card.path, without);
-                        joined
-                            .is_some_and(|joined| Some(joined.as_str()) == path.strip_suffix(".md"))
-                    } else {
-                        !without.contains('/') || ends_with(path, without)
-                    };
-                    if !is_there {
-                        let message =
-                            format!("there is no card `{target}`: did you mean `{stem}`?");
-                        self.add(place, Code::LinkUnknown, message);
-                        return None;
-                    }
                     let message = format!("`{target}` is a path; the stem `{stem}` is enough");
                     self.add_mended(place, Code::LinkByPath, message, mend(stem));
                 }
@@ -198,6 +199,10 @@ impl Follower<'_> {
                 let message = format!("`{target}` is written `{real}`");
                 self.add_mended(place, Code::LinkCase, message, mend(real));
                 Some(cards[0])
+            }
+            Target::Ambiguous(_) if without.contains('/') => {
+                self.add_unknown(place, Code::LinkUnknown, target, stem);
+                None
             }
             Target::Ambiguous(cards) | Target::Case(cards) => {
                 let paths = cards
@@ -234,7 +239,7 @@ impl Follower<'_> {
     }
 
     /// That a card has a heading or block.
-    fn anchor(&mut self, place: Place, to: usize, anchor: &str, is_slug: bool) {
+    fn anchor(&mut self, place: Place, to: usize, anchor: &str) {
         let vault = self.vault;
         let known = &vault.cards[to].known;
         let name = if to == self.number {
@@ -252,11 +257,7 @@ impl Follower<'_> {
             }
             return;
         }
-        let wanted = if is_slug {
-            anchor.to_owned()
-        } else {
-            slug(anchor)
-        };
+        let wanted = slug(anchor);
         if known.headings.iter().any(|(slug, _)| **slug == *wanted) {
             return;
         }
@@ -265,7 +266,7 @@ impl Follower<'_> {
         if let Some(near) = nearest(&wanted, slugs)
             && let Some((slug, text)) = known.headings.iter().find(|(slug, _)| **slug == *near)
         {
-            let near = if is_slug { slug } else { text };
+            let near = if wanted == anchor { slug } else { text };
             message = message + ": did you mean `" + near + "`?";
         }
         self.add(place, Code::AnchorUnknown, message);
@@ -274,13 +275,17 @@ impl Follower<'_> {
     fn markdown_link(&mut self, link: &Lead) {
         let vault = self.vault;
         let from = &self.card.path;
+        let folder = from.parent().unwrap_or(Utf8Path::new(""));
         let to = if link.target.is_empty() {
             Some(self.number)
         } else {
-            joined(from, &link.target).and_then(|path| {
+            let path = joined(from, &link.target);
+            let card = path.and_then(|path| {
                 let card = vault.at(path.as_str());
                 card.or_else(|| vault.at(&format!("{path}.md")))
-            })
+            });
+            let is_file = || (self.world.file_exists)(&folder.join(&*link.target));
+            card.or_else(|| by_name(vault, &link.target).filter(|_| !is_file()))
         };
         if let Some(to) = to {
             if self.is_hidden(to, link) {
@@ -288,13 +293,15 @@ impl Follower<'_> {
             }
             self.lead_to(to);
             if let Some(anchor) = link.anchor.as_deref().filter(|anchor| !anchor.is_empty()) {
-                self.anchor(link.place, to, anchor, true);
+                self.anchor(link.place, to, anchor);
             }
             return;
         }
         // A path from the site's root is the renderer's affair.
-        let folder = from.parent().unwrap_or(Utf8Path::new(""));
-        if !link.target.starts_with('/') && !(self.world.file_exists)(&folder.join(&*link.target)) {
+        if !link.target.starts_with('/')
+            && !(self.world.file_exists)(&folder.join(&*link.target))
+            && (link.target.contains('/') || !self.tree.has_file(&link.target))
+        {
             let message = format!("there is no file `{}`", link.target);
             self.add(link.place, Code::FileUnknown, message);
         }
@@ -320,6 +327,43 @@ impl Follower<'_> {
             }
         }
     }
+}
+
+/// The card that a path without `.md` names in a wiki link: from the vault's root, or from a card if it
+/// begins with `.`; or the only one whose path ends so.
+pub(crate) fn by_path<T>(vault: &Vault<T>, from: &Utf8Path, path: &str) -> Option<usize> {
+    if path.starts_with("./") || path.starts_with("../") {
+        return vault.at(&format!("{}.md", joined(from, path)?));
+    }
+    let whole = vault.at(&format!("{}.md", path.trim_start_matches('/')));
+    whole.or_else(|| {
+        let cards = match vault.resolve(stem(path)) {
+            Target::Card(card) => vec![card],
+            Target::Ambiguous(cards) => cards,
+            Target::Case(_) | Target::Unknown => Vec::new(),
+        };
+        let mut cards = cards
+            .into_iter()
+            .filter(|card| ends_with(vault.cards[*card].path.as_str(), path));
+        cards.next().filter(|_| cards.next().is_none())
+    })
+}
+
+/// The card that a Markdown link names by its stem or file name alone: both Obsidian and Quartz follow it
+/// wherever the card lies.
+pub(crate) fn by_name<T>(vault: &Vault<T>, target: &str) -> Option<usize> {
+    match vault.resolve(stem(target)) {
+        Target::Card(card) if !target.contains('/') => Some(card),
+        _ => None,
+    }
+}
+
+/// Whether there is a file that is no card by its name, by its path, or by the path from a card.
+fn has_file(tree: &Tree, from: &Utf8Path, target: &str) -> bool {
+    let is_relative = target.starts_with("./") || target.starts_with("../");
+    let relative = is_relative.then(|| joined(from, target)).flatten();
+    let path = relative.as_ref().map_or(target, |path| path.as_str());
+    tree.has_file(path.trim_start_matches('/'))
 }
 
 /// Whether a card's path ends with these parts, which lack `.md`.

@@ -36,7 +36,9 @@ with tarfile.open(image) as archive:
                     continue
                 path = "/" + "/".join(parts[:3])
                 sizes[path] += file.size
-                if parts[-1] == "node_modules" or (len(parts) > 4 and parts[-2] == "bin" and parts[-1] in TOOLS):
+                # bundles keep pictures and fonts in folders called node_modules; packages have this file
+                is_package = "node_modules" in parts and parts[-1] == "package.json"
+                if is_package or (len(parts) > 4 and parts[-2] == "bin" and parts[-1] in TOOLS):
                     faults.append(f"/{file.name} is of no use in an image")
 
 if manifest is None or manifest[0]["Layers"] != list(layers):

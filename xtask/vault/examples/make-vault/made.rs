@@ -61,12 +61,13 @@ const FAULTS: &[&str] = &[
     "See ⟦link-by-alias⟧[[Other Name]], ⟦link-by-alias⟧[[other name#Details|x]], ⟦link-by-alias⟧[[given/name]].",
     "See ⟦link-unpublished⟧[[not-yet]], ⟦link-unpublished⟧[[new-card#Top]] and ⟦link-unpublished⟧[x]({root}reference/not-yet.md).",
     // To several
-    "See ⟦link-ambiguous⟧[[twice]], ⟦link-ambiguous⟧![[twice#Details]] and ⟦link-ambiguous⟧[[CLASH]].",
+    "See ⟦link-ambiguous⟧[[twice]], ⟦link-ambiguous⟧![[twice#Details]] and ⟦link-ambiguous⟧[[CLASH]], but not [[reference/twice]].",
     // Written otherwise than the house wants it
     "See ⟦link-case⟧[[{TO}]] and ⟦link-case⟧[[{TO}|words]].",
     "See ⟦link-case⟧[[{TO}#Details]].",
     "See ⟦link-by-path⟧[[{path}]] and ⟦link-by-path⟧[[{path}.md#Details|words]].",
-    "See ⟦link-by-path⟧[[{to}.md]].",
+    "See ⟦link-by-path⟧[[{to}.md]], ⟦link-by-path⟧[[{up}]] and ⟦link-by-path⟧[[/{path}]].",
+    "See ⟦link-unknown⟧[[./{to}-{n}]] and ⟦link-unknown⟧[[../../../{to}]].",
     "See ⟦link-spaces⟧[[ {to} ]] and ⟦link-spaces⟧[[{to} |words]], ⟦link-spaces⟧![[ {to}#Details]].",
     "See ⟦link-self⟧[[{self}]] and ⟦link-self⟧[[{self}|this card]].",
     "See ⟦link-empty⟧[[]] and ⟦link-empty⟧![[]].",
@@ -84,7 +85,8 @@ const FAULTS: &[&str] = &[
     "```\n## In code {n}\n```\n\n<!--\n## Hidden {n}\n-->\n\n%%\n## Hidden again {n}\n%%\n\n\
      ⟦anchor-unknown⟧[[#In code {n}]] ⟦anchor-unknown⟧[[#Hidden {n}]] ⟦anchor-unknown⟧[[#Hidden again {n}]]",
     "See ⟦anchor-unknown⟧[words]({up}.md#nowhere) and ⟦anchor-unknown⟧[words](#nowhere).",
-    "See ⟦anchor-unknown⟧[words]({up}.md#Details).",
+    "See ⟦anchor-unknown⟧[words](<{up}.md#No such heading>) and ⟦block-unknown⟧[words]({up}.md#^none).",
+    "See ⟦link-unknown⟧[[elsewhere/twice]].",
     "See ⟦block-unknown⟧[[{to}#^none]] and ⟦block-unknown⟧[[#^none]].",
     "`code ^in-code-{n}`\n\n```\ncode ^in-block-{n}\n```\n\n\
      ⟦block-unknown⟧[[#^in-code-{n}]] ⟦block-unknown⟧[[#^in-block-{n}]]",
@@ -155,7 +157,7 @@ const LOOK_ALIKES: &[&str] = &[
     "See [[#Details]], [[#Notes]], [[#notes-1]], [[{self}#Details]], [[#^fact]] and [[#Straße, Café & C++]].",
     "![[{to}]] ![[{to}#Details]] ![[picture.png]] ![[picture.png|300]] ![[pictures/picture.png]]",
     "| a | b |\n|---|---|\n| x | [[{to}\\|words]] and ![[picture.png\\|30]] |\n| `[[a\\|b]]` | [[{to}]] |",
-    "See [words]({up}.md), [words]({up}), [words]({up}.md#details), [words](#details) and [`code`](<{up}.md>).",
+    "See [words]({up}.md), [words]({up}), [words]({up}.md#details), [words](<{up}.md#Details>), [words](#details) and [`code`](<{up}.md>).",
     "See [words][s-{n}], [s-{n}].\n\n[s-{n}]: {up}.md#notes 'A title'",
     "![words]({root}pictures/picture.png) ![words](<{root}pictures/two words.png>) ![words]({root}pictures/two%20words.png)",
     "[words](https://example.org/a.md#b) <https://example.org> [words](mailto:a@example.org) [words](/from/the/root)",
@@ -163,7 +165,10 @@ const LOOK_ALIKES: &[&str] = &[
     "Setext {n}\n----------\n\nSee [[#Setext {n}]] and [[#setext-{n}]].",
     "### Head `code` _{n}_ #hash\n\nSee [[#Head code {n} hash]].",
     "### Cafe\u{301} {n}\n\nSee [[#Cafe\u{301} {n}]] and [[#cafe\u{301}-{n}]].",
-    "- An item ^item-{n}\n- [ ] A task for [[{to}]]\n- [x] done\n\nSee [[#^item-{n}]].",
+    "![[{root}pictures/picture.png]] ![words](picture.png) [words]({to}.md#details) [words]({to}), names alone",
+    "- An item ^item-{n}\n  - and one below ^below-{n}\n\n![[picture.png]]^embed-{n}\n\n\
+     [[#^item-{n}]] [[#^below-{n}]] [[#^embed-{n}]]",
+    "- An item ^task-{n}\n- [ ] A task for [[{to}]]\n- [x] done\n\nSee [[#^task-{n}]].",
     "> [!note] A callout with [[{to}]]\n> and [[{to}|two]]\n\n^quote-{n}\n\nSee [[#^quote-{n}]].",
     // What is no link
     "```sh\nif [[ -f x ]]; then echo \"[[no-link]]\"; fi\n```",
@@ -175,7 +180,7 @@ const LOOK_ALIKES: &[&str] = &[
     "Words <!-- [[no-link]] --> and <!--> and <!-- over\n[[no-link]] lines --> words",
     "<!--\n[[no-link]]\n\n[[no-link]]\n-->",
     "%% [[no-link]] %% and 100 % of it",
-    "%%\n[[no-link]]\n\n# No heading\n%%",
+    "%%\n[[no-link]] `containers/nowhere/x`\n\n# No heading\n\n| a |\n|---|\n| [[no|link]] |\n%%",
     "$[[1, 2], [3, 4]]$ and $$ [[no-link]] $$",
     "$$\n[[1,2],[3,4]]\n$$",
     "\\[[no-link]] and \\[\\[no-link\\]\\] and [ [no-link] ]",
@@ -194,7 +199,7 @@ const FRONTS: &[&str] = &[
     "---\ntitle: {title}\nmodified: {day}\nlast-reviewed: {day}\ntags: [{category}]\n---\n",
     "---\ntitle: \"{title}\"\nmodified: '{day}'\ntags:\n  - {category}\n  - nix # a comment\n---\n",
     "---\n# a comment\ntitle: {title}\nmodified: {day}\ntags: {category}\nmore: {a: [b, {c: d}]}\nquoted: 'a --- b'\n---\n",
-    "---\ntitle: >-\n  {title}\nmodified: {day}\ntags: [web]\nlong: |\n  ---\n  - a\ncreated: {day}\n...\n",
+    "---\ntitle: >-\n  {title}\nmodified: {day}\ntags: [web]\nlong: |\n  ---\n  - a\ncreated: {day} 10:11:12\n...\n",
     "---\ntitle: {title}\nmodified: {day}\ntags: [{category}]\naliases: [Alias of {self}]\n---\n",
 ];
 

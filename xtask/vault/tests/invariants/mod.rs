@@ -31,6 +31,10 @@ const SNIPPETS: &[&str] = &[
     "![[pic.png]]",
     "[[d/c2]]",
     "[[d/c3.md#Part]]",
+    "[[./c2]]",
+    "[[../c1|x]]",
+    "[[/d/c3]]",
+    "![[../pic.png]]",
     "[[ c4 ]]",
     "[[C4]]",
     "[[nowhere]]",
@@ -340,14 +344,29 @@ fn renamed(first: &Texts, now: &Texts, old: &Utf8Path, new: &Utf8Path) {
         new: old.to_owned(),
     };
     moves::apply(&mut back, &change).unwrap();
-    // What climbs needlessly does not do so afterwards, and at the root no folder can be named.
+    // What climbs needlessly does not do so afterwards, at the root no folder can be named, and what is
+    // named alone in one place is a path in another.
     let is_deep = new.as_str().contains('/');
-    let mut cards = first.iter();
-    if !cards
-        .any(|(path, text)| climbs_needlessly(path, text) || (!is_deep && text.contains("[[d/")))
-    {
+    let is_lossy = |(path, text): (&Utf8PathBuf, &String)| {
+        climbs_needlessly(path, text) || (!is_deep && text.contains("[[d/"))
+    };
+    if !first.iter().any(is_lossy) && !names_alone(first) && !names_alone(now) {
         assert_eq!(&back, first);
     }
+}
+
+/// Whether a card is named by a Markdown link that has no folder, and lies in another one.
+fn names_alone(texts: &Texts) -> bool {
+    texts.iter().any(|(path, text)| {
+        let content = card::read(text);
+        let mut links = content.links.iter();
+        text.contains("]:")
+            || links.any(|link| {
+                let target = &link.target;
+                let beside = path.with_file_name(format!("{}.md", stem(target)));
+                link.kind == Kind::Markdown && !target.contains('/') && !texts.contains_key(&beside)
+            })
+    })
 }
 
 /// Whether a card has a path that climbs out of a folder and into it again.
@@ -492,8 +511,10 @@ fn same(was: &[Lead], is: &[Lead], path: &Utf8Path) {
     for (was, is) in was.iter().zip(is) {
         let same = match (was, is) {
             (Lead::Nowhere, _) => true,
-            (Lead::Card(was, Spot::Any | Spot::Broken) | Lead::File(was), Lead::Card(is, _)) => {
-                was == is
+            (Lead::Card(was, Spot::Any | Spot::Broken), Lead::Card(is, _)) => was == is,
+            // A card that there was not.
+            (Lead::File(was), Lead::Card(..)) => {
+                was.extension().is_none_or(|ending| ending == "md")
             }
             (was, is) => was == is,
         };
@@ -514,6 +535,15 @@ fn leads(texts: &Texts) -> BTreeMap<Utf8PathBuf, Vec<Lead>> {
     contents.iter().map(of_card).collect()
 }
 
+/// The only card with a stem.
+fn only(contents: &BTreeMap<&Utf8Path, Content>, target: &str) -> Option<Utf8PathBuf> {
+    let mut named = contents
+        .keys()
+        .filter(|path| stem(path.as_str()) == stem(target));
+    let one = named.next()?;
+    named.next().is_none().then(|| (*one).to_owned())
+}
+
 fn lead(contents: &BTreeMap<&Utf8Path, Content>, from: &Utf8Path, link: &Link) -> Lead {
     let is_wiki = matches!(link.kind, Kind::Wiki | Kind::Embed);
     let target = link.target.trim();
@@ -521,14 +551,25 @@ fn lead(contents: &BTreeMap<&Utf8Path, Content>, from: &Utf8Path, link: &Link) -
     let to = if target.is_empty() {
         from.to_owned()
     } else if is_wiki {
-        let named = |path: &&&Utf8Path| stem(path.as_str()) == stem(target);
-        let ends = |path: &Utf8Path| format!("/{path}").ends_with(&format!("/{without}.md"));
-        let whole = Utf8PathBuf::from(format!("{without}.md"));
-        let mut named = contents.keys().filter(named);
-        match (named.next(), named.next()) {
-            _ if without.contains('/') && contents.contains_key(whole.as_path()) => whole,
-            (Some(one), None) if !without.contains('/') || ends(one) => (*one).to_owned(),
-            _ => return Lead::Nowhere,
+        let is_relative = target.starts_with("./") || target.starts_with("../");
+        let path = if is_relative {
+            joined(from, without)
+        } else {
+            Some(without.trim_start_matches('/').into())
+        };
+        let Some(path) = path else {
+            return Lead::Nowhere;
+        };
+        let whole = Utf8PathBuf::from(format!("{path}.md"));
+        let ends = |one: &Utf8Path| format!("/{one}").ends_with(&format!("/{path}.md"));
+        if without.contains('/') && contents.contains_key(whole.as_path()) {
+            whole
+        } else if is_relative {
+            return Lead::File(joined(from, target).unwrap_or_default());
+        } else if let Some(one) = only(contents, target).filter(|one| ends(one)) {
+            one
+        } else {
+            return Lead::Nowhere;
         }
     } else {
         let rooted = target.strip_prefix('/');
@@ -547,6 +588,8 @@ fn lead(contents: &BTreeMap<&Utf8Path, Content>, from: &Utf8Path, link: &Link) -
             with
         } else if rooted.is_some() {
             return Lead::Nowhere;
+        } else if let Some(one) = only(contents, target).filter(|_| !target.contains('/')) {
+            one
         } else {
             return Lead::File(path);
         }
