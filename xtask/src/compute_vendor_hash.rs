@@ -464,7 +464,8 @@ impl Session<'_> {
         let sources = &self.sources;
         let container = &sources.container.name;
         let version = sources.pins.source_version(source);
-        // As the container's expressions name it (containers/authentik/fetch-places.nix).
+        // As the container's expressions name it, if they do as containers/authentik/fetch-places.nix
+        // does. It is the quick way.
         let name = format!("{container}-{source}-{version}");
         let path = store_path::recursive_sha256(&nix::store_dir(), &name, &digest);
         // Whatever the store says of it, its content has to be what the pin says.
@@ -472,7 +473,7 @@ impl Session<'_> {
             return Ok(path);
         }
         let otherwise = "give a checkout of it by `--source DIR`";
-        let fetch = || -> Result<()> {
+        let fetch = || -> Result<Utf8PathBuf> {
             let (nix, inputs) = self.nix()?;
             let drv = nix.instantiate(
                 EXPRESSION,
@@ -486,7 +487,14 @@ impl Session<'_> {
                 return Err(interrupted.into());
             }
             if success {
-                return Ok(());
+                let outputs = nix::outputs_of(&drv);
+                let [output] = outputs.as_slice() else {
+                    bail!(
+                        "the source `{drv}` has not one output, but {}",
+                        outputs.len()
+                    );
+                };
+                return Ok(output.path.clone().into());
             }
             let failures = report::failures(&run, |_| None, |_| String::new());
             let reasons: Vec<&str> = failures.iter().map(|(_, text)| text.trim_end()).collect();
@@ -498,10 +506,7 @@ impl Session<'_> {
             )
         };
         match fetch() {
-            Ok(()) if path.exists() => Ok(path),
-            Ok(()) => {
-                bail!("Nix fetched the pinned source, but `{path}` is not there: {otherwise}")
-            }
+            Ok(path) => Ok(path),
             Err(error) if error.is::<crate::process::Interrupted>() => Err(error),
             Err(error) => bail!(
                 "the pinned source of {container} {version} is not in the store and can't be fetched: \

@@ -123,36 +123,28 @@ fn a_new_hash_goes_into_its_pins_only() {
     );
 }
 
-/// What adopt-xtask-for-another-container.md says, and nothing else.
+/// A copy of this repository with one container more, made as adopt-xtask-for-another-container.md says,
+/// with one component and these files.
+fn with_third(component: &str, files: &[(&str, &str)]) -> Harness {
+    let harness = Harness::of_this_repository();
+    let default = fs_err::read_to_string(root().join("containers/caddy/default.nix")).unwrap();
+    let test_build = format!(
+        "{{ ... }}@args:\nlet\n  scope = import ./. args;\nin\n{{\n  recurseForDerivations = true;\n  \
+         inherit (scope) {component} pinned;\n}}\n"
+    );
+    let all = [("default.nix", &*default), ("test-build.nix", &test_build)];
+    for (file, text) in all.iter().chain(files) {
+        harness.write(&format!("containers/third/{file}"), text);
+    }
+    harness
+}
+
 #[test]
 fn a_third_container_needs_no_line_of_the_program() {
-    let harness = Harness::of_this_repository();
-    let write = |file: &str, text: &str| harness.write(&format!("containers/third/{file}"), text);
-    let default = fs_err::read_to_string(root().join("containers/caddy/default.nix")).unwrap();
-    write("default.nix", &default);
-    write(
-        "test-build.nix",
-        "{ ... }@args:\nlet\n  scope = import ./. args;\nin\n{\n  recurseForDerivations = true;\n  \
-         inherit (scope) greeting pinned;\n}\n",
-    );
-    write(
-        "scope.nix",
-        r"{ lib, newScope, pinnedTools, pinsFile }:
-lib.makeScope newScope (self: {
-  inherit pinsFile;
-  pins = lib.importJSON pinsFile;
-  text = self.callPackage ./text.nix { };
-  greeting = self.callPackage ./greeting.nix { };
-  pinned = [ self.text ] ++ pinnedTools;
-})
-",
-    );
     // Nothing else has made this text: the store must not have it under its hash.
     let word = format!("{}-{:?}", std::process::id(), std::time::SystemTime::now());
-    write(
-        "text.nix",
-        &format!(
-            r#"{{ pins, pinsFile, runCommand }}:
+    let text_nix = format!(
+        r#"{{ pins, pinsFile, runCommand }}:
 runCommand "third-text-${{pins.version}}"
   {{
     outputHash = pins.text.hash;
@@ -160,11 +152,17 @@ runCommand "third-text-${{pins.version}}"
   }}
   "echo '{word}' >$out"
 "#
-        ),
     );
-    write(
-        "greeting.nix",
-        r#"{ pins, runCommand, text }:
+    let scope = r"{ lib, newScope, pinnedTools, pinsFile }:
+lib.makeScope newScope (self: {
+  inherit pinsFile;
+  pins = lib.importJSON pinsFile;
+  text = self.callPackage ./text.nix { };
+  greeting = self.callPackage ./greeting.nix { };
+  pinned = [ self.text ] ++ pinnedTools;
+})
+";
+    let greeting = r#"{ pins, runCommand, text }:
 runCommand "greeting-${pins.version}"
   {
     inherit text;
@@ -173,11 +171,16 @@ runCommand "greeting-${pins.version}"
     passthru.tests.greets = runCommand "greets" { inherit text; } "grep . $text >$out";
   }
   "cat $text >$out"
-"#,
-    );
-    write(
-        "pins.json",
-        &format!(r#"{{ "version": "7", "text": {{ "hash": "{WRONG}" }} }}"#),
+"#;
+    let pins_json = format!(r#"{{ "version": "7", "text": {{ "hash": "{WRONG}" }} }}"#);
+    let harness = with_third(
+        "greeting",
+        &[
+            ("scope.nix", scope),
+            ("text.nix", &text_nix),
+            ("greeting.nix", greeting),
+            ("pins.json", &pins_json),
+        ],
     );
     let others = ["authentik", "caddy"].map(|name| pins(&harness.root(), name));
 
@@ -205,4 +208,54 @@ runCommand "greeting-${pins.version}"
         ["authentik", "caddy"].map(|name| pins(&harness.root(), name)),
         others
     );
+}
+
+/// The source of a container whose expressions name it in another way than authentik's.
+#[test]
+fn the_source_that_the_pins_name_is_fetched() {
+    let word = format!("// {:?}", std::time::SystemTime::now());
+    let scope = format!(
+        r#"{{ lib, newScope, pinnedTools, pinsFile }}:
+lib.makeScope newScope (self: {{
+  pins = lib.importJSON pinsFile;
+  module = self.callPackage ({{ pins, runCommand }}: runCommand "an-odd-name"
+    {{ outputHash = pins.sources.module.hash; outputHashMode = "recursive"; }}
+    "mkdir $out; printf 'module example.com/x\\n\\ngo 1.25\\n' >$out/go.mod; echo 'package x {word}' >$out/x.go") {{ }};
+  program = self.callPackage ({{ buildGo125Module, module, pins }}: buildGo125Module {{
+    pname = "x";
+    version = "7";
+    src = module;
+    inherit (pins.go) vendorHash;
+    env.CGO_ENABLED = 0;
+    overrideModAttrs = _: {{ passthru.pin = {{ file = pinsFile; key = [ "go" "vendorHash" ]; }}; }};
+  }}) {{ }};
+  pinned = [ self.program.goModules ] ++ pinnedTools;
+}})
+"#
+    );
+    let harness = with_third("program", &[("scope.nix", &scope)]);
+    harness.write("module/go.mod", "module example.com/x\n\ngo 1.25\n");
+    harness.write("module/x.go", &format!("package x {word}\n"));
+    let sri = hash(&harness.root().join("module"), false);
+    let pins_json = format!(
+        r#"{{ "version": "7",
+  "sources": {{ "module": {{ "hash": "{sri}", "places": [{{ "npm": "x", "version": "1" }}] }} }},
+  "go": {{ "source": "module", "vendorHash": "{WRONG}" }} }}"#
+    );
+    harness.write("containers/third/pins.json", &pins_json);
+    for way in [&["--go", go()][..], &["--nix"]] {
+        let mut command = xtask();
+        command
+            .current_dir(harness.root())
+            .env_remove("CARGO_MANIFEST_DIR")
+            .args(["compute-vendor-hash", "--container", "third"]);
+        let output = run(command.args(way));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(
+            said.contains("null: the module has no dependencies"),
+            "{said}"
+        );
+        assert_eq!(text(&output.stdout), "null\n");
+    }
 }
