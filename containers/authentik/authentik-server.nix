@@ -29,15 +29,17 @@ buildGo125Module (finalAttrs: {
   # cmd/server has no tests, and Go would compile everything once more to say so
   doCheck = false;
 
-  # Upstream finds its files in the working folder; here they have places of their own.
+  # Upstream finds its files in the working folder; here they have places of their own. These are attributes,
+  # not parts of the text below: to list the components is not to want an interpreter.
+  inherit lifecycle webAssets;
   postPatch = ''
     substituteInPlace internal/gounicorn/gounicorn.go \
-      --replace-fail '"./lifecycle/' '"${lifecycle}/lifecycle/'
+      --replace-fail '"./lifecycle/' "\"$lifecycle/lifecycle/"
     substituteInPlace web/static.go \
-      --replace-fail '"./web/dist/"' '"${webAssets}/dist/"'
+      --replace-fail '"./web/dist/"' "\"$webAssets/dist/\""
     substituteInPlace internal/web/static.go \
-      --replace-fail '"./web/dist"' '"${webAssets}/dist"' \
-      --replace-fail '"./web/authentik"' '"${webAssets}/authentik"'
+      --replace-fail '"./web/dist"' "\"$webAssets/dist\"" \
+      --replace-fail '"./web/authentik"' "\"$webAssets/authentik\""
   '';
 
   # The modules are those that upstream's go.mod names: no store path of ours may have a say in

@@ -1,4 +1,5 @@
-# The one impure entry: the pinned nixpkgs goes in, the scope of components comes out.
+# The one impure entry: the pinned nixpkgs goes in, the scope of components comes out, the container image
+# among them: `nix-build containers/authentik -A image`.
 {
   system ? builtins.currentSystem,
   # A package set with nixpkgs' interface; without it the pinned nixpkgs.

@@ -42,6 +42,9 @@ lib.makeScope newScope (
     webui = callPackage ./webui.nix { };
     authentik-server = callPackage ./authentik-server.nix { };
 
+    assembled = callPackage ./assembled.nix { };
+    image = callPackage ./image.nix { };
+
     # The fixed-output derivations whose hash stands in a pins file. Each says where in `pin`:
     # { file; key = the names that lead to the hash; }
     pinned =

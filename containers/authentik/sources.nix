@@ -63,12 +63,12 @@ let
         file = if builtins.pathExists lock then lock else tree + "/pyproject.toml";
       in
       "-" + builtins.substring 0 8 (builtins.hashFile "sha256" file);
-    # the Django project and the packages of its tree; the icon that mails show
+    # the Django project, its translations and the packages of its tree; the icon that mails show
     python = partOf tree "authentik-python-source" (
       type: is:
       !(is "(.*/)?(node_modules|__pycache__)")
       && (
-        is "(authentik|lifecycle|blueprints|web/icons)(/.*)?|manage\\.py|web"
+        is "(authentik|lifecycle|blueprints|locale|web/icons)(/.*)?|manage\\.py|web"
         || is "packages(/(ak-guardian|django-[^/]+)(/.*)?)?"
       )
       && (type != "directory" || !(is "lifecycle/(aws|container)"))

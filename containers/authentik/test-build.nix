@@ -10,11 +10,13 @@ in
   recurseForDerivations = true;
 
   inherit (scope)
+    assembled
     authentik-django
     authentik-server
     build-tools
     client-go
     client-ts
+    image
     python-deps
     webui
     webui-deps

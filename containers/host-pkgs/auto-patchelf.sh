@@ -1,6 +1,7 @@
 # autoPatchelfHook: after the other fixups, each ELF file of the output gets run paths to where the
-# libraries are that it loads: in the output itself, in the `buildInputs`, in appendRunpaths. One that is
-# nowhere fails the build with its name, unless autoPatchelfIgnoreMissingDeps names it.
+# libraries are that it loads: in the output itself, in the `buildInputs`, in appendRunpaths, in the C
+# library; a program is started by the loader of that. A library that is nowhere fails the build with its
+# name, unless autoPatchelfIgnoreMissingDeps names it.
 
 _autoPatchelfOfLibc() {
   case "$1" in
@@ -12,7 +13,7 @@ _autoPatchelfOfLibc() {
 
 autoPatchelf() {
   local -A places=()
-  local file name folder missing=0 input
+  local file name folder missing=0 input libc
   local -a elves=() runpaths
   while IFS= read -r -d '' file; do
     places[$(basename "$file")]=$(dirname "$file")
@@ -27,9 +28,10 @@ autoPatchelf() {
     done
   done
   for file in "${elves[@]}"; do
-    runpaths=()
+    runpaths=() libc=
     for name in $(@patchelf@/bin/patchelf --print-needed "$file"); do
       if _autoPatchelfOfLibc "$name"; then
+        libc=@glibc@/lib
         continue
       fi
       folder=${places[$name]:-}
@@ -42,13 +44,16 @@ autoPatchelf() {
         runpaths+=("$folder")
       fi
     done
-    runpaths+=(${appendRunpaths:-})
+    runpaths+=(${appendRunpaths:-} $libc)
     local joined
     joined=$(IFS=:; echo "${runpaths[*]}")
     if [ -n "$joined" ]; then
       @patchelf@/bin/patchelf --set-rpath "$joined" "$file"
     else
       @patchelf@/bin/patchelf --remove-rpath "$file"
+    fi
+    if [ -n "$libc" ] && @patchelf@/bin/patchelf --print-interpreter "$file" >/dev/null 2>&1; then
+      @patchelf@/bin/patchelf --set-interpreter @glibc@/lib/ld-linux-x86-64.so.2 "$file"
     fi
   done
   [ "$missing" = 0 ] || exit 1

@@ -6,6 +6,7 @@
   bash,
   coreutils,
   gcc,
+  glibc,
   # further options where something is linked
   linkOptions ? [ ],
   runCommand,
@@ -25,11 +26,11 @@ let
     fi
   '';
 in
-runCommand "host-cc" { inherit gcc libcHeaders linkOptions; } ''
+runCommand "host-cc" { inherit gcc glibc libcHeaders linkOptions; } ''
   mkdir -p $out/bin
   cat >$out/bin/gcc <<EOF
   #!${bash}/bin/bash
-  compile=() link=()
+  compile=() link=(-Wl,--dynamic-linker,$glibc/lib/ld-linux-x86-64.so.2 -Wl,-rpath,$glibc/lib)
   for input in \$buildInputs \$propagatedBuildInputs; do
     [ ! -d \$input/include ] || compile+=(-isystem \$input/include)
     [ ! -d \$input/lib ] || link+=(-L\$input/lib -Wl,-rpath,\$input/lib)

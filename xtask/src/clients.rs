@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::output;
 use crate::process::{Processes, is_missing_program};
+use crate::quote::quoted;
 
 /// The variables of `go env` that say where modules come from.
 pub const GO_KEYS: [&str; 6] = [
@@ -53,7 +54,68 @@ const CARGO_FILE_KEYS: [&str; 5] = [
 const PROXY_KEYS: [&str; 4] = ["http_proxy", "https_proxy", "no_proxy", "all_proxy"];
 
 /// Settings: sorted, so that the same input writes the same bytes.
-type Settings = BTreeMap<String, String>;
+pub type Settings = BTreeMap<String, String>;
+
+/// What the clients of a machine are told about connecting.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The environment.
+    pub environment: Vec<(String, String)>,
+    /// npm's settings files, the weakest first.
+    pub npm: Vec<String>,
+    /// pip's settings files, the weakest first.
+    pub pip: Vec<String>,
+    /// cargo's settings files.
+    pub cargo: Vec<String>,
+    /// What `go env` says, if there is Go.
+    pub go: Option<Settings>,
+}
+
+/// Where a machine's settings files are.
+#[derive(Debug)]
+pub struct Files {
+    /// npm's, the weakest first.
+    pub npm: Vec<Utf8PathBuf>,
+    /// pip's, the weakest first.
+    pub pip: Vec<Utf8PathBuf>,
+    /// cargo's.
+    pub cargo: Vec<Utf8PathBuf>,
+}
+
+impl Files {
+    /// Those that count with this environment; `node_prefix` is the folder above that of `node`.
+    pub fn new(variable: impl Fn(&str) -> Option<String>, node_prefix: Option<&Utf8Path>) -> Self {
+        let home = variable("HOME");
+        let home = home.as_deref().map(Utf8Path::new);
+        Self {
+            npm: npm_files(home, variable("NPM_CONFIG_USERCONFIG"), node_prefix),
+            pip: pip_files(
+                home,
+                variable("XDG_CONFIG_HOME"),
+                variable("PIP_CONFIG_FILE"),
+            ),
+            cargo: cargo_files(home, variable("CARGO_HOME")),
+        }
+    }
+}
+
+impl Found {
+    /// The files for the builders, by name.
+    pub fn files(&self) -> [(&'static str, String); 5] {
+        let of_environment = || {
+            let known = |(key, _): &&(String, String)| GO_KEYS.contains(&key.as_str());
+            self.environment.iter().filter(known).cloned().collect()
+        };
+        let go = self.go.clone().unwrap_or_else(of_environment);
+        [
+            ("npmrc", npmrc(&self.npm, &self.environment)),
+            ("pip.conf", pip_conf(&self.pip, &self.environment)),
+            ("go.env", go_env(&go)),
+            ("cargo.toml", cargo_toml(&self.cargo)),
+            ("proxy.sh", proxy_sh(&self.environment)),
+        ]
+    }
+}
 
 /// Writes the folder and gives its path.
 ///
@@ -69,32 +131,15 @@ pub fn write(processes: &Processes) -> Result<Utf8PathBuf> {
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.clone())
     };
-    let home = variable("HOME");
-    let home = home.as_deref().map(Utf8Path::new);
-
-    let npm_files = npm_files(
-        home,
-        variable("NPM_CONFIG_USERCONFIG"),
-        node_prefix().as_deref(),
-    );
-    let npm = npmrc(&read_all(&npm_files)?, &environment);
-    let pip_files = pip_files(
-        home,
-        variable("XDG_CONFIG_HOME"),
-        variable("PIP_CONFIG_FILE"),
-    );
-    let pip = pip_conf(&read_all(&pip_files)?, &environment);
-    let go = go_env(&go_settings(processes, &environment)?);
-    let cargo = cargo_toml(&read_all(&cargo_files(home, variable("CARGO_HOME")))?);
-    let proxy = proxy_sh(&environment);
-
-    let files = [
-        ("npmrc", npm),
-        ("pip.conf", pip),
-        ("go.env", go),
-        ("cargo.toml", cargo),
-        ("proxy.sh", proxy),
-    ];
+    let files = Files::new(variable, node_prefix().as_deref());
+    let found = Found {
+        npm: read_all(&files.npm)?,
+        pip: read_all(&files.pip)?,
+        cargo: read_all(&files.cargo)?,
+        go: go_settings(processes)?,
+        environment,
+    };
+    let files = found.files();
     let parent = own_folder(&temporary_folder()?)?;
     let folder = parent.join(name_after(&files));
     fs_err::create_dir_all(&folder)?;
@@ -156,7 +201,7 @@ fn forget_old(parent: &Utf8Path) -> Result<()> {
 }
 
 /// Thirty-two hexadecimal digits that other names or texts would not have.
-fn name_after(files: &[(&str, String)]) -> String {
+pub fn name_after(files: &[(&str, String)]) -> String {
     let mut hasher = Sha256::new();
     for (name, text) in files {
         hasher.update(format!("{name} {}\n{text}", text.len()));
@@ -400,10 +445,17 @@ fn ini_section(text: &str, wanted: &str) -> Settings {
     settings
 }
 
-/// What `go env` says; without Go, what the environment says.
-fn go_settings(processes: &Processes, environment: &[(String, String)]) -> Result<Settings> {
-    let command = processes.cmd("go").args(["env", "-json"]).args(GO_KEYS);
-    match processes.capture(command) {
+/// The command that says how Go connects, as JSON.
+pub fn go_command() -> Vec<&'static str> {
+    [&["go", "env", "-json"][..], &GO_KEYS].concat()
+}
+
+/// What `go env` says; nothing without Go.
+fn go_settings(processes: &Processes) -> Result<Option<Settings>> {
+    let [program, arguments @ ..] = &go_command()[..] else {
+        return Ok(None);
+    };
+    match processes.capture(processes.cmd(program).args(arguments)) {
         Ok(captured) if captured.status.success() => serde_json::from_str(&captured.stdout)
             .with_context(|| format!("reading the output of `{}`", captured.command)),
         Ok(captured) => Err(anyhow::anyhow!(
@@ -412,11 +464,7 @@ fn go_settings(processes: &Processes, environment: &[(String, String)]) -> Resul
             captured.status,
             captured.stderr.trim()
         )),
-        Err(error) if is_missing_program(&error) => Ok(environment
-            .iter()
-            .filter(|(key, _)| GO_KEYS.contains(&key.as_str()))
-            .cloned()
-            .collect()),
+        Err(error) if is_missing_program(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -444,13 +492,8 @@ fn proxy_sh(environment: &[(String, String)]) -> String {
         .cloned()
         .collect();
     settings.iter().fold(String::new(), |text, (key, value)| {
-        text + "export " + key + "=" + &shell_quoted(value) + "\n"
+        text + "export " + key + "=" + &quoted(value) + "\n"
     })
-}
-
-/// A word that a POSIX shell reads back as `text`.
-fn shell_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@
 //! takes no completion away. What it offers is that of the last `cargo xtask`, whichever that was.
 //!
 //! The answer comes from clap's description of the arguments, so that commands need not know of this:
-//! a value is a path by its type (or its `value_hint`), and a component by its name `COMPONENT`.
+//! a value is a path by its type (or its `value_hint`), and a container or
+//! component by its name `CONTAINER` or `COMPONENT`.
 //!
 //! The crate `clap_complete` would cost 0.8 s of a cold build and not do it: it registers for a command
 //! of one word, in the place of cargo's own completion; its engine, which is unstable, offers what is
@@ -25,6 +26,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Arg, ArgAction, Command, CommandFactory as _, Id, ValueHint};
 use rustix::process::{Signal, getpid, kill_process};
 
+use crate::containers;
 use crate::nix::{Description, Inputs, Nix, Request};
 use crate::output;
 use crate::process::Processes;
@@ -101,12 +103,16 @@ enum More {
     Files,
     /// Folders, which the shell completes.
     Folders,
+    /// Containers, which are folders of the repository.
+    Containers,
     /// Components, which the harness names.
     Components,
 }
 
 /// The value name of arguments that take components.
 const COMPONENT: &str = "COMPONENT";
+/// That of arguments that take a container.
+const CONTAINER: &str = "CONTAINER";
 
 /// How long the harness may take to name the components: a tab key that does nothing for longer is
 /// taken for a hanging shell.
@@ -136,8 +142,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut command = crate::Cli::command();
     command.build();
     let mut next = typed.next(&command);
+    if next.more == More::Containers {
+        let containers = Repo::find().and_then(|repo| repo.containers());
+        next.words
+            .extend(containers.unwrap_or_default().into_iter().map(|it| Word {
+                text: it.name,
+                help: String::new(),
+            }));
+    }
     if next.more == More::Components {
-        let components = Repo::find().map(|repo| components(&repo));
+        let components = Repo::find().and_then(|repo| components(&repo, &typed.current));
         next.words.extend(components.unwrap_or_default());
     }
     output::emit(render(args.shell, &typed, &next).trim_end_matches('\n'))?;
@@ -189,7 +203,7 @@ fn render(shell: Shell, typed: &Typed, next: &Next) -> String {
     let kind = match next.more {
         More::Files => "files",
         More::Folders => "folders",
-        More::Nothing | More::Components => "words",
+        More::Nothing | More::Components | More::Containers => "words",
     };
     let mut text = format!("{kind}\t{}\n", next.prefix);
     for word in &next.words {
@@ -222,11 +236,11 @@ fn render(shell: Shell, typed: &Typed, next: &Next) -> String {
     text
 }
 
-/// What the harness offers; nothing where Nix can't say, for a tab key has no place for errors.
-fn components(repo: &Repo) -> Vec<Word> {
-    let Ok(processes) = Processes::new(false) else {
-        return Vec::new();
-    };
+/// What the containers offer; nothing where Nix can't say, for a tab key has no place for errors.
+///
+/// `current` is the current word: where it names a container, so does what is offered.
+fn components(repo: &Repo, current: &str) -> Result<Vec<Word>> {
+    let processes = Processes::new(false)?;
     // As if the user had lost patience: what runs is told to end, and nothing starts any more. The
     // second signal kills.
     std::thread::spawn(|| {
@@ -239,41 +253,73 @@ fn components(repo: &Repo) -> Vec<Word> {
     let mut settings = std::env::var("NIX_CONFIG").unwrap_or_default();
     settings.push_str("\nallow-import-from-derivation = false");
     let nix = Nix::new(&processes, vec![("NIX_CONFIG".to_owned(), settings)]);
+    let containers = repo.containers()?;
     // host-pkgs, whatever the components will be built over: nothing has to be fetched for it.
-    let inputs = Inputs {
-        test_build: repo.test_build(),
-        host_pkgs: Some(repo.host_pkgs()),
-        ..Inputs::default()
-    };
-    let describe = |names| {
+    let inputs: Vec<Inputs> = containers
+        .into_iter()
+        .map(|container| Inputs {
+            container,
+            host_pkgs: Some(repo.host_pkgs()),
+            source: None,
+            pins: None,
+        })
+        .collect();
+    let describe = |inputs: &[Inputs], names: Option<Vec<String>>| {
         let request = Request {
-            names,
+            containers: inputs.iter().map(|it| (it, names.clone())).collect(),
             ..Request::default()
         };
-        nix.describe(&inputs, &request, repo, false)
+        Ok::<_, anyhow::Error>(nix.describe(&request, repo, false)?.0)
     };
-    // A component that does not evaluate takes the others' descriptions away, but no names.
-    describe(None)
-        .or_else(|_| describe(Some(Vec::new())))
-        .map(described)
-        .unwrap_or_default()
+    // A component that does not evaluate takes the others' descriptions away, but no names; and a
+    // container that does not, nothing of the others.
+    let one_by_one = || {
+        let one = |it| describe(std::slice::from_ref(it), Some(Vec::new()));
+        inputs
+            .iter()
+            .filter_map(|it| one(it).ok())
+            .flatten()
+            .collect()
+    };
+    let described = describe(&inputs, None)
+        .or_else(|_| describe(&inputs, Some(Vec::new())))
+        .unwrap_or_else(|_| one_by_one());
+    Ok(described_words(&described, current))
 }
 
-/// The components as words.
-fn described(description: Description) -> Vec<Word> {
-    let Description { names, components } = description;
-    if components.is_empty() {
-        let words = names.into_iter().map(|text| Word {
-            text,
-            help: String::new(),
-        });
-        return words.collect();
+/// The components as words, and the containers if there are several.
+fn described_words(described: &[Description], current: &str) -> Vec<Word> {
+    let help = |description: &Description, name: &String| {
+        let component = description.components.iter().find(|it| it.name == *name);
+        component.map_or_else(String::new, |it| first_line(&it.description))
+    };
+    let mut words = Vec::new();
+    let mut shortest = containers::shortest(described).into_iter();
+    for description in described {
+        let container = &description.container;
+        if described.len() > 1 {
+            words.push(Word {
+                text: format!("{container}/"),
+                help: format!("all of {container}"),
+            });
+        }
+        let in_full = current.starts_with(&format!("{container}/"));
+        words.extend(
+            description
+                .names
+                .iter()
+                .zip(&mut shortest)
+                .map(|(name, text)| Word {
+                    help: help(description, name),
+                    text: if in_full {
+                        format!("{container}/{name}")
+                    } else {
+                        text
+                    },
+                }),
+        );
     }
-    let words = components.into_iter().map(|component| Word {
-        text: component.name,
-        help: first_line(&component.description),
-    });
-    words.collect()
+    words
 }
 
 /// What fits beside a candidate.
@@ -646,8 +692,12 @@ fn value_count(arg: &Arg) -> (usize, usize) {
 /// Which values of an argument clap does not know.
 fn more_values(arg: &Arg) -> More {
     let mut names = arg.get_value_names().unwrap_or_default().iter();
-    if names.any(|name| name == COMPONENT) {
-        return More::Components;
+    if let Some(name) = names.find(|name| [COMPONENT, CONTAINER].contains(&name.as_str())) {
+        return if name == COMPONENT {
+            More::Components
+        } else {
+            More::Containers
+        };
     }
     let kind = arg.get_value_parser().type_id();
     match arg.get_value_hint() {
@@ -686,6 +736,7 @@ mod tests {
             More::Files => "PATHS",
             More::Folders => "FOLDERS",
             More::Components => "COMPONENTS",
+            More::Containers => "CONTAINERS",
         };
         if !more.is_empty() {
             words.push(next.prefix + more);
@@ -833,8 +884,10 @@ mod tests {
         for (line, expected) in [
             ("test-build ", "COMPONENTS"),
             ("test-build client-ts ", "COMPONENTS"),
-            ("test-build --list ", "--pins --pkgs --keep-going"),
+            ("test-build --list ", "COMPONENTS"),
+            ("test-build --all ", "--pins --pkgs --keep-going"),
             ("test-build --pkgs ", "nixpkgs host"),
+            ("compute-vendor-hash --container ", "CONTAINERS"),
             ("test-build --pkgs=ho", "--pkgs=nixpkgs --pkgs=host"),
             ("test-build --source ", "PATHS"),
             ("test-build --pins=", "--pins=PATHS"),
@@ -917,6 +970,37 @@ mod tests {
     }
 
     #[test]
+    fn components_of_several_containers() {
+        let described = |container: &str, names: &[&str]| Description {
+            container: container.to_owned(),
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+            components: Vec::new(),
+        };
+        let both = [
+            described("app", &["image", "server"]),
+            described("proxy", &["image", "proxy"]),
+        ];
+        for (described, current, expected) in [
+            (&both[..1], "", "image server"),
+            (&both, "", "app/ app/image server proxy/ proxy/image proxy"),
+            (
+                &both,
+                "proxy/",
+                "app/ app/image server proxy/ proxy/image proxy/proxy",
+            ),
+            (
+                &both,
+                "app/s",
+                "app/ app/image app/server proxy/ proxy/image proxy",
+            ),
+        ] {
+            let words = described_words(described, current).into_iter();
+            let words: Vec<String> = words.map(|word| word.text).collect();
+            assert_eq!(words.join(" "), expected, "{current}");
+        }
+    }
+
+    #[test]
     fn answers() {
         let next = |prefix: &str, words: &[&str]| {
             let word = |text: &&str| Word {
@@ -960,6 +1044,7 @@ mod tests {
             (More::Files, "files\t--f=\n"),
             (More::Folders, "folders\t--f=\n"),
             (More::Components, "words\t--f=\n"),
+            (More::Containers, "words\t--f=\n"),
         ] {
             let next = Next {
                 more,

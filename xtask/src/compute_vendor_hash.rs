@@ -5,22 +5,22 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use crate::go_modules::{self, Before, Wanted};
 use crate::nix::{BuildOptions, Inputs, Nix};
-use crate::pins::Change;
+use crate::pins::{self, Change};
 use crate::pkgs::PackageSet;
 use crate::process::{Input, Processes};
-use crate::repo::Repo;
+use crate::repo::{Container, Repo};
 use crate::run_model::{Run, Said, Target};
 use crate::scratch::Scratch;
 use crate::sources::{self, Asked, Sources};
 use crate::sri::Sri;
 use crate::stale::{self, Stale};
 use crate::test_build::{self, proven};
-use crate::{hash, nix, output, report, store_path};
+use crate::{containers, hash, nix, output, report, store_path};
 use nix_log::{Event, Failure};
 
 /// The expression of the derivations.
@@ -49,9 +49,13 @@ const KEY: [&str; 2] = ["go", "vendorHash"];
     reason = "each is a flag of the command line"
 )]
 pub struct Args {
-    /// The source tree [default: the pinned source of authentik]
+    /// The source tree [default: the container's own: the source or folder that its pins name]
     #[arg(long, value_name = "DIR")]
     source: Option<Utf8PathBuf>,
+    /// The container whose pins these are [default: the one that `--source` or `--pins` is of, else the
+    /// only one that pins Go modules]
+    #[arg(long, value_name = "CONTAINER")]
+    container: Option<String>,
     /// The module's folder in the source, as buildGoModule's `modRoot`
     #[arg(long, value_name = "DIR", default_value = ".")]
     mod_root: Utf8PathBuf,
@@ -73,7 +77,7 @@ pub struct Args {
     /// Write the hash in place of the pinned one
     #[arg(long)]
     write_pins: bool,
-    /// The pins file for `--check` and `--write-pins` [default: containers/authentik/pins.json]
+    /// The pins file for `--check` and `--write-pins` [default: that of the container]
     #[arg(long, value_name = "FILE")]
     pins: Option<Utf8PathBuf>,
     /// Take the hash from Nix: the derivation is built with a wrong one
@@ -131,11 +135,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         test_build::refuse_to_write(&repo, &asked)?;
     }
     let processes = Processes::new(args.verbose)?;
+    let container = container(args, &repo)?;
     let asked = Asked {
         pins: args.pins.as_deref(),
         ..Asked::default()
     };
-    let sources = sources::resolve(&repo, &asked)?;
+    let sources = sources::resolve(&repo, &container, &asked)?;
     let session = Session {
         args,
         repo: &repo,
@@ -146,7 +151,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Some(source) => source
             .canonicalize_utf8()
             .with_context(|| format!("cannot use `{source}` as a source"))?,
-        None => session.pinned_source()?,
+        None => session.own_source()?,
     };
     let wanted = Wanted {
         source: &source,
@@ -175,6 +180,62 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         output::emit(found.hash.as_deref().unwrap_or("null"))?;
     }
     session.compare(&found)
+}
+
+/// The container whose pins are meant.
+///
+/// Where any will do, because only a module's own files have a say in what is printed, it is the first.
+fn container(args: &Args, repo: &Repo) -> Result<Container> {
+    let all = repo.containers()?;
+    if let Some(name) = &args.container {
+        let found = all.iter().find(|container| container.name == *name);
+        return match found {
+            Some(found) => Ok(found.clone()),
+            None => bail!("{}", containers::no_container(name, &all)),
+        };
+    }
+    let asked = Asked {
+        tree: args.source.as_deref(),
+        ..Asked::default()
+    };
+    let is_of = |container: &&Container| -> bool {
+        let given = [args.source.as_ref(), args.pins.as_ref()];
+        let mut paths = given.into_iter().flatten();
+        let fits = args.source.is_some() && matches!(sources::unfit(container, &asked), Ok(None));
+        fits || paths.any(|path| {
+            let path = path.canonicalize_utf8();
+            path.is_ok_and(|path| path.starts_with(&container.folder))
+        })
+    };
+    if let Some(found) = all.iter().find(is_of) {
+        return Ok(found.clone());
+    }
+    let mut with_modules = Vec::new();
+    for container in &all {
+        let path = container.pins();
+        if path.is_file()
+            && pins::read(&path, repo.shown(&path))?
+                .vendor_hash()
+                .is_some()
+        {
+            with_modules.push(container);
+        }
+    }
+    let needs_one =
+        args.source.is_none() || (args.pins.is_none() && (args.check || args.write_pins));
+    match with_modules.as_slice() {
+        [only] => Ok((*only).clone()),
+        [first, ..] if !needs_one => Ok((*first).clone()),
+        [] if !needs_one => Ok(all[0].clone()),
+        [] => bail!("no container pins Go modules (`{}`)", KEY.join(".")),
+        several => {
+            let names: Vec<String> = several
+                .iter()
+                .map(|container| format!("`--container {}`", container.name))
+                .collect();
+            bail!("whose Go modules? Give {}", names.join(" or "))
+        }
+    }
 }
 
 /// The line about what a hash was computed from.
@@ -245,13 +306,12 @@ impl Session<'_> {
             tree,
             pins: self.args.pins.as_deref(),
         };
-        let server = plain
-            .then(|| sources::resolve(self.repo, &asked).ok())
-            .flatten();
+        // What the container's own expressions make of it, where it is theirs.
+        let is_own = plain && sources::resolve(self.repo, &self.sources.container, &asked).is_ok();
         let (nix, mut inputs) = self.nix()?;
         let mut arguments = vec![("what", "module")];
-        if server.is_some() {
-            arguments = vec![("what", "server")];
+        if is_own {
+            arguments = vec![("what", "goModules")];
             inputs.source = tree.map(|_| wanted.source.to_owned());
         } else {
             arguments.extend([
@@ -325,14 +385,11 @@ impl Session<'_> {
 
     /// Nix and what its expressions are called with, over the chosen package set.
     fn nix(&self) -> Result<(Nix<'_>, Inputs)> {
-        let (set, nix) =
-            test_build::package_set(self.args.pkgs, self.repo, self.processes, &self.sources)?;
-        let inputs = Inputs {
-            test_build: self.repo.test_build(),
-            host_pkgs: (set == PackageSet::Host).then(|| self.repo.host_pkgs()),
-            source: None,
-            pins: self.sources.pins_file.clone(),
-        };
+        let sources = std::slice::from_ref(&self.sources);
+        let (choice, nix) =
+            test_build::package_set(self.args.pkgs, self.repo, self.processes, sources, None)?;
+        test_build::announce(&choice, sources, None);
+        let inputs = test_build::inputs(self.repo, choice.set, &self.sources);
         Ok((nix, inputs))
     }
 
@@ -347,6 +404,8 @@ impl Session<'_> {
         let mut run = Run::default();
         run.next_round(
             &[Target {
+                container: self.sources.container.name.clone(),
+                component: label.clone(),
                 label: label.clone(),
                 drv: drv.to_owned(),
                 out: String::new(),
@@ -382,23 +441,39 @@ impl Session<'_> {
         Ok((run, status.success()))
     }
 
-    /// The pinned source: from the store, without Nix, if it is there; else Nix fetches it.
-    fn pinned_source(&self) -> Result<Utf8PathBuf> {
+    /// The container's own source: the folder that its pins name, or the source.
+    fn own_source(&self) -> Result<Utf8PathBuf> {
         let sources = &self.sources;
-        let Some(digest) = sources.pins.source_sha256("authentik") else {
-            bail!(
-                "{} pins no source of authentik: give a tree by `--source DIR`",
+        if let Some(folder) = sources.pins.go_folder() {
+            let beside = sources.pins_path.parent().unwrap_or(Utf8Path::new("."));
+            return Ok(beside.join(folder));
+        }
+        let source = sources.pins.go_source();
+        match source.and_then(|it| Some((it, sources.pins.source_sha256(it)?))) {
+            Some((source, digest)) => self.pinned_source(source, digest),
+            None => bail!(
+                "{} names no source of Go modules (`go.source`, or `go.folder`): give a tree by \
+                 `--source DIR`",
                 self.repo.shown(&sources.pins_path)
-            );
-        };
-        let name = format!("authentik-authentik-{}", sources.pins.version);
+            ),
+        }
+    }
+
+    /// The pinned source: from the store, without Nix, if it is there; else Nix fetches it.
+    fn pinned_source(&self, source: &str, digest: [u8; 32]) -> Result<Utf8PathBuf> {
+        let sources = &self.sources;
+        let container = &sources.container.name;
+        let version = sources.pins.source_version(source);
+        // As the container's expressions name it, if they do as containers/authentik/fetch-places.nix
+        // does. It is the quick way.
+        let name = format!("{container}-{source}-{version}");
         let path = store_path::recursive_sha256(&nix::store_dir(), &name, &digest);
         // Whatever the store says of it, its content has to be what the pin says.
         if path.exists() && hash::tree(path.as_std_path())? == Sri::sha256(digest) {
             return Ok(path);
         }
         let otherwise = "give a checkout of it by `--source DIR`";
-        let fetch = || -> Result<()> {
+        let fetch = || -> Result<Utf8PathBuf> {
             let (nix, inputs) = self.nix()?;
             let drv = nix.instantiate(
                 EXPRESSION,
@@ -412,7 +487,14 @@ impl Session<'_> {
                 return Err(interrupted.into());
             }
             if success {
-                return Ok(());
+                let outputs = nix::outputs_of(&drv);
+                let [output] = outputs.as_slice() else {
+                    bail!(
+                        "the source `{drv}` has not one output, but {}",
+                        outputs.len()
+                    );
+                };
+                return Ok(output.path.clone().into());
             }
             let failures = report::failures(&run, |_| None, |_| String::new());
             let reasons: Vec<&str> = failures.iter().map(|(_, text)| text.trim_end()).collect();
@@ -424,14 +506,11 @@ impl Session<'_> {
             )
         };
         match fetch() {
-            Ok(()) if path.exists() => Ok(path),
-            Ok(()) => {
-                bail!("Nix fetched the pinned source, but `{path}` is not there: {otherwise}")
-            }
+            Ok(path) => Ok(path),
             Err(error) if error.is::<crate::process::Interrupted>() => Err(error),
             Err(error) => bail!(
-                "the pinned source of authentik {} is not in the store and can't be fetched: {otherwise}\n{error:#}",
-                sources.pins.version
+                "the pinned source of {container} {version} is not in the store and can't be fetched: \
+                 {otherwise}\n{error:#}"
             ),
         }
     }

@@ -1,41 +1,36 @@
-# What test-build.nix offers, as data: evaluated by `nix-instantiate --eval --strict --json`.
+# What the test-build.nix of containers offer, as data: evaluated by `nix-instantiate --eval --strict --json`.
 #
 # Only what `request` asks for is evaluated. Paths come as text, because a path on the command line
-# would have to be spliced into an expression; an empty text means: not given.
-{
-  testBuild,
-  request,
-  hostPkgs ? "",
-  source ? "",
-  pins ? "",
-}:
+# would have to be spliced into an expression.
+{ request }:
 let
-  # { names: the components wanted, or null for all; build: with derivations; tests: those too;
+  # { hostPkgs: a path or null;
+  #   containers: [ { container: its name; testBuild, source, pins: paths or null;
+  #                   names: the components wanted, or null for all } ];
+  #   build: with derivations; tests: those too;
   #   pinned: only which derivations take their hashes from which pins }
   asked = builtins.fromJSON request;
 
   path = text: /. + text;
-  given = name: text: if text == "" then { } else { ${name} = path text; };
+  given = name: text: if text == null then { } else { ${name} = path text; };
 
-  harness = import (path testBuild) (
-    (if hostPkgs == "" then { } else { pkgs = import (path hostPkgs) { }; })
-    // given "source" source
-    // given "pins" pins
-  );
+  # one for all containers
+  hostPkgs = import (path asked.hostPkgs) { };
 
-  attributes = removeAttrs harness [
-    "pinned"
-    "recurseForDerivations"
-  ];
+  harnessOf =
+    container:
+    import (path container.testBuild) (
+      (if asked.hostPkgs == null then { } else { pkgs = hostPkgs; })
+      // given "source" container.source
+      // given "pins" container.pins
+    );
 
-  names = builtins.attrNames attributes;
   isDerivation = value: builtins.isAttrs value && value.type or "" == "derivation";
   derivations = set: builtins.filter (name: isDerivation set.${name}) (builtins.attrNames set);
 
   describe =
-    name:
+    name: component:
     let
-      component = attributes.${name};
       tests = component.tests or (component.passthru.tests or { });
       built =
         derivation:
@@ -60,21 +55,41 @@ let
           [ ];
     }
     // built component;
+
+  describeContainer =
+    container:
+    let
+      components = removeAttrs (harnessOf container) [
+        "pinned"
+        "recurseForDerivations"
+      ];
+      names = builtins.attrNames components;
+    in
+    {
+      inherit (container) container;
+      inherit names;
+      components = map (name: describe name components.${name}) (
+        if container.names == null then
+          derivations components
+        else
+          builtins.filter (name: builtins.elem name names) container.names
+      );
+    };
+
+  # one that can't be built over this package set has no part in any build
+  pinnedOf =
+    container:
+    map (derivation: {
+      drv = derivation.drvPath;
+      file = toString derivation.pin.file;
+      inherit (derivation.pin) key;
+    }) (
+      builtins.filter (derivation: (builtins.tryEval derivation.drvPath).success) (
+        (harnessOf container).pinned or [ ]
+      )
+    );
 in
 if asked.pinned then
-  # one that can't be built over this package set has no part in any build
-  map (derivation: {
-    drv = derivation.drvPath;
-    file = toString derivation.pin.file;
-    inherit (derivation.pin) key;
-  }) (builtins.filter (derivation: (builtins.tryEval derivation.drvPath).success) (harness.pinned or [ ]))
+  builtins.concatMap pinnedOf asked.containers
 else
-{
-  inherit names;
-  components = map describe (
-    if asked.names == null then
-      derivations attributes
-    else
-      builtins.filter (name: builtins.elem name names) asked.names
-  );
-}
+  map describeContainer asked.containers

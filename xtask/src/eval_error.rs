@@ -24,8 +24,6 @@ const CALL_SITE: &str = "from call site";
 const HINT: &str = "(use '--show-trace' to show ";
 /// The folder of the stand-in for nixpkgs, below the repository's root.
 const HOST_PKGS: &str = "containers/host-pkgs";
-/// The folder of the components.
-const COMPONENTS: &str = "containers/authentik";
 /// What in host-pkgs stands in for nixpkgs' own machinery: each package goes through it.
 const MACHINERY: [&str; 2] = ["lib.nix", "stdenv.nix"];
 
@@ -34,16 +32,25 @@ const MACHINERY: [&str; 2] = ["lib.nix", "stdenv.nix"];
 pub struct Reader<'a> {
     /// The repository's root.
     pub root: &'a Utf8Path,
-    /// The expression that was evaluated, as people know it.
-    pub expression: &'a Utf8Path,
+    /// The expressions that were evaluated, as people know them.
+    pub expression: String,
     /// A source tree in place of the pinned one.
     pub source: Option<&'a Utf8Path>,
-    /// The pins file.
-    pub pins: Utf8PathBuf,
+    /// The containers whose expressions these are.
+    pub containers: Vec<Expressions>,
     /// The package set that components are evaluated over.
     pub set: PackageSet,
     /// Whether they see the whole text anyway.
     pub verbose: bool,
+}
+
+/// The expressions of a container.
+#[derive(Debug)]
+pub struct Expressions {
+    /// Their folder, below the repository's root.
+    pub folder: Utf8PathBuf,
+    /// The pins file.
+    pub pins: Utf8PathBuf,
 }
 
 /// A failed evaluation in words for people.
@@ -135,7 +142,7 @@ struct Explained<'a> {
 pub fn tell(stderr: &str, status: &str, reader: &Reader<'_>) -> Told {
     let lines: Vec<&str> = stderr.lines().collect();
     let Some(start) = lines.iter().rposition(|line| begins_an_error(line)) else {
-        let mut error = format!("evaluating `{}` failed ({status})", reader.expression);
+        let mut error = format!("evaluating {} failed ({status})", reader.expression);
         if !reader.verbose && !stderr.trim().is_empty() {
             error = format!("{error}:\n{}", stderr.trim_end());
         }
@@ -358,7 +365,8 @@ impl Reader<'_> {
                 .is_ok_and(|file| MACHINERY.contains(&file.as_str()));
             return if machinery { Owner::Set } else { Owner::Ours };
         }
-        if path == self.pins || self.source.is_some_and(|tree| path.starts_with(tree)) {
+        let is_pins = self.containers.iter().any(|it| it.pins == path);
+        if is_pins || self.source.is_some_and(|tree| path.starts_with(tree)) {
             return Owner::Ours;
         }
         // `«string»`, `«nix-internal»/derivation-internal.nix`, `<nix/derivation-internal.nix>`, but
@@ -387,8 +395,17 @@ impl Reader<'_> {
         }
     }
 
-    fn pins_label(&self) -> &Utf8Path {
-        self.relative(self.pins.as_str()).unwrap_or(&self.pins)
+    /// The container whose expressions a place is in.
+    fn container(&self, place: &Place) -> Option<&Expressions> {
+        let file = self.relative(&place.file)?;
+        self.containers
+            .iter()
+            .find(|container| file.starts_with(&container.folder))
+    }
+
+    /// A file as people know it.
+    fn shown<'p>(&self, file: &'p Utf8Path) -> &'p Utf8Path {
+        self.relative(file.as_str()).unwrap_or(file)
     }
 }
 
@@ -436,7 +453,7 @@ fn located<'a>(
     } else if let Some(spot) = &failure.spot {
         lines.push(format!("  at {}", reader.label(&spot.place)));
     } else if no_trace {
-        lines[0] = format!("evaluating `{}` failed: {}", reader.expression, lines[0]);
+        lines[0] = format!("evaluating {} failed: {}", reader.expression, lines[0]);
     }
     match remedy(failure, reader) {
         Some(remedy) if one_line => lines[0] = format!("{}: {remedy}", lines[0]),
@@ -613,23 +630,18 @@ fn lack_text(lack: &Lack<'_>, reader: &Reader<'_>) -> String {
         .as_ref()
         .map_or_else(|| "a function".to_owned(), |place| reader.label(place));
     let text = format!("{set} has no `{}`, which {wants} wants", lack.name);
-    let file = lack
-        .place
-        .as_ref()
-        .and_then(|place| reader.relative(&place.file));
-    let is_component = file.is_some_and(|file| file.starts_with(COMPONENTS));
-    let remedy = if let Some(question) = did_you_mean(&lack.similar) {
-        question
-    } else if reader.set == PackageSet::Host && is_component {
-        format!(
-            "add it to {HOST_PKGS}/default.nix, or, if it is a component, to {COMPONENTS}/scope.nix"
-        )
-    } else if reader.set == PackageSet::Host {
-        format!("add it to {HOST_PKGS}/default.nix")
-    } else if is_component {
-        format!("if it is a component, add it to {COMPONENTS}/scope.nix")
-    } else {
-        return text;
+    let place = lack.place.as_ref();
+    let folder = place.and_then(|place| Some(&reader.container(place)?.folder));
+    let remedy = match (did_you_mean(&lack.similar), reader.set, folder) {
+        (Some(question), _, _) => question,
+        (None, PackageSet::Host, Some(folder)) => format!(
+            "add it to {HOST_PKGS}/default.nix, or, if it is a component, to {folder}/scope.nix"
+        ),
+        (None, PackageSet::Host, None) => format!("add it to {HOST_PKGS}/default.nix"),
+        (None, PackageSet::Nixpkgs, Some(folder)) => {
+            format!("if it is a component, add it to {folder}/scope.nix")
+        }
+        (None, PackageSet::Nixpkgs, None) => return text,
     };
     format!("{text}: {remedy}")
 }
@@ -651,9 +663,7 @@ fn explain_attribute<'a>(
         .filter(|spot| reader.knows(spot))
         .find_map(|spot| Some((spot, owner_of(name, spot)?)))?;
     let place = reader.label(&spot.place);
-    let is_component = reader
-        .relative(&spot.place.file)
-        .is_some_and(|file| file.starts_with(COMPONENTS));
+    let container = reader.container(&spot.place);
     let (root, below) = set.split_once('.').unwrap_or((&set, ""));
     let of_set = ["pkgs", "lib"].contains(&root) || root.ends_with("Packages");
     let (lacks, remedy) = if of_set {
@@ -670,8 +680,8 @@ fn explain_attribute<'a>(
         let remedy =
             (reader.set == PackageSet::Host).then(|| format!("add it to {HOST_PKGS}/{file}.nix"));
         (format!("{} has no `{path}`", reader.set.name()), remedy)
-    } else if set == "sources" && is_component {
-        let pins = reader.pins_label();
+    } else if let Some(container) = container.filter(|_| set == "sources") {
+        let pins = reader.shown(&container.pins);
         let remedy = format!("add it to `sources` in {pins}");
         (format!("the pins have no `{name}`"), Some(remedy))
     } else {
@@ -796,9 +806,12 @@ mod tests {
     fn reader(set: PackageSet) -> Reader<'static> {
         Reader {
             root: "/build/samples".into(),
-            expression: "containers/authentik/test-build.nix".into(),
+            expression: "`containers/authentik/test-build.nix`".to_owned(),
             source: Some("/src/authentik".into()),
-            pins: "/elsewhere/pins.json".into(),
+            containers: vec![Expressions {
+                folder: "containers/authentik".into(),
+                pins: "/elsewhere/pins.json".into(),
+            }],
             set,
             verbose: false,
         }

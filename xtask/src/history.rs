@@ -24,9 +24,9 @@ const SLOWER_RATIO: f64 = 1.3;
 #[derive(Debug, Default)]
 pub struct History {
     file: Utf8PathBuf,
-    /// What this run's names stand under: the same name is another build over another package set or
-    /// from other sources.
-    scope: String,
+    /// What this run's names stand behind: the same name is another build over another package set, from
+    /// other sources, or in another container.
+    prefix: String,
     things: BTreeMap<String, Thing>,
 }
 
@@ -51,17 +51,22 @@ struct Took {
 impl History {
     /// Reads a history; a file that can't be read is as good as none. `scope` keeps builds apart that
     /// have the same name.
-    pub fn read(file: Utf8PathBuf, scope: String) -> Self {
+    pub fn read(file: Utf8PathBuf, scope: &str) -> Self {
         let things = things(&file);
         Self {
             file,
-            scope,
+            prefix: format!("{scope} "),
             things,
         }
     }
 
+    /// Says that names which do not say so themselves are of a container.
+    pub fn within(&mut self, container: &str) {
+        self.prefix = format!("{}{container}/", self.prefix);
+    }
+
     fn thing(&self, label: &str) -> Option<&Thing> {
-        self.things.get(&format!("{} {label}", self.scope))
+        self.things.get(&format!("{}{label}", self.prefix))
     }
 
     /// How long a build usually takes: the median of what is known.
@@ -114,7 +119,7 @@ impl History {
         }
         let _lock = output::lock(lock)?;
         let mut things = things(&self.file);
-        add(&mut things, &self.scope, built);
+        add(&mut things, &self.prefix, built);
         let text = serde_json::to_string(&things)?;
         output::write_atomically(&self.file, text.as_bytes(), 0o644)
     }
@@ -129,13 +134,13 @@ fn things(file: &Utf8Path) -> BTreeMap<String, Thing> {
 
 fn add<'a>(
     things: &mut BTreeMap<String, Thing>,
-    scope: &str,
+    prefix: &str,
     built: impl Iterator<Item = Built<'a>>,
 ) {
     let last = things.values().map(|thing| thing.last).max().unwrap_or(0);
     for built in built {
         let thing = things
-            .entry(format!("{scope} {}", built.label))
+            .entry(format!("{prefix}{}", built.label))
             .or_default();
         thing.last = last.saturating_add(1);
         let mut phases = BTreeMap::new();
@@ -184,13 +189,13 @@ mod tests {
 
     fn history(seconds: &[f64]) -> History {
         let mut history = History {
-            scope: "host sample".to_owned(),
+            prefix: "host sample ".to_owned(),
             ..History::default()
         };
         for seconds in seconds {
             add(
                 &mut history.things,
-                "host sample",
+                "host sample ",
                 [built("a", *seconds)].into_iter(),
             );
         }
@@ -233,7 +238,7 @@ mod tests {
     fn what_was_long_not_built_is_forgotten() {
         let mut things = BTreeMap::new();
         for n in 0..KEPT_THINGS + 5 {
-            add(&mut things, "s", [built(&n.to_string(), 1.0)].into_iter());
+            add(&mut things, "s ", [built(&n.to_string(), 1.0)].into_iter());
         }
         assert_eq!(things.len(), KEPT_THINGS);
         assert!(!things.contains_key("s 0") && things.contains_key("s 300"));
@@ -244,7 +249,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8Path::from_path(folder.path()).unwrap();
         let file = folder.join("history.json");
-        let read = || History::read(file.clone(), "s".to_owned());
+        let read = || History::read(file.clone(), "s");
         let (one, two) = (read(), read());
         one.add(&folder.join("lock"), [built("a", 3.0)].into_iter())
             .unwrap();
@@ -252,6 +257,13 @@ mod tests {
             .unwrap();
         assert_eq!(read().usual("a"), Some(Duration::from_secs(3)));
         assert_eq!(read().usual("b"), Some(Duration::from_secs(4)));
+        let mut within = read();
+        within.within("app");
+        assert_eq!(within.usual("a"), None);
+        within
+            .add(&folder.join("lock"), [built("a", 5.0)].into_iter())
+            .unwrap();
+        assert_eq!(read().usual("app/a"), Some(Duration::from_secs(5)));
         output::write_atomically(&file, b"{ half", 0o644).unwrap();
         assert_eq!(read().usual("a"), None);
     }

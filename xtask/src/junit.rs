@@ -24,9 +24,9 @@ pub fn render<'a>(rows: &[Row], failure: impl Fn(&Row) -> &'a str) -> String {
     let _ = writeln!(text, "<testsuites {attributes}>");
     let _ = writeln!(text, "  <testsuite name=\"test-build\" {attributes}>");
     for row in rows {
-        let (class, name) = match row.component.split_once(".tests.") {
+        let (class, name) = match row.label.split_once(".tests.") {
             Some((component, test)) => (component, test),
-            None => (row.component.as_str(), "build"),
+            None => (row.label.as_str(), "build"),
         };
         let _ = write!(
             text,
@@ -79,8 +79,11 @@ mod tests {
 
     #[test]
     fn each_state_has_its_element() {
-        let row = |component: &str, state, seconds, note: &str| Row {
-            component: component.to_owned(),
+        let row = |label: &str, state, seconds, note: &str| Row {
+            container: "app".to_owned(),
+            component: String::new(),
+            label: label.to_owned(),
+            host: None,
             state,
             drv: "/d".to_owned(),
             out: None,

@@ -1,8 +1,10 @@
 //! The tasks of this repository: `cargo xtask <command>`.
 
+mod build_host;
 mod clients;
 mod completions;
 mod compute_vendor_hash;
+mod containers;
 mod derivation;
 mod display;
 mod docs_check;
@@ -20,17 +22,22 @@ mod patch_version;
 mod pins;
 mod pkgs;
 mod process;
+mod quote;
+mod remote;
 mod repo;
 mod report;
 mod run_model;
 mod scratch;
 mod setup;
+mod shipment;
 mod sources;
 mod sri;
+mod ssh_error;
 mod stale;
 mod store_path;
 mod strip_refs;
 mod test_build;
+mod wire;
 
 use std::process::ExitCode;
 

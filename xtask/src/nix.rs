@@ -7,20 +7,25 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use camino::Utf8PathBuf;
-use serde::Deserialize;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use xshell::Cmd;
 
 use crate::derivation::{self, Output};
-use crate::eval_error::{self, Reader};
+use crate::eval_error::{self, Expressions, Reader};
 use crate::output;
 use crate::pkgs::PackageSet;
 use crate::process::{Captured, Input, Processes, is_missing_program};
-use crate::repo::Repo;
+use crate::remote::{Machine, Mode, Remote};
+use crate::repo::{Container, Repo};
 
 /// The expression that describes the components.
 const DESCRIBE: &str = include_str!("describe.nix");
+
+/// Makes a link to `$1` at `$2`, unless it is there: then Nix knows it, for Nix made it.
+const LINK_THERE: &str = r#"[ "$(readlink -- "$2")" = "$1" ] ||
+    { mkdir -p -- "${2%/*}" && exec nix-store --realise "$1" --add-root "$2"; }"#;
 
 /// A version of Nix, such as 2.8.0.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,15 +38,25 @@ pub struct NixVersion {
 
 /// Nix, with the settings of a run.
 pub struct Nix<'a> {
-    processes: &'a Processes,
+    machine: Machine<'a>,
     environment: Vec<(String, String)>,
+    store: Option<Store>,
 }
 
-/// What the expressions are called with.
-#[derive(Debug, Default)]
+/// A store that is built in, other than the one that Nix uses by itself.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Its address, such as `ssh-ng://HOST`.
+    pub url: String,
+    /// Whether a store derivation by itself means its outputs to `nix build`: until Nix 2.13.
+    pub drv_means_outputs: bool,
+}
+
+/// What the expressions of a container are called with.
+#[derive(Clone, Debug)]
 pub struct Inputs {
-    /// The harness.
-    pub test_build: Utf8PathBuf,
+    /// The container.
+    pub container: Container,
     /// The stand-in for nixpkgs; without it the harness takes its pinned nixpkgs.
     pub host_pkgs: Option<Utf8PathBuf>,
     /// A source tree instead of the pinned one.
@@ -50,17 +65,41 @@ pub struct Inputs {
     pub pins: Option<Utf8PathBuf>,
 }
 
-/// What is asked about the components.
-#[derive(Debug, Default, serde::Serialize)]
-pub struct Request {
-    /// The components; all, if absent.
-    pub names: Option<Vec<String>>,
+/// What is asked about the components of containers.
+#[derive(Debug, Default)]
+pub struct Request<'a> {
+    /// What the expressions of each container are called with, and which components of it are meant:
+    /// all, if absent.
+    pub containers: Vec<(&'a Inputs, Option<Vec<String>>)>,
     /// Whether their derivations are wanted.
     pub build: bool,
     /// Whether their tests are wanted.
     pub tests: bool,
     /// Whether nothing is wanted but which derivations take their hashes from which pins.
     pub pinned: bool,
+}
+
+/// A request as describe.nix reads it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Question<'a> {
+    /// One package set for all containers.
+    host_pkgs: Option<Utf8PathBuf>,
+    containers: Vec<AboutContainer<'a>>,
+    build: bool,
+    tests: bool,
+    pinned: bool,
+}
+
+/// A container in a request.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AboutContainer<'a> {
+    container: &'a str,
+    test_build: Utf8PathBuf,
+    source: Option<Utf8PathBuf>,
+    pins: Option<Utf8PathBuf>,
+    names: Option<&'a [String]>,
 }
 
 /// A fixed-output derivation whose hash stands in a pins file.
@@ -81,11 +120,15 @@ pub struct EvaluationFailed {
     pub said: String,
     /// What of it people need.
     pub told: String,
+    /// What came before it and people are to see.
+    pub before: String,
 }
 
-/// What the harness offers.
+/// What the harness of a container offers.
 #[derive(Debug, Deserialize)]
 pub struct Description {
+    /// The container's name.
+    pub container: String,
     /// The names of all components.
     pub names: Vec<String>,
     /// Those that were asked for and are there.
@@ -138,6 +181,8 @@ pub struct BuildOptions {
     pub keep_failed: bool,
     /// Where Nix makes its build folders, if not in TMPDIR.
     pub temporary: Option<Utf8PathBuf>,
+    /// Names and values of Nix's settings.
+    pub settings: Vec<(String, String)>,
 }
 
 /// The version of the Nix on PATH.
@@ -186,14 +231,37 @@ fn success(captured: Captured) -> Result<String> {
     Ok(stdout)
 }
 
+/// The NAR sizes of store paths, if all of them are valid, from the answer to a query.
+fn sizes(paths: &BTreeSet<String>, captured: &Captured) -> Result<Option<BTreeMap<String, u64>>> {
+    if !captured.status.success() {
+        return Ok(None);
+    }
+    let sizes: Vec<u64> = captured
+        .stdout
+        .lines()
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("reading the output of `{}`", captured.command))?;
+    if sizes.len() != paths.len() {
+        bail!(
+            "`{}` gave {} sizes for {} paths",
+            captured.command,
+            sizes.len(),
+            paths.len()
+        );
+    }
+    Ok(Some(paths.iter().cloned().zip(sizes).collect()))
+}
+
 /// A command line with the arguments of an expression.
 fn with_arguments<'a>(
     mut command: Cmd<'a>,
     inputs: &Inputs,
     arguments: &[(&str, &str)],
 ) -> Cmd<'a> {
+    let test_build = inputs.container.test_build();
     let paths = [
-        ("testBuild", Some(&inputs.test_build)),
+        ("testBuild", Some(&test_build)),
         ("hostPkgs", inputs.host_pkgs.as_ref()),
         ("source", inputs.source.as_ref()),
         ("pins", inputs.pins.as_ref()),
@@ -208,18 +276,89 @@ fn with_arguments<'a>(
 }
 
 /// Who reads why an evaluation failed.
-fn reader<'a>(inputs: &'a Inputs, repo: &'a Repo, verbose: bool) -> Reader<'a> {
+fn reader<'a>(containers: &[&'a Inputs], repo: &'a Repo, verbose: bool) -> Reader<'a> {
+    let shown = |inputs: &&Inputs| {
+        let file = inputs.container.test_build();
+        format!("`{}`", repo.shown(&file))
+    };
+    let is_host = containers.iter().all(|inputs| inputs.host_pkgs.is_some());
+    let expressions: Vec<String> = containers.iter().map(shown).collect();
+    let of = |inputs: &&Inputs| Expressions {
+        folder: repo.shown(&inputs.container.folder).to_owned(),
+        pins: inputs
+            .pins
+            .clone()
+            .unwrap_or_else(|| inputs.container.pins()),
+    };
     Reader {
         root: &repo.root,
-        expression: repo.shown(&inputs.test_build),
-        source: inputs.source.as_deref(),
-        pins: inputs.pins.clone().unwrap_or_else(|| repo.pins()),
-        set: if inputs.host_pkgs.is_some() {
+        expression: expressions.join(" and "),
+        source: containers.iter().find_map(|it| it.source.as_deref()),
+        containers: containers.iter().map(of).collect(),
+        set: if is_host {
             PackageSet::Host
         } else {
             PackageSet::Nixpkgs
         },
         verbose,
+    }
+}
+
+/// How an evaluation ended, and what Nix says beside it that is to be shown.
+pub fn apart<T>(evaluated: Result<(T, String)>) -> (Result<T>, String) {
+    match evaluated {
+        Ok((value, said)) => (Ok(value), said),
+        Err(error) => {
+            let failed = error.downcast_ref::<EvaluationFailed>();
+            let said = failed.map(|it| it.before.clone()).unwrap_or_default();
+            (Err(error), said)
+        }
+    }
+}
+
+/// The stdout of an evaluation and what Nix says beside it, if that is to be shown; or why it failed.
+fn run_evaluation(
+    machine: Machine<'_>,
+    command: Cmd<'_>,
+    reader: &Reader<'_>,
+) -> Result<(String, String)> {
+    let captured = machine.capture(command)?;
+    let mut said = String::new();
+    if reader.verbose {
+        captured.stderr.trim().clone_into(&mut said);
+    }
+    if captured.status.success() {
+        return Ok((captured.stdout, said));
+    }
+    let told = eval_error::tell(&captured.stderr, &captured.status.to_string(), reader);
+    if !reader.verbose {
+        said = told.before;
+    }
+    Err(EvaluationFailed {
+        said: captured.stderr,
+        told: told.error,
+        before: said,
+    }
+    .into())
+}
+
+/// A request as describe.nix reads it, with the paths of the machine that evaluates.
+fn question<'a>(request: &'a Request<'_>, machine: Machine<'_>) -> Question<'a> {
+    let there = |path: &Option<Utf8PathBuf>| path.as_deref().map(|path| machine.path(path));
+    let about = |(inputs, names): &'a (&Inputs, Option<Vec<String>>)| AboutContainer {
+        container: &inputs.container.name,
+        test_build: machine.path(&inputs.container.test_build()),
+        source: there(&inputs.source),
+        pins: there(&inputs.pins),
+        names: names.as_deref(),
+    };
+    let host_pkgs = |(inputs, _): &(&Inputs, _)| there(&inputs.host_pkgs);
+    Question {
+        host_pkgs: request.containers.iter().find_map(host_pkgs),
+        containers: request.containers.iter().map(about).collect(),
+        build: request.build,
+        tests: request.tests,
+        pinned: request.pinned,
     }
 }
 
@@ -242,60 +381,89 @@ impl NixVersion {
 
 impl<'a> Nix<'a> {
     /// Nix, run with these variables beside the inherited ones.
-    pub fn new(processes: &'a Processes, environment: Vec<(String, String)>) -> Self {
+    pub fn new(machine: impl Into<Machine<'a>>, environment: Vec<(String, String)>) -> Self {
         Self {
-            processes,
+            machine: machine.into(),
             environment,
+            store: None,
         }
     }
 
+    /// The same, with builds in another store. Derivations are still made in the own one.
+    pub fn with_store(self, store: Option<Store>) -> Self {
+        Self { store, ..self }
+    }
+
+    /// nix-store, asked about outputs.
+    fn about_outputs(&self) -> Cmd<'a> {
+        let command = self.cmd("nix-store");
+        match &self.store {
+            Some(store) => command.args(["--store", &store.url]),
+            None => command,
+        }
+    }
+
+    /// A command that is still called experimental.
+    fn new_command(&self) -> Cmd<'a> {
+        self.cmd("nix")
+            .args(["--extra-experimental-features", "nix-command"])
+    }
+
     fn cmd(&self, program: &str) -> Cmd<'a> {
-        self.processes
+        self.machine
             .cmd(program)
             .envs(self.environment.iter().map(|(key, value)| (key, value)))
     }
 
     /// Evaluates what is asked for; derivations are written to the store if they are.
     ///
-    /// With `verbose` all that Nix says of it is shown, not only why it fails.
+    /// Second comes what Nix says of it, with `verbose`.
     pub fn describe(
         &self,
-        inputs: &Inputs,
-        request: &Request,
+        request: &Request<'_>,
         repo: &Repo,
         verbose: bool,
-    ) -> Result<Description> {
-        self.evaluate(inputs, request, repo, verbose)
+    ) -> Result<(Vec<Description>, String)> {
+        self.evaluate(request, repo, verbose)
     }
 
     /// Which derivations take their hashes from which pins.
-    pub fn pinned(&self, inputs: &Inputs, repo: &Repo) -> Result<Vec<Pinned>> {
+    pub fn pinned<'i>(
+        &self,
+        containers: impl IntoIterator<Item = &'i Inputs>,
+        repo: &Repo,
+    ) -> Result<Vec<Pinned>> {
         let request = Request {
+            containers: containers.into_iter().map(|it| (it, None)).collect(),
             pinned: true,
             ..Request::default()
         };
-        self.evaluate(inputs, &request, repo, false)
+        Ok(self.evaluate(&request, repo, false)?.0)
     }
 
     fn evaluate<T: DeserializeOwned>(
         &self,
-        inputs: &Inputs,
-        request: &Request,
+        request: &Request<'_>,
         repo: &Repo,
         verbose: bool,
-    ) -> Result<T> {
+    ) -> Result<(T, String)> {
         let mut command =
             self.cmd("nix-instantiate")
                 .args(["--eval", "--strict", "--json", "--show-trace"]);
         if request.build {
             command = command.arg("--read-write-mode");
         }
-        command = command.args(["-E", DESCRIBE]);
-        let request = serde_json::to_string(request).context("writing the request")?;
-        let command = with_arguments(command, inputs, &[("request", &request)]);
-        let text = self.run_evaluation(command, inputs, repo, verbose)?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("reading what `{}` evaluates to", inputs.test_build))
+        let text = serde_json::to_string(&question(request, self.machine))
+            .context("writing the request")?;
+        let command = command
+            .args(["-E", DESCRIBE])
+            .args(["--argstr", "request", &text]);
+        let containers: Vec<&Inputs> = request.containers.iter().map(|(it, _)| *it).collect();
+        let (text, said) =
+            run_evaluation(self.machine, command, &reader(&containers, repo, verbose))?;
+        let value =
+            serde_json::from_str(&text).context("reading what the components evaluate to")?;
+        Ok((value, said))
     }
 
     /// The store path of the derivation that an expression gives, which is written to the store.
@@ -313,38 +481,10 @@ impl<'a> Nix<'a> {
             .cmd("nix-instantiate")
             .args(["--show-trace", "-E", expression]);
         let command = with_arguments(command, inputs, arguments);
-        let text = self.run_evaluation(command, inputs, repo, verbose)?;
-        Ok(text.trim().to_owned())
-    }
-
-    /// The stdout of an evaluation, or why it failed.
-    fn run_evaluation(
-        &self,
-        command: Cmd<'_>,
-        inputs: &Inputs,
-        repo: &Repo,
-        verbose: bool,
-    ) -> Result<String> {
-        let captured = self.processes.capture(command)?;
-        if verbose && !captured.stderr.trim().is_empty() {
-            output::say(captured.stderr.trim_end());
-        }
-        if !captured.status.success() {
-            let told = eval_error::tell(
-                &captured.stderr,
-                &captured.status.to_string(),
-                &reader(inputs, repo, verbose),
-            );
-            if !told.before.is_empty() {
-                output::say(told.before);
-            }
-            return Err(EvaluationFailed {
-                said: captured.stderr,
-                told: told.error,
-            }
-            .into());
-        }
-        Ok(captured.stdout)
+        let reader = reader(&[inputs], repo, verbose);
+        let (text, said) = apart(run_evaluation(self.machine, command, &reader));
+        output::say_if_any(&said);
+        Ok(text?.trim().to_owned())
     }
 
     /// The NAR sizes of store paths, in bytes, if all of them are valid.
@@ -355,29 +495,37 @@ impl<'a> Nix<'a> {
         if paths.is_empty() {
             return Ok(Some(BTreeMap::new()));
         }
-        let captured = self.processes.capture(
-            self.cmd("nix-store")
-                .args(["--query", "--size"])
-                .args(paths),
-        )?;
-        if !captured.status.success() {
-            return Ok(None);
+        sizes(paths, &self.machine.capture(self.sizes_query(paths))?)
+    }
+
+    fn sizes_query(&self, paths: &BTreeSet<String>) -> Cmd<'a> {
+        self.about_outputs().args(["--query", "--size"]).args(paths)
+    }
+
+    /// The same on another machine and, if all are valid, these links, in one go; with `last` that is
+    /// the end of the session.
+    pub fn sizes_and_links(
+        &self,
+        remote: &Remote<'_>,
+        paths: &BTreeSet<String>,
+        links: &[(Utf8PathBuf, String)],
+        last: bool,
+    ) -> Result<Option<BTreeMap<String, u64>>> {
+        if paths.is_empty() {
+            return Ok(Some(BTreeMap::new()));
         }
-        let sizes: Vec<u64> = captured
-            .stdout
-            .lines()
-            .map(str::parse)
-            .collect::<Result<_, _>>()
-            .with_context(|| format!("reading the output of `{}`", captured.command))?;
-        if sizes.len() != paths.len() {
-            bail!(
-                "`{}` gave {} sizes for {} paths",
-                captured.command,
-                sizes.len(),
-                paths.len()
-            );
+        let links = links
+            .iter()
+            .map(|(link, path)| self.link_command(link, path));
+        let commands = std::iter::once(self.sizes_query(paths)).chain(links);
+        let mode = if last { Mode::Last } else { Mode::While };
+        let mut captured = remote.run(mode, commands.collect())?.into_iter();
+        let answer = captured.next().context("an answer was expected")?;
+        let sizes = sizes(paths, &answer)?;
+        if sizes.is_some() {
+            captured.try_for_each(|captured| success(captured).map(|_| ()))?;
         }
-        Ok(Some(paths.iter().cloned().zip(sizes).collect()))
+        Ok(sizes)
     }
 
     /// Those of the paths that are valid.
@@ -386,10 +534,10 @@ impl<'a> Nix<'a> {
             return Ok(BTreeSet::new());
         }
         let command = self
-            .cmd("nix-store")
+            .about_outputs()
             .args(["--check-validity", "--print-invalid"])
             .args(paths);
-        let invalid = success(self.processes.capture(command)?)?;
+        let invalid = success(self.machine.capture(command)?)?;
         let invalid: BTreeSet<&str> = invalid.lines().collect();
         Ok(paths
             .iter()
@@ -406,10 +554,23 @@ impl<'a> Nix<'a> {
         tick: Duration,
         on_input: impl FnMut(Input<'_>) -> Result<()>,
     ) -> Result<ExitStatus> {
-        let mut command = self
-            .cmd("nix-build")
-            .args(["--log-format", "internal-json", "-v", "--no-out-link"])
-            .args(drvs);
+        let mut command = match &self.store {
+            None => self
+                .cmd("nix-build")
+                .args(["--log-format", "internal-json", "-v", "--no-out-link"])
+                .args(drvs),
+            Some(store) => {
+                self.copy_derivations(drvs, store)?;
+                let suffix = if store.drv_means_outputs { "" } else { "^*" };
+                self.new_command()
+                    .args(["build", "--log-format", "internal-json", "-v", "--no-link"])
+                    .args(["--store", &store.url])
+                    .args(drvs.iter().map(|drv| format!("{drv}{suffix}")))
+            }
+        };
+        for (name, value) in &options.settings {
+            command = command.args(["--option", name, value]);
+        }
         if options.keep_going {
             command = command.arg("--keep-going");
         }
@@ -419,7 +580,22 @@ impl<'a> Nix<'a> {
         if let Some(folder) = &options.temporary {
             command = command.env("TMPDIR", folder);
         }
-        self.processes.stream(command, tick, on_input)
+        self.machine.stream(command, tick, on_input)
+    }
+
+    /// `nix build --store` looks for derivations in the store that it builds in.
+    fn copy_derivations(&self, drvs: &BTreeSet<String>, store: &Store) -> Result<()> {
+        let command = self
+            .new_command()
+            .args([
+                "copy",
+                "--derivation",
+                "--no-check-sigs",
+                "--to",
+                &store.url,
+            ])
+            .args(drvs);
+        success(self.machine.capture(command)?).map(|_| ())
     }
 
     /// All derivations that each of these needs, itself included.
@@ -442,7 +618,7 @@ impl<'a> Nix<'a> {
     ) -> Result<BTreeMap<String, BTreeSet<String>>> {
         let command = |drv| self.cmd("nix-store").args(["--query", question]).arg(drv);
         let captured = self
-            .processes
+            .machine
             .capture_all(drvs.iter().map(command).collect())?;
         drvs.iter()
             .zip(captured)
@@ -455,16 +631,25 @@ impl<'a> Nix<'a> {
 
     /// Makes links to valid store paths that the garbage collector respects.
     pub fn link(&self, links: &[(Utf8PathBuf, String)]) -> Result<()> {
-        let command = |(link, path): &(Utf8PathBuf, String)| {
-            self.cmd("nix-store")
-                .args(["--realise", path, "--add-root", link.as_str()])
-        };
+        let command = |(link, path): &(Utf8PathBuf, String)| self.link_command(link, path);
         let captured = self
-            .processes
+            .machine
             .capture_all(links.iter().map(command).collect())?;
         captured
             .into_iter()
             .try_for_each(|captured| success(captured).map(|_| ()))
+    }
+
+    fn link_command(&self, link: &Utf8Path, path: &str) -> Cmd<'a> {
+        match self.machine {
+            Machine::Here(_) => {
+                self.cmd("nix-store")
+                    .args(["--realise", path, "--add-root", link.as_str()])
+            }
+            Machine::There(_) => self
+                .cmd("sh")
+                .args(["-c", LINK_THERE, "sh", path, link.as_str()]),
+        }
     }
 }
 

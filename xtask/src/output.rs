@@ -15,6 +15,13 @@ pub fn say(line: impl AsRef<[u8]>) {
     let _ = stderr.write_all(&bytes);
 }
 
+/// Says something, if it is anything.
+pub fn say_if_any(text: &str) {
+    if !text.is_empty() {
+        say(text);
+    }
+}
+
 /// Writes a line to stdout, for machines.
 pub fn emit(line: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();

@@ -4,7 +4,7 @@
 //! neither line nor key.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -13,7 +13,10 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{
+    self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess,
+    Visitor,
+};
 
 use serde_json::value::RawValue;
 
@@ -21,54 +24,41 @@ use crate::sri::Sri;
 use crate::{hash, output};
 
 /// The content of a pins file.
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub struct Pins {
     /// The version of what is built.
     pub version: Version,
     /// The pinned nixpkgs; the sample has none of its own.
     pub nixpkgs: Option<Nixpkgs>,
-    #[serde(deserialize_with = "unique_keys")]
     sources: BTreeMap<String, Source>,
-    /// What is fetched for the Go server.
+    /// The Go modules of what is built.
     go: Option<Go>,
-    /// What is fetched for the backend; Nix reads it, here it is checked.
-    #[serde(rename = "python")]
-    _python: Option<Python>,
-    /// What is fetched for the web UI; Nix reads it, here it is checked.
-    #[serde(rename = "web")]
-    _web: Option<Web>,
 }
+
+/// The keys that mean the same in the pins of each container.
+const KEYS: [&str; 4] = ["version", "nixpkgs", "sources", "go"];
 
 /// `go` in the file.
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 struct Go {
-    /// SHA-256 of the NAR of the server's Go modules; none where none are fetched.
-    #[serde(rename = "vendorHash")]
+    /// SHA-256 of the NAR of the modules; none where none are fetched.
     vendor_hash: Option<Sri>,
+    /// The one of `sources` whose modules these are.
+    source: Option<String>,
+    /// Or the folder, relative to the file.
+    folder: Option<Utf8PathBuf>,
 }
 
-/// `python` in the file.
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Python {
-    /// The interpreter, by its name in the package set.
-    #[serde(rename = "package")]
-    _package: String,
-    /// SHA-256 of the NAR of the stripped venv, by platform.
-    #[serde(rename = "venv", deserialize_with = "unique_keys")]
-    _venv: BTreeMap<String, Sri>,
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct RawGo {
+    vendor_hash: Option<Sri>,
+    source: Option<String>,
+    folder: Option<Utf8PathBuf>,
 }
 
-/// `web` in the file.
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Web {
-    /// SHA-256 of the NAR of the web UI's `node_modules` folders, by platform.
-    #[serde(rename = "nodeModules", deserialize_with = "unique_keys")]
-    _node_modules: BTreeMap<String, Sri>,
-}
+/// What a container pins besides: Nix reads it, here its hashes are checked.
+struct Other;
 
 /// A version: starts with a digit, holds letters, digits, `.`, `-`, `+` and `_`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +77,8 @@ pub struct Nixpkgs {
 
 #[derive(Debug)]
 struct Source {
+    /// Its own, if it has one.
+    version: Option<Version>,
     hash: Sri,
     mode: Mode,
     places: Vec<Place>,
@@ -113,8 +105,7 @@ struct RawNixpkgs {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawSource {
-    #[serde(rename = "version")]
-    _version: Option<Version>,
+    version: Option<Version>,
     hash: Sri,
     #[serde(default)]
     mode: Mode,
@@ -202,34 +193,34 @@ fn unreadable(path: &Utf8Path) -> Option<anyhow::Error> {
 }
 
 /// A map whose keys must differ: serde keeps the last of two silently.
-fn unique_keys<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
-where
-    D: Deserializer<'de>,
-    V: Deserialize<'de>,
-{
-    struct Unique<V>(PhantomData<V>);
+struct UniqueKeys<V>(PhantomData<V>);
 
-    impl<'de, V: Deserialize<'de>> Visitor<'de> for Unique<V> {
-        type Value = BTreeMap<String, V>;
+impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueKeys<V> {
+    type Value = BTreeMap<String, V>;
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-            let mut map = BTreeMap::new();
-            while let Some(key) = access.next_key::<String>()? {
-                if map.contains_key(&key) {
-                    return Err(de::Error::custom(format_args!("duplicate key `{key}`")));
-                }
-                let value = access.next_value()?;
-                map.insert(key, value);
-            }
-            Ok(map)
-        }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
 
-    deserializer.deserialize_map(Unique(PhantomData))
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+        let mut map = BTreeMap::new();
+        while let Some(key) = access.next_key::<String>()? {
+            if map.contains_key(&key) {
+                return Err(de::Error::custom(format_args!("duplicate key `{key}`")));
+            }
+            let value = access.next_value()?;
+            map.insert(key, value);
+        }
+        Ok(map)
+    }
+}
+
+impl<'de, V: Deserialize<'de>> DeserializeSeed<'de> for UniqueKeys<V> {
+    type Value = BTreeMap<String, V>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
 }
 
 /// A type from a JSON string by its `FromStr`; an error has the position of the string.
@@ -280,6 +271,103 @@ where
     deserializer.deserialize_map(Object(check))
 }
 
+impl<'de> Deserialize<'de> for Pins {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Pins;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Pins, A::Error> {
+                let (mut version, mut nixpkgs, mut go) = (None, None, None);
+                let mut sources = BTreeMap::new();
+                let mut seen: BTreeSet<String> = BTreeSet::new();
+                while let Some(key) = access.next_key::<String>()? {
+                    // What is meant for one of them would be lost among what only Nix reads.
+                    let near = |known: &&str| strsim::jaro_winkler(&key, known) > 0.85;
+                    match key.as_str() {
+                        key if seen.contains(key) => {
+                            return Err(de::Error::custom(format_args!("duplicate key `{key}`")));
+                        }
+                        "version" => version = Some(access.next_value()?),
+                        "nixpkgs" => nixpkgs = access.next_value()?,
+                        "sources" => sources = access.next_value_seed(UniqueKeys(PhantomData))?,
+                        "go" => go = access.next_value()?,
+                        unknown if KEYS.iter().any(near) => {
+                            return Err(de::Error::unknown_field(unknown, &KEYS));
+                        }
+                        _ => {
+                            access.next_value_seed(UniqueKeys::<Other>(PhantomData))?;
+                        }
+                    }
+                    seen.insert(key);
+                }
+                Ok(Pins {
+                    version: version.ok_or_else(|| de::Error::missing_field("version"))?,
+                    nixpkgs,
+                    sources,
+                    go,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+impl<'de> Deserialize<'de> for Other {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Other;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object, a list, a text, a number or a truth value")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Other, E> {
+                if text.starts_with("sha256-") || text.starts_with("sha512-") {
+                    text.parse::<Sri>().map_err(E::custom)?;
+                }
+                Ok(Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Other, A::Error> {
+                UniqueKeys::<Other>(PhantomData).visit_map(access)?;
+                Ok(Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Other, A::Error> {
+                while access.next_element::<Other>()?.is_some() {}
+                Ok(Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Other, E> {
+                Ok(Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Other, E> {
+                Ok(Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Other, E> {
+                Ok(Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Other, E> {
+                Ok(Other)
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
 fn is_hexadecimal(text: &str) -> bool {
     text.bytes()
         .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -300,6 +388,24 @@ impl Pins {
         self.go.as_ref()?.vendor_hash.as_ref()
     }
 
+    /// The one of the pinned sources whose Go modules are pinned.
+    pub fn go_source(&self) -> Option<&str> {
+        self.go.as_ref()?.source.as_deref()
+    }
+
+    /// The folder whose Go modules are pinned, relative to the file.
+    pub fn go_folder(&self) -> Option<&Utf8Path> {
+        self.go.as_ref()?.folder.as_deref()
+    }
+
+    /// The version of a source.
+    pub fn source_version(&self, name: &str) -> &Version {
+        let source = self.sources.get(name);
+        source
+            .and_then(|source| source.version.as_ref())
+            .unwrap_or(&self.version)
+    }
+
     /// The SHA-256 that a source's NAR has to have.
     pub fn source_sha256(&self, name: &str) -> Option<[u8; 32]> {
         let source = self.sources.get(name)?;
@@ -308,7 +414,7 @@ impl Pins {
     }
 
     /// Each source that comes from a file beside the pins: the pin's name and the relative path.
-    fn files(&self) -> impl Iterator<Item = (&str, &Utf8Path)> {
+    pub fn files(&self) -> impl Iterator<Item = (&str, &Utf8Path)> {
         self.sources.iter().flat_map(|(name, source)| {
             source.places.iter().filter_map(move |place| match place {
                 Place::File(path) => Some((name.as_str(), path.as_path())),
@@ -469,6 +575,26 @@ impl<'de> Deserialize<'de> for Nixpkgs {
     }
 }
 
+impl<'de> Deserialize<'de> for Go {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, |raw: RawGo| {
+            if raw.source.is_some() && raw.folder.is_some() {
+                return Err("`source` and `folder` do not go together".to_owned());
+            }
+            if let Some(folder) = raw.folder.as_ref().filter(|folder| !stays_below(folder)) {
+                return Err(format!(
+                    "the folder `{folder}` must be relative and without `..`"
+                ));
+            }
+            Ok(Self {
+                vendor_hash: raw.vendor_hash,
+                source: raw.source,
+                folder: raw.folder,
+            })
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Source {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         checked(deserializer, |raw: RawSource| {
@@ -487,6 +613,7 @@ impl<'de> Deserialize<'de> for Source {
                 ));
             }
             Ok(Self {
+                version: raw.version,
                 hash: raw.hash,
                 mode: raw.mode,
                 places: raw.places,
@@ -798,6 +925,47 @@ mod tests {
         let message = parse(&text, "pins.json".into()).unwrap_err().to_string();
         assert!(message.starts_with("pins.json:6:"), "{message}");
         assert!(message.contains("malformed hash `sha256-abc`"), "{message}");
+    }
+
+    #[test]
+    fn what_a_container_pins_besides() {
+        let with = |more: &str| {
+            let text = format!("{{ \"version\": \"1\",\n{more} }}");
+            parse(&text, "p".into()).map_err(|error| error.to_string())
+        };
+        let pins = with(&format!(
+            r#""go": {{ "folder": "a/b", "vendorHash": "{HASH}" }}, "ruby": {{ "gems": ["x", {{ "hash": "{HASH}" }}] }}"#
+        ));
+        let pins = pins.unwrap();
+        assert_eq!(pins.go_folder(), Some(Utf8Path::new("a/b")));
+        assert_eq!(
+            (pins.go_source(), pins.vendor_hash().is_some()),
+            (None, true)
+        );
+        for (more, expected) in [
+            (
+                r#""ruby": 1"#,
+                "p:2:9: invalid type: integer `1`, expected an object",
+            ),
+            (
+                r#""ruby": { "a": [{ "b": "sha256-short" }] }"#,
+                "p:2:37: malformed hash `sha256-short`",
+            ),
+            (r#""ruby": { "a": 1, "a": 2 }"#, "duplicate key `a`"),
+            (r#""version": "2""#, "duplicate key `version`"),
+            (
+                r#""soruces": { }"#,
+                "p:2:9: unknown field `soruces`, expected one of",
+            ),
+            (r#""go": { "folder": "../x" }"#, "`../x` must be relative"),
+            (
+                r#""go": { "folder": "x", "source": "y" }"#,
+                "do not go together",
+            ),
+        ] {
+            let error = with(more).unwrap_err();
+            assert!(error.contains(expected), "{more}: {error}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::nix::{self, Nix, NixVersion};
 use crate::output;
 use crate::pins::Nixpkgs;
 use crate::process::Processes;
+use crate::remote::Machine;
 use crate::repo::Repo;
 use crate::store_path;
 
@@ -50,13 +51,14 @@ pub struct Probe {
 
 /// Chooses: the one that was asked for, else nixpkgs where it can be had, else host-pkgs.
 ///
-/// `in_store` says whether the pinned copy is in the store, `probe` whether its address answers.
+/// `nixpkgs` is what the pins of each container name, all of which has to be there. `in_store` says whether its copy is in
+/// the store, `probe` whether its address answers.
 pub fn choose(
     asked: Option<PackageSet>,
     version: &NixVersion,
-    nixpkgs: Option<&Nixpkgs>,
-    in_store: impl FnOnce(&Nixpkgs) -> Result<bool>,
-    probe: impl FnOnce(&Nixpkgs) -> Result<bool>,
+    nixpkgs: &[Option<&Nixpkgs>],
+    in_store: impl Fn(&Nixpkgs) -> Result<bool>,
+    probe: impl Fn(&Nixpkgs) -> Result<bool>,
 ) -> Result<Choice> {
     let (major, minor) = NIXPKGS_FLOOR;
     let new_enough = version.is_at_least(major, minor);
@@ -80,32 +82,41 @@ pub fn choose(
         let reason = format!("Nix {version} is older than {major}.{minor}, which nixpkgs needs");
         return choice(PackageSet::Host, reason);
     }
-    let Some(nixpkgs) = nixpkgs else {
+    let Some(pinned) = nixpkgs.iter().copied().collect::<Option<Vec<_>>>() else {
         return choice(PackageSet::Host, "the pins name no nixpkgs".to_owned());
     };
-    let short = nixpkgs.rev.get(..8).unwrap_or(&nixpkgs.rev);
-    if in_store(nixpkgs)? {
-        return choice(
-            PackageSet::Nixpkgs,
-            format!("revision {short} is in the store"),
-        );
+    let mut known: Vec<&Nixpkgs> = Vec::new();
+    let mut reasons = Vec::new();
+    for nixpkgs in pinned {
+        if known.iter().any(|it| it.hash == nixpkgs.hash) {
+            continue;
+        }
+        known.push(nixpkgs);
+        let short = nixpkgs.rev.get(..8).unwrap_or(&nixpkgs.rev);
+        if in_store(nixpkgs)? {
+            reasons.push(format!("revision {short} is in the store"));
+        } else if probe(nixpkgs)? {
+            reasons.push(format!("the address of revision {short} answers"));
+        } else {
+            let reason =
+                format!("nixpkgs {short} is not in the store and its address does not answer");
+            return choice(PackageSet::Host, reason);
+        }
     }
-    if probe(nixpkgs)? {
-        return choice(
-            PackageSet::Nixpkgs,
-            format!("the address of revision {short} answers"),
-        );
-    }
-    let reason = format!("nixpkgs {short} is not in the store and its address does not answer");
-    choice(PackageSet::Host, reason)
+    choice(PackageSet::Nixpkgs, reasons.join(", "))
 }
 
-/// Whether the pinned nixpkgs is in the store, where it lies as an unpacked source.
+/// Where the pinned nixpkgs lies in a store, as an unpacked source.
+pub fn path_in_store(store: &Utf8Path, nixpkgs: &Nixpkgs) -> Option<Utf8PathBuf> {
+    let hash = nixpkgs.hash.as_sha256()?;
+    Some(store_path::recursive_sha256(store, "source", hash))
+}
+
+/// Whether the pinned nixpkgs is in the store.
 pub fn is_in_store(nix: &Nix<'_>, nixpkgs: &Nixpkgs) -> Result<bool> {
-    let Some(hash) = nixpkgs.hash.as_sha256() else {
+    let Some(path) = path_in_store(&nix::store_dir(), nixpkgs) else {
         return Ok(false);
     };
-    let path = store_path::recursive_sha256(&nix::store_dir(), "source", hash);
     Ok(!nix.valid(&BTreeSet::from([path.into_string()]))?.is_empty())
 }
 
@@ -116,7 +127,7 @@ pub fn is_in_store(nix: &Nix<'_>, nixpkgs: &Nixpkgs) -> Result<bool> {
 /// as `/host/rust`.
 pub fn host_environment(
     repo: &Repo,
-    clients: &Utf8Path,
+    clients: Option<&Utf8Path>,
     rust: Option<&Utf8Path>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<(String, String)>> {
@@ -135,7 +146,7 @@ pub fn host_environment(
     let inexpressible = |path: &Utf8Path| {
         path.as_str().contains(char::is_whitespace) || path.as_str().contains('=')
     };
-    if inexpressible(clients) {
+    if let Some(clients) = clients.filter(|clients| inexpressible(clients)) {
         bail!(
             "the path `{clients}` can't be shown to builders, for Nix's settings can't express \
              it: set TMPDIR to a folder without blanks and `=` in its path"
@@ -159,14 +170,16 @@ pub fn host_environment(
         _ => conf.into_string(),
     };
     let mut settings = variable("NIX_CONFIG").unwrap_or_default();
-    if !settings.is_empty() {
-        settings.push('\n');
-    }
-    settings.push_str("extra-sandbox-paths = /host/clients=");
-    settings.push_str(clients.as_str());
-    if let Some(rust) = rust {
-        settings.push_str(" /host/rust=");
-        settings.push_str(rust.as_str());
+    let shown = [("clients", clients), ("rust", rust)];
+    let shown = shown
+        .into_iter()
+        .filter_map(|(name, path)| Some(format!(" /host/{name}={}", path?)));
+    let shown: String = shown.collect();
+    if !shown.is_empty() {
+        if !settings.is_empty() {
+            settings.push('\n');
+        }
+        settings = settings + "extra-sandbox-paths =" + &shown;
     }
     Ok(vec![
         ("NIX_USER_CONF_FILES".to_owned(), files),
@@ -200,9 +213,13 @@ pub fn rust_toolchain(
     }
 }
 
-/// Whether nixpkgs' address answers: asked now, or within the last day.
-pub fn probe(processes: &Processes, repo: &Repo, nixpkgs: &Nixpkgs) -> Result<bool> {
-    let file = repo.state().join("probe.json");
+/// Whether nixpkgs' address answers a machine: asked now, or within the last day.
+pub fn probe(machine: Machine<'_>, repo: &Repo, nixpkgs: &Nixpkgs) -> Result<bool> {
+    let file = match machine {
+        Machine::Here(_) => "probe.json".to_owned(),
+        Machine::There(remote) => format!("probe-{}.json", remote.host().replace('/', "-")),
+    };
+    let file = repo.state().join(file);
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
@@ -211,7 +228,7 @@ pub fn probe(processes: &Processes, repo: &Repo, nixpkgs: &Nixpkgs) -> Result<bo
     {
         return Ok(known.reachable);
     }
-    let command = processes.cmd("curl").args([
+    let command = machine.cmd("curl").args([
         "--silent",
         "--head",
         "--fail",
@@ -223,7 +240,7 @@ pub fn probe(processes: &Processes, repo: &Repo, nixpkgs: &Nixpkgs) -> Result<bo
         "--",
         &nixpkgs.url,
     ]);
-    let reachable = match processes.capture(command) {
+    let reachable = match machine.capture(command) {
         Ok(captured) => captured.status.success(),
         // Without curl the address can't be asked; that is not worth an end.
         Err(error) if crate::process::is_missing_program(&error) => return Ok(false),
@@ -317,13 +334,14 @@ mod tests {
             (None, &new, true, false, false, Host, "does not answer"),
         ] {
             let pin = pinned.then_some(&pin);
-            let choice = choose(asked, version, pin, |_| Ok(in_store), |_| Ok(answers)).unwrap();
+            let (in_store, answers) = (|_: &_| Ok(in_store), |_: &_| Ok(answers));
+            let choice = choose(asked, version, &[pin, pin], in_store, answers).unwrap();
             assert_eq!(choice.set, set, "{choice:?}");
             assert!(choice.reason.contains(reason), "{choice:?}");
         }
         let never = |_: &_| -> Result<bool> { bail!("asked though it need not be") };
-        choose(None, &old, Some(&pin), never, never).unwrap();
-        let error = choose(Some(Nixpkgs), &old, None, never, never)
+        choose(None, &old, &[Some(&pin)], never, never).unwrap();
+        let error = choose(Some(Nixpkgs), &old, &[], never, never)
             .unwrap_err()
             .to_string();
         assert!(
@@ -359,7 +377,7 @@ mod tests {
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect();
-            let found = host_environment(&repo, "/c".into(), Some("/t".into()), |name| {
+            let found = host_environment(&repo, Some("/c".into()), Some("/t".into()), |name| {
                 known.get(name).cloned()
             });
             found
@@ -392,7 +410,7 @@ mod tests {
         );
         for root in ["/a b", "/a:b", "/a=b"] {
             let repo = Repo { root: root.into() };
-            let error = host_environment(&repo, "/c".into(), None, |_| None)
+            let error = host_environment(&repo, Some("/c".into()), None, |_| None)
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(root), "{error}");

@@ -9,10 +9,12 @@ use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{
+    Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitCode, ExitStatus, Stdio,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -73,6 +75,8 @@ struct Running {
     groups: BTreeSet<i32>,
     /// Processes in this program's own group, which has the terminal.
     foreground: BTreeSet<i32>,
+    /// Leaders of the process groups that are told in words to end, and only killed by signals.
+    conversations: BTreeSet<i32>,
     /// The first signal that came.
     signal: Option<i32>,
 }
@@ -99,6 +103,13 @@ impl Processes {
             verbose,
             running,
         })
+    }
+
+    /// The signal that came, if any, and was not acknowledged yet.
+    pub fn signal(&self) -> Option<Interrupted> {
+        lock(&self.running)
+            .signal
+            .map(|signal| Interrupted { signal })
     }
 
     /// A command line to add arguments to.
@@ -180,7 +191,8 @@ impl Processes {
         let running = lock(&self.running);
         let own = BTreeSet::from([getpid().as_raw_nonzero().get()]);
         let parents = parents();
-        let known: BTreeSet<i32> = running.groups.union(&running.foreground).copied().collect();
+        let known = [&running.groups, &running.foreground, &running.conversations];
+        let known: BTreeSet<i32> = known.into_iter().flatten().copied().collect();
         let kept = descendants(&parents, &known);
         for process in descendants(&parents, &own) {
             if !known.contains(&process)
@@ -218,12 +230,38 @@ impl Processes {
         }
     }
 
+    /// Starts a process to talk to. Signals are not passed on to it, for whoever talks to it tells it in
+    /// words; a second SIGINT kills it.
+    pub fn converse(&self, command: Cmd<'_>) -> Result<Conversation> {
+        let (text, mut command) = self.prepare(command);
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = lock(&self.running);
+        if let Some(signal) = running.signal {
+            return Err(Interrupted { signal }.into());
+        }
+        let child = command
+            .process_group(0)
+            .spawn()
+            .map_err(|error| cannot_start(error, &text))?;
+        running.conversations.insert(child_id(&child));
+        Ok(Conversation {
+            child,
+            running: Arc::clone(&self.running),
+        })
+    }
+
     fn prepare(&self, command: Cmd<'_>) -> (String, Command) {
         let text = command.to_string();
+        self.note(&text);
+        (text, command.into())
+    }
+
+    /// Shows a command line, if that was asked for.
+    pub fn note(&self, text: &str) {
         if self.verbose {
             output::say(format!("$ {text}"));
         }
-        (text, command.into())
     }
 
     fn still_wanted(&self) -> Result<()> {
@@ -258,6 +296,54 @@ impl Processes {
             .map_err(|error| cannot_start(error, text))?;
         running.groups.insert(child_id(&child));
         Ok(child)
+    }
+}
+
+/// A process that is talked to; it is killed when this is dropped.
+pub struct Conversation {
+    child: Child,
+    running: Arc<Mutex<Running>>,
+}
+
+impl Conversation {
+    /// Its stdin, stdout and stderr; each can be taken once.
+    pub fn streams(&mut self) -> Option<(ChildStdin, ChildStdout, ChildStderr)> {
+        Some((
+            self.child.stdin.take()?,
+            self.child.stdout.take()?,
+            self.child.stderr.take()?,
+        ))
+    }
+
+    /// How it ended, if it does within this time.
+    pub fn wait(&mut self, longest: Duration) -> Option<ExitStatus> {
+        let start = Instant::now();
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if start.elapsed() < longest => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Ok(status) => return status,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Kills it, unless it has ended.
+    pub fn kill(&mut self) {
+        if self.wait(Duration::ZERO).is_none() {
+            signal_group(child_id(&self.child), Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.kill();
+        lock(&self.running)
+            .conversations
+            .remove(&child_id(&self.child));
     }
 }
 
@@ -338,7 +424,15 @@ fn pass_on(running: &mut Running, signal: i32) {
     let again = running.signal.is_some();
     running.signal.get_or_insert(signal);
     if again && signal == SIGINT {
-        kill_with_descendants(&running.groups);
+        let conversations = running.conversations.iter();
+        kill_with_descendants(
+            &running
+                .groups
+                .iter()
+                .chain(conversations)
+                .copied()
+                .collect(),
+        );
         return;
     }
     let Some(signal) = Signal::from_named_raw(signal) else {

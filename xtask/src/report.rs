@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::nix::Component;
+use crate::nix::{Component, Description};
 use crate::output::{human_seconds, human_size, table};
 use crate::run_model::{Broken, Row, Run};
 use crate::store_path::{name_of, short_hash};
@@ -118,9 +118,13 @@ pub fn rows_table(rows: &[Row], sizes: &BTreeMap<String, u64>) -> String {
         };
         let size = row.out.as_ref().and_then(|out| sizes.get(out));
         let size = size.map_or_else(|| "-".to_owned(), |size| human_size(*size));
-        let output = row.out.clone().unwrap_or_else(|| row.note.clone());
+        let output = match (&row.host, &row.out) {
+            (Some(host), Some(out)) => format!("{host}:{out}"),
+            (None, Some(out)) => out.clone(),
+            (_, None) => row.note.clone(),
+        };
         lines.push(vec![
-            row.component.clone(),
+            row.label.clone(),
             row.state.to_string(),
             time,
             size,
@@ -223,8 +227,8 @@ fn missing_program<'a>(tail: &[&'a str]) -> Option<&'a str> {
     })
 }
 
-/// The components with version, description and tests.
-pub fn list(components: &[Component]) -> String {
+/// The components with version, description and tests, below the container that they belong to.
+pub fn list(containers: &[Description]) -> String {
     let header = ["component", "version", "description", "tests"]
         .map(str::to_owned)
         .to_vec();
@@ -236,18 +240,18 @@ pub fn list(components: &[Component]) -> String {
             .collect();
         let (version, description) = (component.version.clone(), component.description.clone());
         vec![
-            component.name.clone(),
+            format!("  {}", component.name),
             version,
             description,
             tests.join(", "),
         ]
     };
-    table(
-        &[header]
-            .into_iter()
-            .chain(components.iter().map(row))
-            .collect::<Vec<_>>(),
-    )
+    let mut lines = vec![header];
+    for container in containers {
+        lines.push(vec![format!("{}/", container.container)]);
+        lines.extend(container.components.iter().map(row));
+    }
+    table(&lines)
 }
 
 /// Why a name is no component, with the nearest name and all of them.
@@ -280,8 +284,11 @@ mod tests {
 
     #[test]
     fn the_table() {
-        let row = |component: &str, state, out: Option<&str>, seconds, note: &str| Row {
-            component: component.to_owned(),
+        let row = |label: &str, state, out: Option<&str>, seconds, note: &str| Row {
+            container: "app".to_owned(),
+            component: String::new(),
+            label: label.to_owned(),
+            host: None,
             state,
             drv: "/d".to_owned(),
             out: out.map(str::to_owned),

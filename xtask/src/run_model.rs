@@ -24,7 +24,11 @@ const MOST_SAID: usize = 100;
 /// What is to be built: a component or one of its tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// Its container.
+    pub container: String,
     /// `client-ts` or `client-ts.tests.types`.
+    pub component: String,
+    /// What people call it: with the container before it where several are built.
     pub label: String,
     /// The store path of its derivation.
     pub drv: String,
@@ -57,8 +61,16 @@ pub enum State {
 /// A target's row: of the table, and as a JSON line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
-    /// The label of the target.
+    /// The target's container.
+    pub container: String,
+    /// The target.
     pub component: String,
+    /// The target's label.
+    #[serde(skip)]
+    pub label: String,
+    /// The machine that builds, if it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// How it ended.
     pub state: State,
     /// The store path of its derivation.
@@ -374,6 +386,16 @@ impl Run {
         }
     }
 
+    /// The builds that are not known to have ended, with their outputs, as far as these are known.
+    pub fn awaited(&self) -> BTreeMap<String, Vec<String>> {
+        let builds = self.builds.iter().filter(|(_, build)| build.well.is_none());
+        let builds = builds.map(|(drv, build)| {
+            let paths = build.outputs.iter().map(|output| output.path.clone());
+            (drv.clone(), paths.filter(|path| !path.is_empty()).collect())
+        });
+        builds.collect()
+    }
+
     /// Finds out which builds ended: well, when their outputs `exist`; not well, when Nix counts more
     /// failures than it has given reasons for and the build's folder is `gone`. Gives those that were
     /// not known to have ended.
@@ -615,7 +637,10 @@ impl Run {
             self.why_missing(target, after)
         };
         Row {
-            component: target.label.clone(),
+            container: target.container.clone(),
+            component: target.component.clone(),
+            label: target.label.clone(),
+            host: None,
             state,
             drv: target.drv.clone(),
             out: after
@@ -749,6 +774,8 @@ mod tests {
 
     fn target() -> Target {
         Target {
+            container: "app".to_owned(),
+            component: "a".to_owned(),
             label: "a".to_owned(),
             drv: A.to_owned(),
             out: "/out/a".to_owned(),
@@ -819,7 +846,7 @@ mod tests {
         assert_eq!(
             serde_json::to_value(&rows[0]).unwrap(),
             serde_json::json!({
-                "component": "a", "state": "built", "drv": A, "out": "/out/a", "seconds": 8.0,
+                "container": "app", "component": "a", "state": "built", "drv": A, "out": "/out/a", "seconds": 8.0,
                 "phases": [
                     { "phase": "buildPhase", "seconds": 3.0 },
                     { "phase": "installPhase", "seconds": 4.0 },

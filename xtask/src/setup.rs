@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::hooks;
 use crate::nix::{self, Nix, NixVersion};
 use crate::output;
+use crate::pins::Nixpkgs;
 use crate::pkgs::{self, Choice, PackageSet};
 use crate::process::{Captured, Interrupted, Processes, is_missing_program};
 use crate::repo::Repo;
-use crate::sources::{self, Asked};
+use crate::sources::{self, Asked, Sources};
 
 /// The oldest Nix that the expressions are built with.
 const NIX_FLOOR: (u32, u32) = (2, 8);
@@ -26,7 +27,7 @@ const HOST_TOOLS: &str = "containers/host-pkgs/host-tools.json";
 const LIBRARIES: &str = "containers/host-pkgs/libraries.json";
 
 /// The system that host-pkgs has packages for (containers/host-pkgs/default.nix).
-const HOST_PKGS_SYSTEM: &str = "x86_64-linux";
+pub const HOST_PKGS_SYSTEM: &str = "x86_64-linux";
 
 /// The main job, as it is typed.
 const MAIN_JOB: &str = "cargo xtask test-build client-ts client-go";
@@ -979,14 +980,17 @@ fn package_set(
     version: &NixVersion,
     store: &Store,
 ) -> Result<Choice> {
-    let nixpkgs = sources::resolve(repo, &Asked::default())?.nixpkgs;
+    let resolve = |container| sources::resolve(repo, container, &Asked::default());
+    let containers = repo.containers()?;
+    let sources: Vec<Sources> = containers.iter().map(resolve).collect::<Result<_>>()?;
+    let nixpkgs: Vec<Option<&Nixpkgs>> = sources.iter().map(|it| it.nixpkgs.as_ref()).collect();
     let reachable = !matches!(store.trial, Trial::NotTried | Trial::NoStore(_));
     pkgs::choose(
         None,
         version,
-        nixpkgs.as_ref(),
+        &nixpkgs,
         |nixpkgs| Ok(reachable && pkgs::is_in_store(&Nix::new(processes, Vec::new()), nixpkgs)?),
-        |nixpkgs| pkgs::probe(processes, repo, nixpkgs),
+        |nixpkgs| pkgs::probe(processes.into(), repo, nixpkgs),
     )
 }
 
@@ -1058,8 +1062,9 @@ fn store(processes: &Processes, repo: &Repo) -> Result<Store> {
         | Access::Nothing => Trial::NotTried,
         _ => {
             // What else builders are shown is of no matter here: something that is everywhere.
-            match pkgs::host_environment(repo, "/usr".into(), None, |name| std::env::var(name).ok())
-            {
+            match pkgs::host_environment(repo, Some("/usr".into()), None, |name| {
+                std::env::var(name).ok()
+            }) {
                 Ok(environment) => trial(processes, &environment, &access)?,
                 // Over nixpkgs the settings are not needed.
                 Err(error) => Trial::Impossible(format!("{error:#}")),

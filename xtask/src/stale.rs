@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::nix::Pinned;
 use crate::output;
 use crate::pins::{self, Change};
+use crate::quote;
 use crate::repo::Repo;
 use crate::sources::Sources;
 use crate::sri::Sri;
@@ -29,7 +30,7 @@ pub struct Stale {
 /// package set, when it evaluates. `said` is all that it said.
 pub fn at_evaluation(said: &str, sources: &Sources) -> Result<Vec<Stale>> {
     let mut stale = Vec::new();
-    // The words of containers/authentik/sources.nix.
+    // The words that a container's expressions use, such as containers/authentik/sources.nix.
     if said.contains("is not what the pin `") {
         let folder = sources.pins_path.parent().unwrap_or(Utf8Path::new("."));
         let files = sources.pins.stale_files(folder)?;
@@ -43,6 +44,7 @@ pub fn at_evaluation(said: &str, sources: &Sources) -> Result<Vec<Stale>> {
         && let Some((url, got)) = nix_log::download_mismatch(said)
         && url == nixpkgs.url
         && let Ok(to) = got.parse()
+        && to != nixpkgs.hash
     {
         stale.push(Stale {
             drv: None,
@@ -133,18 +135,9 @@ pub fn remedy(repo: &Repo, stale: Option<&Stale>, may_write: bool, changed_befor
 
 /// This run's command line with `--write-pins`, as a shell takes it.
 fn accepting_command(arguments: impl Iterator<Item = String>) -> String {
-    let quoted = |argument: String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@+,".contains(c);
-        if argument.is_empty() || !argument.chars().all(plain) {
-            format!("'{}'", argument.replace('\'', r"'\''"))
-        } else {
-            argument
-        }
-    };
-    let mut words = vec!["cargo xtask".to_owned()];
-    words.extend(arguments.map(quoted).filter(|word| word != "--write-pins"));
-    words.push("--write-pins".to_owned());
-    words.join(" ")
+    let given = arguments.filter(|word| word != "--write-pins");
+    let words: Vec<String> = given.chain(["--write-pins".to_owned()]).collect();
+    format!("cargo xtask {}", quote::typed(words))
 }
 
 #[cfg(test)]

@@ -9,21 +9,26 @@ use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use crate::build_host::{self, Host};
+use crate::containers::{InPlay, Names};
 use crate::display::{self, Display, Mode, View};
 use crate::history::History;
 use crate::nix::{
-    self, BuildOptions, Buildable, Component, Description, EvaluationFailed, Inputs, Nix, Request,
+    self, BuildOptions, Buildable, Description, EvaluationFailed, Inputs, Nix, Request, Store,
 };
-use crate::pkgs::{self, PackageSet};
+use crate::pins::Nixpkgs;
+use crate::pkgs::{self, Choice, PackageSet};
 use crate::process::{Input, Interrupted, Processes};
+use crate::remote::Remote;
 use crate::repo::Repo;
 use crate::report::{self, Logs};
 use crate::run_model::{After, Row, Run, Running, Said, State, Target, names_phase};
 use crate::scratch::Scratch;
-use crate::sources::{self, Asked, Sources};
+use crate::sources::{Asked, Sources};
 use crate::sri::Sri;
 use crate::stale::{self, Stale};
-use crate::{clients, junit, output, setup};
+use crate::store_path::name_of;
+use crate::{clients, junit, output, setup, shipment};
 use nix_log::{Event, Failure, beginning};
 
 /// The longest time between two looks at the running builds: the live lines count seconds.
@@ -33,13 +38,17 @@ const SHOWN: usize = 10_000;
 
 /// Build components with Nix, and run their tests
 ///
-/// The components are the attributes of containers/authentik/test-build.nix. What builders print is
-/// shown as it comes, each line after the component's name; the whole log of each derivation is kept
-/// below target/test-build/logs, and a link to each result below target/test-build. At the end comes a
-/// table with state (built, cached, failed, hash mismatch, skipped), time, size and output.
+/// The components are the attributes of containers/CONTAINER/test-build.nix. A component is named by its
+/// own name, or, where several containers have one of that name, as CONTAINER/COMPONENT; CONTAINER/ means
+/// all components of a container. What builders print is shown as it comes, each line after the
+/// component's name; the whole log of each derivation is kept below target/test-build/logs, and a link to
+/// each result below target/test-build/CONTAINER. At the end comes a table with state (built, cached,
+/// failed, hash mismatch, skipped), time, size and output.
 ///
 /// Exit codes: 0 all there, 1 something failed, 2 could not run, 129, 130 or 143 interrupted by SIGHUP,
 /// SIGINT or SIGTERM; a second SIGINT kills what does not end.
+///
+/// With `--on HOST` another machine builds, which needs ssh and Nix only; this one needs no Nix then.
 ///
 /// Example: `cargo xtask test-build --sample client-ts client-go`
 #[derive(Debug, clap::Args)]
@@ -49,27 +58,56 @@ const SHOWN: usize = 10_000;
     reason = "each is a flag of the command line"
 )]
 pub struct Args {
-    /// The components to build; `--list` shows them
+    /// The components to build, each as COMPONENT, CONTAINER/COMPONENT or CONTAINER/; `--list` shows them
     #[arg(value_name = "COMPONENT")]
     components: Vec<String>,
-    /// Show the components with version, description and tests; build nothing
-    #[arg(long, conflicts_with_all = ["all", "components"])]
+    /// Show the components with version, description and tests, all or those named; build nothing
+    #[arg(long, conflicts_with = "all")]
     list: bool,
-    /// Build all components
+    /// Build all components of all containers
     #[arg(long, conflicts_with = "components")]
     all: bool,
-    /// Build from the sample in the repository, with its own pins
+    /// Build from the samples in the repository, with their own pins; containers without a sample are
+    /// left out
     #[arg(long, conflicts_with_all = ["source", "pins"])]
     sample: bool,
-    /// Build from a working tree of authentik in place of the pinned sources
+    /// Build from a working tree in place of the pinned sources; containers that are not built from such
+    /// a tree (source-tree.json) are left out
     #[arg(long, value_name = "PATH")]
     source: Option<Utf8PathBuf>,
-    /// Take the pins from another file than containers/authentik/pins.json
+    /// Take the pins of a container from another file than its pins.json
     #[arg(long, value_name = "FILE")]
     pins: Option<Utf8PathBuf>,
     /// The package set to build over [default: nixpkgs where it can be had, else host]
     #[arg(long, value_name = "SET")]
     pkgs: Option<PackageSet>,
+    /// Build on another machine, HOST or USER@HOST as for ssh; `local` is this one [default:
+    /// `XTASK_BUILD_HOST`, else `on` in containers/CONTAINER/test-build.json, else local]
+    #[arg(long, value_name = "HOST")]
+    on: Option<String>,
+    /// Bring the results back from the other machine: into the store here, with all they need, or, where
+    /// there is no Nix, as files below target/test-build/HOST
+    #[arg(long)]
+    fetch: bool,
+    /// Machines that Nix shares the builds with: its setting `builders`
+    #[arg(long, value_name = "SPEC")]
+    builders: Option<String>,
+    /// How many builds Nix runs at once here: its setting `max-jobs`
+    #[arg(long, value_name = "N")]
+    max_jobs: Option<String>,
+    /// Where Nix looks for what is built already: its setting `substituters`
+    #[arg(long, value_name = "URLS")]
+    substituters: Option<String>,
+    /// Build in another store, such as `ssh-ng://HOST`, whose Nix has the settings that the package set
+    /// needs; derivations are made here and copied there
+    #[arg(long, value_name = "URL", conflicts_with_all = ["on", "fetch"])]
+    store: Option<String>,
+    /// Any setting of Nix, for the build; may be given several times
+    #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], allow_hyphen_values = true)]
+    option: Vec<String>,
+    /// Drop the links to results, here or with `--on` there, so that Nix's garbage collector may take them
+    #[arg(long, conflicts_with_all = ["all", "components", "list", "fetch"])]
+    gc: bool,
     /// After a failure, build what does not need what failed
     #[arg(long)]
     keep_going: bool,
@@ -79,8 +117,8 @@ pub struct Args {
     /// Leave out the components' tests
     #[arg(long)]
     no_tests: bool,
-    /// Print a JSON line for each component and test: component, state, drv, out, seconds, phases;
-    /// with `--list`: component, version, description, tests
+    /// Print a JSON line for each component and test: container, component, state, drv, out, seconds,
+    /// phases; with `--list`: container, component, version, description, tests
     #[arg(long)]
     json: bool,
     /// Write the hashes that were found in place of the pinned ones, and build on; keeps going after a
@@ -98,8 +136,26 @@ pub struct Args {
     verbose: bool,
 }
 
+impl Args {
+    /// The settings that Nix gets as they are.
+    fn settings(&self) -> Vec<(String, String)> {
+        let named = [
+            ("builders", &self.builders),
+            ("max-jobs", &self.max_jobs),
+            ("substituters", &self.substituters),
+        ];
+        let named = named
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        let others = self.option.chunks_exact(2);
+        let others = others.map(|pair| (pair[0].clone(), pair[1].clone()));
+        named.chain(others).collect()
+    }
+}
+
 #[derive(Serialize)]
 struct Listed<'a> {
+    container: &'a str,
     component: &'a str,
     version: &'a str,
     description: &'a str,
@@ -111,10 +167,19 @@ struct Session<'a> {
     args: &'a Args,
     repo: &'a Repo,
     processes: &'a Processes,
-    sources: Sources,
+    names: Names,
+    in_play: InPlay,
+    /// Of the containers in play.
+    sources: Vec<Sources>,
+    choice: Choice,
+    /// The machine that builds, if it is another.
+    host: Option<&'a Host<'a>>,
     nix: Nix<'a>,
-    inputs: Inputs,
+    /// Of the containers in play.
+    inputs: Vec<Inputs>,
     history: History,
+    /// Whether the first line has been said.
+    announced: bool,
 }
 
 /// What a run knows from round to round; a new one begins when pins were changed.
@@ -169,8 +234,34 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     let processes = Processes::new(args.verbose)?;
-    let sources = sources::resolve(&repo, &asked)?;
-    let mut session = Session::new(args, &repo, &processes, sources)?;
+    // `--list` without names shows all, and so does the hint when nothing was named.
+    let names = Names::parse(&args.components, args.all || args.components.is_empty())?;
+    let in_play = names.in_play(&repo, &asked)?;
+    let sources = in_play.sources(&repo, &asked)?;
+    let name = match args.store {
+        None => shipment::host(&repo, &in_play.containers, args.on.as_deref())?,
+        Some(_) => None,
+    };
+    if args.fetch && name.is_none() {
+        bail!("`--fetch` brings results back from another machine: say which by `--on HOST`");
+    }
+    // What is sent is packed while ssh connects.
+    let mut parcels = Vec::new();
+    let host = name.map(|name| {
+        Host::connect(&processes, &name, &sources, args.fetch, || {
+            if !args.gc {
+                parcels = build_host::pack(&processes, &repo, &sources)?;
+            }
+            Ok(())
+        })
+    });
+    let host = host.transpose()?;
+    if args.gc {
+        return drop_results(&repo, host.as_ref());
+    }
+    let named = (names, in_play, sources);
+    let mut session = Session::new(args, &repo, &processes, named, host.as_ref())?;
+    session.deliver(&parcels)?;
     let mut progress = Progress::new();
     loop {
         let round = session.round(&mut progress)?;
@@ -178,7 +269,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         if args.write_pins && !stale.is_empty() && progress.are_new(stale) {
             stale::write(&repo, stale)?;
             progress.changed.extend_from_slice(stale);
-            session.sources = sources::resolve(&repo, &asked)?;
+            session.sources = session.in_play.sources(&repo, &asked)?;
+            if host.is_some() {
+                session.deliver(&build_host::pack(&processes, &repo, &session.sources)?)?;
+            }
             continue;
         }
         return session.finish(&progress, round);
@@ -190,73 +284,150 @@ pub fn refuse_to_write(repo: &Repo, asked: &Asked<'_>) -> Result<()> {
     let Some(tree) = asked.tree else {
         return Ok(());
     };
-    let release = repo.pins();
-    let shown = repo.shown(&release);
     let Some(pins) = asked.pins else {
         bail!(
             "`--write-pins` with `--source {tree}` needs `--pins FILE`: a working tree never changes \
-             the release's pins; make FILE a copy of {shown}"
+             the release's pins; make FILE a copy of the container's pins.json"
         );
     };
-    if pins.canonicalize_utf8().ok() == release.canonicalize_utf8().ok() {
-        bail!(
-            "`--write-pins` with `--source {tree}` would change {shown}, the release's pins: give a \
-             copy of it by `--pins FILE`"
-        );
+    for container in repo.containers()? {
+        let release = container.pins();
+        let shown = repo.shown(&release);
+        if release.exists() && pins.canonicalize_utf8().ok() == release.canonicalize_utf8().ok() {
+            bail!(
+                "`--write-pins` with `--source {tree}` would change {shown}, the release's pins: give \
+                 a copy of it by `--pins FILE`"
+            );
+        }
     }
     Ok(())
 }
 
-/// Chooses the package set, says so, and sets Nix up for it.
+/// Chooses the package set and sets Nix up for it.
 pub fn package_set<'a>(
     asked: Option<PackageSet>,
     repo: &Repo,
     processes: &'a Processes,
-    sources: &Sources,
-) -> Result<(PackageSet, Nix<'a>)> {
+    sources: &[Sources],
+    store: Option<&str>,
+) -> Result<(Choice, Nix<'a>)> {
     let version = nix::version(processes)?;
     let plain = Nix::new(processes, Vec::new());
+    let nixpkgs: Vec<Option<&Nixpkgs>> = sources.iter().map(|it| it.nixpkgs.as_ref()).collect();
     let choice = pkgs::choose(
         asked,
         &version,
-        sources.nixpkgs.as_ref(),
+        &nixpkgs,
         |nixpkgs| pkgs::is_in_store(&plain, nixpkgs),
-        |nixpkgs| pkgs::probe(processes, repo, nixpkgs),
+        |nixpkgs| pkgs::probe(processes.into(), repo, nixpkgs),
     )?;
-    output::say(format!(
-        "package set: {} ({})  sources: {}",
-        choice.set.name(),
-        choice.reason,
-        sources.shown
-    ));
+    let store = store.map(|url| Store {
+        url: url.to_owned(),
+        drv_means_outputs: !version.is_at_least(2, 13),
+    });
     if choice.set == PackageSet::Nixpkgs {
-        return Ok((choice.set, plain));
+        return Ok((choice, plain.with_store(store)));
     }
     let clients = clients::write(processes)?;
     let variable = |name: &str| std::env::var(name).ok();
     let rust = pkgs::rust_toolchain(processes, variable)?;
-    let environment = pkgs::host_environment(repo, &clients, rust.as_deref(), variable)?;
-    Ok((choice.set, Nix::new(processes, environment)))
+    let environment = pkgs::host_environment(repo, Some(&clients), rust.as_deref(), variable)?;
+    Ok((choice, Nix::new(processes, environment).with_store(store)))
+}
+
+/// Says what is built over what, and why.
+pub fn announce<'s>(
+    choice: &Choice,
+    sources: impl IntoIterator<Item = &'s Sources>,
+    host: Option<&str>,
+) {
+    let shown: Vec<&str> = sources.into_iter().map(|it| it.shown.as_str()).collect();
+    output::say(format!(
+        "package set: {} ({})  sources: {}{}",
+        choice.set.name(),
+        choice.reason,
+        shown.join(", "),
+        host.map_or_else(String::new, |host| format!("  on: {host}"))
+    ));
+}
+
+/// What a container's expressions are called with.
+pub fn inputs(repo: &Repo, set: PackageSet, sources: &Sources) -> Inputs {
+    Inputs {
+        container: sources.container.clone(),
+        host_pkgs: (set == PackageSet::Host).then(|| repo.host_pkgs()),
+        source: sources.tree.clone(),
+        pins: sources.pins_file.clone(),
+    }
+}
+
+/// Drops the links to results.
+fn drop_results(repo: &Repo, host: Option<&Host<'_>>) -> Result<ExitCode> {
+    if let Some(host) = host {
+        build_host::drop_results(host, repo)?;
+    } else {
+        let links = store_links(&repo.test_build_output())?;
+        for link in &links {
+            fs_err::remove_file(link)?;
+        }
+        build_host::say_dropped(links.iter().map(|link| repo.shown(link).to_string()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The links into the store below a folder.
+fn store_links(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let mut links = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        if !folder.is_dir() {
+            continue;
+        }
+        for entry in folder.read_dir_utf8()? {
+            let path = entry?.into_path();
+            match path.read_link_utf8() {
+                Ok(target) if target.starts_with(nix::store_dir()) => links.push(path),
+                Ok(_) => {}
+                Err(_) => folders.push(path),
+            }
+        }
+    }
+    links.sort();
+    Ok(links)
 }
 
 /// The components and, with `tests`, their tests. `file_of` knows what to show of a position.
-fn targets(components: &[Component], file_of: impl Fn(&str) -> Option<String>) -> Vec<Target> {
+fn targets(described: &[Description], file_of: impl Fn(&str) -> Option<String>) -> Vec<Target> {
     let mut targets = Vec::new();
-    let mut add = |label: String, built: &Buildable| {
+    let several = described
+        .iter()
+        .filter(|it| !it.components.is_empty())
+        .count()
+        > 1;
+    let mut add = |container: &str, component: String, built: &Buildable| {
         if let (Some(drv), Some(out)) = (&built.drv, &built.out) {
             targets.push(Target {
-                label,
+                container: container.to_owned(),
+                label: if several {
+                    format!("{container}/{component}")
+                } else {
+                    component.clone()
+                },
+                component,
                 drv: drv.clone(),
                 out: out.clone(),
                 file: built.position.as_deref().and_then(&file_of),
             });
         }
     };
-    for component in components {
-        add(component.name.clone(), &component.built);
-        for test in &component.tests {
-            let label = format!("{}.tests.{}", component.name, test.name);
-            add(label, &test.built);
+    for description in described {
+        let container = &description.container;
+        for component in &description.components {
+            add(container, component.name.clone(), &component.built);
+            for test in &component.tests {
+                let name = format!("{}.tests.{}", component.name, test.name);
+                add(container, name, &test.built);
+            }
         }
     }
     targets
@@ -303,120 +474,201 @@ impl<'a> Session<'a> {
         args: &'a Args,
         repo: &'a Repo,
         processes: &'a Processes,
-        sources: Sources,
+        (names, in_play, sources): (Names, InPlay, Vec<Sources>),
+        host: Option<&'a Host<'a>>,
     ) -> Result<Self> {
-        let (set, nix) = package_set(args.pkgs, repo, processes, &sources)?;
-        let inputs = Inputs {
-            test_build: repo.test_build(),
-            host_pkgs: (set == PackageSet::Host).then(|| repo.host_pkgs()),
-            source: sources.tree.clone(),
-            pins: sources.pins_file.clone(),
+        let (choice, nix) = match host {
+            Some(host) => (host.choose(args.pkgs, repo, &sources)?, host.nix()),
+            None => package_set(args.pkgs, repo, processes, &sources, args.store.as_deref())?,
         };
-        let kind = if sources.results.is_empty() {
-            "release"
-        } else {
-            sources.results
+        let inputs = sources.iter().map(|it| inputs(repo, choice.set, it));
+        let kind = match sources.first().map_or("", |it| it.results) {
+            "" => "release",
+            other => other,
         };
-        let scope = format!("{} {kind}", set.name());
-        let history = History::read(repo.state().join("history.json"), scope);
+        let mut scope = format!("{} {kind}", choice.set.name());
+        if let Some(host) = host {
+            scope = scope + " on " + host.remote.host();
+        }
         Ok(Self {
+            history: History::read(repo.state().join("history.json"), &scope),
+            inputs: inputs.collect(),
             args,
             repo,
             processes,
+            names,
+            in_play,
             sources,
+            choice,
+            host,
             nix,
-            inputs,
-            history,
+            announced: false,
         })
     }
 
-    fn round(&self, progress: &mut Progress) -> Result<Round> {
+    /// Sends what the build needs to the machine that builds, if it is another.
+    fn deliver(&self, parcels: &[(shipment::Parcel, Vec<u8>)]) -> Result<()> {
+        self.host
+            .map_or(Ok(()), |host| host.deliver(parcels, self.choice.set))
+    }
+
+    fn remote(&self) -> Option<&'a Remote<'a>> {
+        self.host.map(|host| &host.remote)
+    }
+
+    fn round(&mut self, progress: &mut Progress) -> Result<Round> {
         let args = self.args;
-        let nothing_named = args.components.is_empty() && !args.all;
-        if args.list || nothing_named {
+        if args.list || (args.components.is_empty() && !args.all) {
             let request = Request {
+                containers: self.wanted(),
                 tests: true,
                 ..Request::default()
             };
-            let components = self.describe(&request)?.components;
+            let described = self.describe(&request);
+            let described = self.announced(described)?;
+            self.check(&described)?;
             if args.list {
-                self.list(&components)?;
+                self.list(&described)?;
                 return Ok(Round::Listed);
             }
             bail!(
                 "nothing to build was named: give components, or `--all`\n{}",
-                report::list(&components).trim_end()
+                report::list(&described).trim_end()
             );
         }
-        let mut names: Vec<String> = Vec::new();
-        for name in &args.components {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
         let request = Request {
-            names: (!args.all).then(|| names.clone()),
+            containers: self.wanted(),
             build: true,
             tests: !args.no_tests,
             ..Request::default()
         };
-        let description = match self.describe(&request) {
-            Ok(description) => description,
+        let described = self.describe(&request);
+        let described = match self.announced(described) {
+            Ok(described) => described,
             Err(error) => {
-                let failed = error.downcast_ref::<EvaluationFailed>();
-                let stale = failed.map(|failed| stale::at_evaluation(&failed.said, &self.sources));
-                return match stale.transpose()? {
-                    Some(stale) if !stale.is_empty() => Ok(Round::NotEvaluated { stale }),
-                    _ => Err(error),
-                };
+                let mut stale: Vec<Stale> = Vec::new();
+                if let Some(failed) = error.downcast_ref::<EvaluationFailed>() {
+                    for sources in &self.sources {
+                        let of_it = stale::at_evaluation(&failed.said, sources)?;
+                        // With `--pins` the containers in play have one file.
+                        let new = of_it.into_iter().filter(|it| !stale.contains(it));
+                        stale.extend(new.collect::<Vec<_>>());
+                    }
+                }
+                if stale.is_empty() {
+                    return Err(error);
+                }
+                return Ok(Round::NotEvaluated { stale });
             }
         };
-        let unknown: Vec<String> = names
-            .iter()
-            .filter(|name| !description.names.contains(name))
-            .map(|name| report::unknown(name, &description.names))
-            .collect();
-        if !unknown.is_empty() {
-            bail!("{}", unknown.join("\n"));
+        self.check(&described)?;
+        if let [only] = in_use(&described).as_slice()
+            && progress.known.is_empty()
+        {
+            self.history.within(&only.container);
         }
-        let targets = targets(&description.components, |position| {
-            file_of(self.repo, position)
-        });
+        let targets = targets(&described, |position| file_of(self.repo, position));
         self.build(&targets, progress).map(Round::Built)
     }
 
-    /// Evaluates; on a terminal it says so meanwhile, because it may take a while.
-    fn describe(&self, request: &Request) -> Result<Description> {
-        let shown = self.repo.shown(&self.inputs.test_build);
-        let _note = output::Note::new(&format!("evaluating {shown}"));
-        self.nix
-            .describe(&self.inputs, request, self.repo, self.args.verbose)
+    /// The containers in play, and what of each may be meant.
+    fn wanted(&self) -> Vec<(&Inputs, Option<Vec<String>>)> {
+        let wanted = |inputs: &'_ Inputs| self.names.wanted(&inputs.container.name);
+        self.inputs.iter().map(|it| (it, wanted(it))).collect()
     }
 
-    fn list(&self, components: &[Component]) -> Result<()> {
-        if !self.args.json {
-            return output::emit(report::list(components).trim_end());
+    /// Evaluates; on a terminal it says so meanwhile, because it may take a while.
+    fn describe(&self, request: &Request<'_>) -> Result<(Vec<Description>, String)> {
+        let names = request.containers.iter();
+        let names: Vec<&str> = names.map(|(it, _)| it.container.name.as_str()).collect();
+        let _note = output::Note::new(&format!("evaluating {}", names.join(", ")));
+        self.nix.describe(request, self.repo, self.args.verbose)
+    }
+
+    /// Says what is built over what, once: only now is it known which containers the names mean.
+    fn announced(
+        &mut self,
+        described: Result<(Vec<Description>, String)>,
+    ) -> Result<Vec<Description>> {
+        let (described, said) = nix::apart(described);
+        if !std::mem::replace(&mut self.announced, true) {
+            let used = described.as_ref().map(|it| in_use(it)).unwrap_or_default();
+            let is_used = |sources: &&Sources| {
+                used.is_empty() || used.iter().any(|it| it.container == sources.container.name)
+            };
+            let host = self.remote().map(Remote::host);
+            let host = host.or(self.args.store.as_deref());
+            announce(&self.choice, self.sources.iter().filter(is_used), host);
         }
-        for component in components {
-            output::emit_json(&Listed {
-                component: &component.name,
-                version: &component.version,
-                description: &component.description,
-                tests: component
-                    .tests
-                    .iter()
-                    .map(|test| test.name.as_str())
-                    .collect(),
-            })?;
+        output::say_if_any(&said);
+        described
+    }
+
+    /// Makes sure that each name means one component, and that the flags mean no more than they can.
+    fn check(&self, described: &[Description]) -> Result<()> {
+        let elsewhere = || {
+            let left_out = &self.in_play.left_out;
+            let inputs: Vec<Inputs> = left_out
+                .iter()
+                .map(|(container, _)| Inputs {
+                    container: container.clone(),
+                    host_pkgs: Some(self.repo.host_pkgs()),
+                    source: None,
+                    pins: None,
+                })
+                .collect();
+            let request = Request {
+                containers: inputs.iter().map(|it| (it, Some(Vec::new()))).collect(),
+                ..Request::default()
+            };
+            // A hint is all that it is for.
+            let described = self.nix.describe(&request, self.repo, false);
+            let reasons = left_out.iter().map(|(_, reason)| reason.clone());
+            let (described, _) = described.unwrap_or_default();
+            described.into_iter().zip(reasons).collect()
+        };
+        self.names.check(described, elsewhere)?;
+        if let [one, other, ..] = in_use(described).as_slice()
+            && self.args.pins.is_some()
+        {
+            bail!(
+                "`--pins` gives the pins of one container, and components of {} and {} are named",
+                one.container,
+                other.container
+            );
+        }
+        Ok(())
+    }
+
+    fn list(&self, described: &[Description]) -> Result<()> {
+        if !self.args.json {
+            return output::emit(report::list(described).trim_end());
+        }
+        for container in described {
+            for component in &container.components {
+                output::emit_json(&Listed {
+                    container: &container.container,
+                    component: &component.name,
+                    version: &component.version,
+                    description: &component.description,
+                    tests: component
+                        .tests
+                        .iter()
+                        .map(|test| test.name.as_str())
+                        .collect(),
+                })?;
+            }
         }
         Ok(())
     }
 
     fn build(&self, targets: &[Target], progress: &mut Progress) -> Result<Outcome> {
-        output::check_writable(&self.results())?;
+        for target in targets {
+            output::check_writable(&self.results(&target.container))?;
+        }
         let outs: BTreeSet<String> = targets.iter().map(|target| target.out.clone()).collect();
         if progress.known.is_empty()
-            && let Some(sizes) = self.nix.sizes_if_valid(&outs)?
+            && let Some(sizes) = self.sizes_if_all_there(targets, &outs)?
         {
             let after = After {
                 valid_before: outs.clone(),
@@ -424,7 +676,7 @@ impl<'a> Session<'a> {
                 ..After::default()
             };
             return Ok(Outcome {
-                rows: progress.run.rows(targets, &after, Duration::ZERO),
+                rows: self.rows(&progress.run, targets, &after, Duration::ZERO),
                 sizes,
                 stale: Vec::new(),
                 status: None,
@@ -466,7 +718,7 @@ impl<'a> Session<'a> {
             success: success && progress.hopeless.is_empty(),
             valid,
         };
-        let rows = run.rows(targets, &after, elapsed);
+        let rows = self.rows(run, targets, &after, elapsed);
         let mismatch =
             |(_, failure): &(&str, &Failure)| matches!(failure, Failure::Mismatch { .. });
         let stale = if run.failures().any(|failure| mismatch(&failure)) {
@@ -490,21 +742,57 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// The sizes of all outputs if nothing is to be built. Another machine links to them in the same go
+    /// and, unless they are wanted here, lets that be the end.
+    fn sizes_if_all_there(
+        &self,
+        targets: &[Target],
+        outs: &BTreeSet<String>,
+    ) -> Result<Option<BTreeMap<String, u64>>> {
+        let Some(remote) = self.remote() else {
+            return self.nix.sizes_if_valid(outs);
+        };
+        let links = targets
+            .iter()
+            .map(|target| (&*target.container, &*target.component, &target.out));
+        let links = self.links(links);
+        self.nix
+            .sizes_and_links(remote, outs, &links, !self.args.fetch)
+    }
+
+    fn rows(&self, run: &Run, targets: &[Target], after: &After, elapsed: Duration) -> Vec<Row> {
+        let mut rows = run.rows(targets, after, elapsed);
+        for row in &mut rows {
+            row.host = self.remote().map(|remote| remote.host().to_owned());
+        }
+        rows
+    }
+
     /// Runs nix-build; shows and logs what comes.
     fn follow(&self, drvs: &BTreeSet<String>, run: &mut Run, start: Instant) -> Result<ExitStatus> {
         let args = self.args;
-        // What is kept of failed builds has to lie where it stays.
-        let scratch = (!args.keep_failed).then(Scratch::new).transpose()?;
+        let remote = self.remote();
+        // What is kept of failed builds has to lie where it stays; the other machine has its own folder.
+        let own_folder = !args.keep_failed && remote.is_none();
+        let scratch = own_folder.then(Scratch::new).transpose()?;
+        let kept = remote.filter(|_| args.keep_failed).map(Remote::temporary);
         let options = BuildOptions {
             keep_going: args.keep_going || args.write_pins,
             keep_failed: args.keep_failed,
-            temporary: scratch.as_ref().map(|scratch| scratch.path().to_owned()),
+            temporary: scratch
+                .as_ref()
+                .map(|scratch| scratch.path().to_owned())
+                .or(kept),
+            settings: args.settings(),
         };
         let mut screen = Screen {
             display: Display::new(Mode::choose(args.quiet)),
             logs: Logs::new(self.logs_folder())?,
             verbose: args.verbose,
             scratch,
+            remote,
+            tells_folders: !args.keep_failed,
+            there: BTreeSet::new(),
         };
         let mut reader = nix_log::Reader::default();
         let status = self.nix.build(drvs, &options, TICK, |input| match input {
@@ -513,11 +801,16 @@ impl<'a> Session<'a> {
             }
             Input::Pause => {
                 screen.logs.flush()?;
+                screen.look(run, start.elapsed())?;
                 screen.display.refresh(|| self.view(run, start.elapsed()));
                 Ok(())
             }
         })?;
         reader.end(&mut |event| screen.take(event, run, start.elapsed()))?;
+        if remote.is_some() && self.processes.signal().is_none() {
+            let awaited = run.awaited().into_values().flatten().collect();
+            screen.there = self.nix.valid(&awaited)?;
+        }
         screen.note_ends(run, start.elapsed());
         Ok(status)
     }
@@ -609,14 +902,35 @@ impl<'a> Session<'a> {
         }
         let succeeded = outcome.status.is_none_or(|status| status.success());
         if !succeeded
-            && self.inputs.host_pkgs.is_some()
+            && self.host.is_none()
+            && self.choice.set == PackageSet::Host
             && outcome.interrupted.is_none()
             && let Some(problem) = setup::sandbox_problem(self.processes)?
         {
             output::say(format!("\n{problem}"));
         }
+        if let Some(remote) = self.remote()
+            && run.failures().any(|(drv, _)| name_of(drv) == "host-rust")
+        {
+            output::say(format!(
+                "\n`{}` has no Rust, which `build-tools` is built with over host-pkgs: install it there, \
+                 with rustup",
+                remote.host()
+            ));
+        }
         let rows = &outcome.rows;
         self.link(rows)?;
+        if let Some(host) = self.host.filter(|_| self.args.fetch) {
+            let folder = self.repo.test_build_output().join(host.remote.host());
+            let wanted: BTreeMap<Utf8PathBuf, &str> = rows
+                .iter()
+                .filter_map(|row| {
+                    let result = self.result(&row.container, &row.component);
+                    Some((folder.join(result), row.out.as_deref()?))
+                })
+                .collect();
+            build_host::fetch(host, self.processes, &wanted, &folder)?;
+        }
         output::say(format!(
             "\n{}",
             report::rows_table(rows, &outcome.sizes).trim_end()
@@ -657,8 +971,11 @@ impl<'a> Session<'a> {
     }
 
     fn remedy(&self, progress: &Progress, stale: Option<&Stale>) -> String {
-        let may_write =
-            self.sources.tree.is_none() || stale.is_none_or(|stale| stale.file != self.repo.pins());
+        let is_release = |sources: &Sources| {
+            let pins = sources.container.pins();
+            sources.tree.is_some() && stale.is_some_and(|stale| stale.file == pins)
+        };
+        let may_write = !self.sources.iter().any(is_release);
         let changed = stale.is_some_and(|stale| progress.was_changed(stale));
         stale::remedy(self.repo, stale, may_write, changed)
     }
@@ -667,20 +984,45 @@ impl<'a> Session<'a> {
         self.repo.test_build_output().join("logs")
     }
 
-    /// The folder of links to results.
-    fn results(&self) -> Utf8PathBuf {
-        self.repo.test_build_output().join(self.sources.results)
+    /// The folder of links to results of a container.
+    fn results(&self, container: &str) -> Utf8PathBuf {
+        let folder = self.repo.test_build_output();
+        folder.join(self.result(container, ""))
+    }
+
+    /// Where the link to a result goes, below the folder of all results.
+    fn result(&self, container: &str, component: &str) -> Utf8PathBuf {
+        let kind = self.sources.first().map_or("", |it| it.results);
+        Utf8Path::new(container).join(kind).join(component)
     }
 
     /// Links to what is there.
     fn link(&self, rows: &[Row]) -> Result<()> {
-        let folder = self.results();
-        let links: Vec<(Utf8PathBuf, String)> = rows
+        // Links lead to what is in the own store.
+        if self.args.store.is_some() || self.remote().is_some_and(Remote::is_over) {
+            return Ok(());
+        }
+        let there = rows
             .iter()
-            .filter_map(|row| Some((folder.join(&row.component), row.out.clone()?)))
-            .filter(|(link, out)| !is_link_to(link, out))
-            .collect();
+            .filter_map(|row| Some((&*row.container, &*row.component, row.out.as_ref()?)));
+        let mut links = self.links(there);
+        if self.host.is_none() {
+            links.retain(|(link, out)| !is_link_to(link, out));
+        }
         self.nix.link(&links)
+    }
+
+    fn links<'t>(
+        &self,
+        outs: impl Iterator<Item = (&'t str, &'t str, &'t String)>,
+    ) -> Vec<(Utf8PathBuf, String)> {
+        let folder = match self.remote() {
+            Some(remote) => build_host::results(remote, self.repo),
+            None => self.repo.test_build_output(),
+        };
+        let place = |container, component| folder.join(self.result(container, component));
+        outs.map(|(container, component, out)| (place(container, component), out.clone()))
+            .collect()
     }
 }
 
@@ -725,14 +1067,20 @@ impl Progress {
 }
 
 /// The screen and the log files.
-struct Screen {
+struct Screen<'a> {
     display: Display,
     logs: Logs,
     verbose: bool,
     scratch: Option<Scratch>,
+    /// The machine that builds, if it is another.
+    remote: Option<&'a Remote<'a>>,
+    /// Whether build folders are where it looks, and go when builds fail.
+    tells_folders: bool,
+    /// Outputs that are known to be there, in the end.
+    there: BTreeSet<String>,
 }
 
-impl Screen {
+impl Screen<'_> {
     /// Takes an event into the model, shows and logs what it said.
     fn take(&mut self, event: Event<'_>, run: &mut Run, at: Duration) -> Result<()> {
         match run.apply(event, at) {
@@ -744,7 +1092,10 @@ impl Screen {
     fn show(&mut self, said: Said<'_>, run: &mut Run, at: Duration) -> Result<()> {
         match said {
             Said::Starts { drv } => {
-                run.note_derivation(&drv, nix::outputs_of(&drv));
+                match self.remote {
+                    None => run.note_derivation(&drv, nix::outputs_of(&drv)),
+                    Some(remote) => remote.ask_outputs(&drv)?,
+                }
                 self.logs.start(&drv)?;
                 if self.shows_lines() {
                     self.labelled(run.label(&drv), &format!("building {drv}"));
@@ -796,14 +1147,32 @@ impl Screen {
     }
 
     fn note_ends(&mut self, run: &mut Run, at: Duration) {
-        let exists = |out: &str| Utf8Path::new(out).exists();
-        let gone = |drv: &str| {
-            let scratch = self.scratch.as_ref();
-            scratch.is_some_and(|scratch| !scratch.has_build_folder(drv))
+        let exists = |out: &str| match self.remote {
+            None => Utf8Path::new(out).exists(),
+            Some(remote) => remote.was_there(out) || self.there.contains(out),
+        };
+        let gone = |drv: &str| match (self.remote, &self.scratch) {
+            (Some(remote), _) => self.tells_folders && build_host::folder_is_gone(remote, drv),
+            (None, Some(scratch)) => !scratch.has_build_folder(drv),
+            (None, None) => false,
         };
         for drv in run.note_ends(at, exists, gone) {
             self.ended(run, &drv);
         }
+    }
+
+    /// Another machine is asked what is there; what it answered since is taken in.
+    fn look(&mut self, run: &mut Run, at: Duration) -> Result<()> {
+        let Some(remote) = self.remote else {
+            return Ok(());
+        };
+        for (drv, outputs) in remote.take_outputs() {
+            run.note_derivation(&drv, outputs);
+        }
+        if remote.look(|| run.awaited())? {
+            self.note_ends(run, at);
+        }
+        Ok(())
     }
 
     /// Above the live lines a line is left of each build that ended.
@@ -814,6 +1183,12 @@ impl Screen {
             self.display.line(&display::ended_line(&ended));
         }
     }
+}
+
+/// The containers of which something is wanted.
+fn in_use(described: &[Description]) -> Vec<&Description> {
+    let described = described.iter();
+    described.filter(|it| !it.components.is_empty()).collect()
 }
 
 /// How much longer it takes, if all that runs and waits is known from earlier runs.
@@ -856,7 +1231,7 @@ fn interruption<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nix::Test;
+    use crate::nix::{Component, Test};
 
     fn buildable(name: &str) -> Buildable {
         Buildable {
@@ -881,24 +1256,45 @@ mod tests {
 
     #[test]
     fn tests_follow_their_component() {
-        let component = Component {
-            name: "client-ts".to_owned(),
-            version: String::new(),
-            description: String::new(),
-            built: buildable("c"),
-            tests: vec![Test {
-                name: "types".to_owned(),
-                built: buildable("t"),
+        let described = |container: &str, name: &str| Description {
+            container: container.to_owned(),
+            names: vec![name.to_owned()],
+            components: vec![Component {
+                name: name.to_owned(),
+                version: String::new(),
+                description: String::new(),
+                built: buildable("c"),
+                tests: vec![Test {
+                    name: "types".to_owned(),
+                    built: buildable("t"),
+                }],
             }],
         };
-        let targets = targets(&[component], |position| Some(position.to_uppercase()));
-        assert!(
-            targets
-                .iter()
-                .all(|target| target.file.as_deref() == Some("A.NIX:3"))
+        let one = described("app", "client-ts");
+        let two = described("proxy", "proxy");
+        let none = Description {
+            components: Vec::new(),
+            ..described("zoo", "lion")
+        };
+        let upper = |position: &str| Some(position.to_uppercase());
+        let labels = |described: &[Description]| {
+            let targets = targets(described, upper);
+            let file = |target: &Target| target.file.as_deref() == Some("A.NIX:3");
+            assert!(targets.iter().all(file));
+            targets.into_iter().map(|it| it.label).collect::<Vec<_>>()
+        };
+        // With the container only where there are several.
+        let both = [one, none, two];
+        assert_eq!(labels(&both[..2]), ["client-ts", "client-ts.tests.types"]);
+        assert_eq!(
+            labels(&both),
+            [
+                "app/client-ts",
+                "app/client-ts.tests.types",
+                "proxy/proxy",
+                "proxy/proxy.tests.types"
+            ]
         );
-        let labels: Vec<&str> = targets.iter().map(|target| target.label.as_str()).collect();
-        assert_eq!(labels, ["client-ts", "client-ts.tests.types"]);
     }
 
     #[test]

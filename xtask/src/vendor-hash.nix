@@ -21,14 +21,27 @@ let
     // given "source" source
     // given "pins" pins;
 
-  server = (import (path testBuild) arguments).authentik-server;
+  harness = import (path testBuild) arguments;
+  key = [
+    "go"
+    "vendorHash"
+  ];
+  ours = builtins.filter (derivation: derivation.pin.key == key) (harness.pinned or [ ]);
+  goModules =
+    if ours == [ ] then
+      throw "${testBuild}: no derivation in `pinned` takes its hash from `go.vendorHash` in the pins"
+    else
+      builtins.head ours;
   scope = import (path (dirOf testBuild)) arguments;
   vendorHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 in
 {
-  source = server.src;
+  source = goModules.src;
 
-  server = (server.overrideAttrs (_: { inherit vendorHash; })).goModules;
+  goModules = goModules.overrideAttrs (_: {
+    outputHash = vendorHash;
+    outputHashAlgo = null;
+  });
 
   module =
     (scope.callPackage ({ buildGo125Module }: buildGo125Module) { } {

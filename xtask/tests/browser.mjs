@@ -5,7 +5,7 @@
 //
 //   xtask/tests/browser.mjs WEBUI [--page flow|sfe] [--stage NAME] [--screenshot FILE] [--expect TEXT]
 //
-// WEBUI     a built web UI, such as target/test-build/webui
+// WEBUI     a built web UI, such as target/test-build/authentik/webui
 // --page    flow: the login page (default); sfe: the one for old browsers
 // --stage   the stage of the challenge (default ak-stage-identification)
 // --expect  a text that has to be seen on the page, shadow trees included; may be given several times

@@ -6,6 +6,22 @@
 let
   inherit (pkgs) lib runCommand stdenvNoCC;
 
+  # what an image can be made of: a script and its shell
+  hello = runCommand "hello" { } ''
+    mkdir -p $out/bin
+    printf '#!%s\necho hello\n' ${pkgs.runtimeShell} >$out/bin/hello
+    chmod +x $out/bin/hello
+  '';
+  image =
+    more:
+    pkgs.dockerTools.buildLayeredImage (
+      {
+        name = "hello";
+        contents = [ hello ];
+      }
+      // more
+    );
+
   # a derivation that runs the default phases over an empty source, with these changes
   phased =
     name: attrs:
@@ -186,6 +202,51 @@ let
       buildPhase = "grep -q 'BEGIN CERTIFICATE' $SSL_CERT_FILE";
     };
 
+    # programs load what is in the store, down to the C library, and so do those that are compiled
+    stands-alone = runCommand "stands-alone" { nativeBuildInputs = [ pkgs.stdenv.cc ]; } ''
+      printf '%s\n' '#include <math.h>' '#include <stdlib.h>' \
+        'int main(int n, char **all) { return (int) cbrt(atof(all[1])); }' >cube.c
+      gcc -o cube cube.c -lm
+      root=0
+      ./cube 27 || root=$?
+      test $root = 3
+      for file in ./cube ${pkgs.bash}/bin/bash ${pkgs.coreutils}/bin/ls ${pkgs.gnutar}/bin/tar ${pkgs.gnused}/bin/sed; do
+        ${pkgs.glibc}/lib/ld-linux-x86-64.so.2 --list $file >loads
+        grep -q "=> $NIX_STORE/.*libc.so.6" <(tr '\n' ' ' <loads)
+        if grep -E 'not found|=> /' loads | grep -v "=> $NIX_STORE/"; then exit 1; fi
+      done
+      touch $out
+    '';
+
+    layered-image = runCommand "layered-image" { closure = pkgs.closureInfo { rootPaths = [ hello ]; }; } ''
+      mkdir archive root
+      tar xf ${
+        image {
+          tag = "1";
+          compressor = "none";
+          maxLayers = 2;
+          config.Cmd = [ "hello" ];
+          extraCommands = "mkdir -m 1777 tmp";
+        }
+      } -C archive
+      grep -F '"hello:1"' archive/manifest.json
+      # all store paths in one layer, the links above it
+      test "$(ls archive/*/layer.tar | wc -l)" = 2
+      for layer in archive/*/layer.tar; do
+        test "$(tar --numeric-owner -tvf $layer | tr -s ' ' | cut -d ' ' -f 2 | sort -u)" = 0/0
+        tar xpf $layer -C root
+      done
+      test "$(stat -c %a root/tmp)" = 1777
+      test "$(readlink root/bin/hello)" = ${hello}/bin/hello
+      for path in $(cat $closure/store-paths); do
+        diff -r --no-dereference $path root$path
+        grep -x $path $closure/registration
+      done
+      test "$(ls root/nix/store | wc -l)" = "$(wc -l <$closure/store-paths)"
+      test "$(cat $closure/total-nar-size)" -gt 1000000
+      touch $out
+    '';
+
     versions = runCommand "versions" {
       nativeBuildInputs = [
         pkgs.nodejs_24
@@ -256,6 +317,11 @@ let
       src = ./stdenv.nix;
       installPhase = "touch $out";
     };
+    "unexpected argument 'fakeRootCommands'" = image { fakeRootCommands = "true"; };
+    "`now` makes another image each time" = image { created = "now"; };
+    "one layer is for the files" = image { maxLayers = 1; };
+    "`Hello` is no name of an image" = image { name = "Hello"; };
+    "the compressors gz and none, not zstd" = image { compressor = "zstd"; };
     "variable \$src or \$srcs should point to the source" = stdenvNoCC.mkDerivation {
       name = "no-source";
       installPhase = "touch $out";

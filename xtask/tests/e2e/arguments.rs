@@ -16,7 +16,7 @@ fn outside_of_a_repository() {
         .env_remove("CARGO_MANIFEST_DIR");
     let output = run(command.args(["test-build", "x"]));
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("`containers/authentik/pins.json`"));
+    assert!(text(&output.stderr).contains("`containers/host-pkgs/default.nix`"));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn an_old_nix_means_host_pkgs() {
     let harness = with_nix("2.8.0");
     let (said, asked) = first_line(&harness, &[]);
     let expected = "package set: host-pkgs (Nix 2.8.0 is older than 2.18, which nixpkgs needs)  \
-                    sources: pins.json 1.0";
+                    sources: authentik 1.0";
     assert_eq!((said.as_str(), asked), (expected, 0));
     let (said, _) = first_line(&harness, &["--pkgs", "nixpkgs"]);
     assert!(
@@ -227,15 +227,16 @@ fn the_list() {
     let ended = harness.test_build(&["--list"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let lines: Vec<&str> = ended.stdout.lines().collect();
-    assert!(lines[0].starts_with("component  version"), "{lines:?}");
-    assert!(lines[1].starts_with("client-go  3.1"), "{lines:?}");
-    assert!(lines[2].starts_with("client-ts  7 "), "{lines:?}");
-    assert!(lines[2].ends_with("A client     types"), "{lines:?}");
+    assert!(lines[0].starts_with("component    version"), "{lines:?}");
+    assert_eq!(lines[1], "authentik/");
+    assert!(lines[2].starts_with("  client-go  3.1"), "{lines:?}");
+    assert!(lines[3].starts_with("  client-ts  7 "), "{lines:?}");
+    assert!(lines[3].ends_with("A client     types"), "{lines:?}");
     let ended = harness.test_build(&["--list", "--json"]);
     assert_eq!(
         *ended.row("client-ts"),
         serde_json::json!({
-            "component": "client-ts", "version": "7", "description": "A client", "tests": ["types"]
+            "container": "authentik", "component": "client-ts", "version": "7", "description": "A client", "tests": ["types"]
         })
     );
     let ended = harness.test_build(&[]);

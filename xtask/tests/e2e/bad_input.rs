@@ -79,7 +79,12 @@ fn two_runs_at_once_end_well() {
         let row: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(row["out"].is_string(), "{row}");
     }
-    assert!(harness.root().join("target/test-build/good").is_symlink());
+    assert!(
+        harness
+            .root()
+            .join("target/test-build/authentik/good")
+            .is_symlink()
+    );
 }
 
 #[test]
@@ -153,7 +158,7 @@ fn a_clock_that_went_backwards() {
         .current_dir(harness.root())
         .status();
     assert!(touched.unwrap().success());
-    fs_err::remove_file(harness.root().join("target/test-build/good")).unwrap();
+    fs_err::remove_file(harness.root().join("target/test-build/authentik/good")).unwrap();
     let ended = harness.test_build(&["good", "--json"]);
     assert_eq!(
         (ended.code, ended.state("good")),

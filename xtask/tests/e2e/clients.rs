@@ -65,7 +65,15 @@ fn the_clients_are_what_upstream_published() {
         let keys: Vec<&String> = row.as_object().unwrap().keys().collect();
         assert_eq!(
             keys,
-            ["component", "drv", "out", "phases", "seconds", "state"]
+            [
+                "component",
+                "container",
+                "drv",
+                "out",
+                "phases",
+                "seconds",
+                "state"
+            ]
         );
         let state = row["state"].as_str().unwrap();
         assert!(["built", "cached"].contains(&state), "{name}: {state}");
@@ -217,7 +225,14 @@ fn published_module() -> Result<Utf8PathBuf, String> {
 
 #[test]
 fn listing_builds_nothing() {
-    let lines = stdout(xtask().args(["test-build", "--list", "--json", "--pkgs", "host"]));
+    let lines = stdout(xtask().args([
+        "test-build",
+        "--list",
+        "--json",
+        "--pkgs",
+        "host",
+        "authentik/",
+    ]));
     let names: Vec<String> = lines
         .lines()
         .map(|line| {
@@ -234,11 +249,13 @@ fn listing_builds_nothing() {
     assert_eq!(
         names,
         [
+            "assembled",
             "authentik-django",
             "authentik-server",
             "build-tools",
             "client-go",
             "client-ts",
+            "image",
             "python-deps",
             "webui",
             "webui-deps"

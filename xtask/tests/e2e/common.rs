@@ -1,4 +1,5 @@
 //! What the end-to-end tests share: the built program, this repository, and Nix as the program runs it.
+use std::io::Write as _;
 use std::process::{Command, Output};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -75,4 +76,32 @@ pub fn sample_copy(folder: &Utf8Path) -> Utf8PathBuf {
             .arg(&copy),
     );
     copy
+}
+
+/// Whether there is a program to test with.
+pub fn is_there(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    found || passed_over(program, program)
+}
+
+/// Says that a part of a test is passed over; fails where CI runs, which has all.
+///
+/// It is said past the test harness, which shows nothing of tests that pass.
+pub fn passed_over(missing: &str, package: &str) -> bool {
+    let said =
+        format!("there is no {missing}: `apt-get install {package}` brings what is tested with it");
+    assert!(std::env::var_os("CI").is_none(), "{said}");
+    let said = format!("NOT TESTED, {said}\n");
+    std::io::stderr().write_all(said.as_bytes()).unwrap();
+    false
+}
+
+/// Whether this is root, who alone can do what is named; where it is not, that is said, and fails in CI.
+pub fn is_root_to(what: &str) -> bool {
+    let is_root = stdout(Command::new("id").arg("-u")).trim() == "0";
+    if !is_root {
+        assert!(std::env::var_os("CI").is_none(), "CI has to run as root");
+        eprintln!("only root can {what}: nothing tested");
+    }
+    is_root
 }

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::common::{root, run, stdout, text};
 
 /// A package from `PyPI` with what it needs, in a folder of its own.
-fn from_pypi(package: &str) -> Utf8PathBuf {
+pub fn from_pypi(package: &str) -> Utf8PathBuf {
     let folder = root().join("target/e2e-pypi").join(package);
     if !folder.join("bin").is_dir() {
         stdout(

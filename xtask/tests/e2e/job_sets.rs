@@ -22,11 +22,11 @@ in
 walk [ ] set
 "#;
 
-fn walked(pins: &str) -> Vec<Value> {
+fn walked(container: &str, pins: &str) -> Vec<Value> {
     let set = format!(
-        "import {root}/containers/authentik/test-build.nix {{ \
+        "import {root}/containers/{container}/test-build.nix {{ \
            pkgs = import {root}/containers/host-pkgs {{ }}; \
-           pins = {root}/containers/authentik/{pins}; }}",
+           pins = {root}/containers/{container}/{pins}; }}",
         root = root()
     );
     let mut command: Command = nix("nix-instantiate");
@@ -38,7 +38,15 @@ fn walked(pins: &str) -> Vec<Value> {
 
 #[test]
 fn every_attribute_is_a_job_or_passed_over() {
-    let found = walked("sample/pins.json");
+    for (container, pins, component) in [
+        ("authentik", "sample/pins.json", "client-ts"),
+        ("caddy", "pins.json", "caddy"),
+    ] {
+        are_jobs_or_passed_over(&walked(container, pins), component);
+    }
+}
+
+fn are_jobs_or_passed_over(found: &[Value], component: &str) {
     let (passed, jobs): (Vec<_>, Vec<_>) = found
         .iter()
         .partition(|entry| entry.get("passed").is_some());
@@ -51,7 +59,7 @@ fn every_attribute_is_a_job_or_passed_over() {
         .iter()
         .map(|job| job["path"][0].as_str().unwrap())
         .collect();
-    assert!(names.contains(&"client-ts"), "{names:?}");
+    assert!(names.contains(&component), "{names:?}");
     for job in jobs {
         assert_eq!(job["path"].as_array().unwrap().len(), 1, "{job}");
         let drv = job["drvPath"].as_str().unwrap();

@@ -75,7 +75,15 @@ fn every_state_in_one_run() {
         .collect();
     assert_eq!(
         keys,
-        ["component", "drv", "out", "phases", "seconds", "state"]
+        [
+            "component",
+            "container",
+            "drv",
+            "out",
+            "phases",
+            "seconds",
+            "state"
+        ]
     );
     let phases: Vec<&Value> = good["phases"]
         .as_array()
@@ -119,7 +127,7 @@ fn every_state_in_one_run() {
     assert_eq!(text(&harness.log("broken-")).lines().count(), 51);
 
     // What is there has a link that the garbage collector respects; the rest has none.
-    let links = harness.root().join("target/test-build");
+    let links = harness.root().join("target/test-build/authentik");
     let link = links.join("good").read_link_utf8().unwrap();
     assert_eq!(good["out"], link.as_str());
     assert!(links.join("good.tests.passes").is_symlink());
@@ -130,7 +138,7 @@ fn every_state_in_one_run() {
 fn nothing_to_do() {
     let harness = Harness::new(r#"good = sh "good" { } "echo > $out";"#);
     assert_eq!(harness.test_build(&["good"]).code, Some(0));
-    let link = harness.root().join("target/test-build/good");
+    let link = harness.root().join("target/test-build/authentik/good");
     fs_err::remove_file(&link).unwrap();
     let ended = harness.test_build(&["good", "good", "--json"]);
     assert_eq!((ended.code, ended.state("good")), (Some(0), "cached"));

@@ -356,7 +356,7 @@ fn write(path: &Utf8Path, contents: &str) {
 }
 
 /// The Go that host-pkgs pins: the one that `--nix` uses.
-fn go() -> &'static str {
+pub fn go() -> &'static str {
     static GO: OnceLock<String> = OnceLock::new();
     GO.get_or_init(|| {
         let go = stdout(

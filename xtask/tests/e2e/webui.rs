@@ -328,7 +328,7 @@ fn the_built_pages_load_in_a_browser() {
         return;
     }
     stdout(xtask().args(["test-build", "webui", "--sample", "--pkgs", "host", "-q"]));
-    let webui = root().join("target/test-build/sample/webui");
+    let webui = root().join("target/test-build/authentik/sample/webui");
     let node = host_package("nodejs_24").join("bin/node");
     let look = |webui: &Utf8Path, arguments: &[&str]| {
         run(Command::new(&node)

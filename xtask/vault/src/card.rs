@@ -86,7 +86,7 @@ pub struct Link {
 pub enum Oddity {
     /// `[[a|b]]` in a cell of a table: the pipe ends the cell.
     PipeInTable,
-    /// `[[]]`
+    /// `[[]]` or `[[|text]]`
     EmptyLink,
     /// A fence that the card's end closes.
     OpenFence,
@@ -561,10 +561,13 @@ impl Reader<'_> {
         let links = self.content.links.iter();
         let mut links = Sweep::new(links.map(|link| link.span.range()));
         let mut found = Vec::new();
-        for at in memmem::find_iter(&self.text.as_bytes()[self.body..], b"[[]]") {
+        for at in memmem::find_iter(&self.text.as_bytes()[self.body..], b"[[") {
             let at = self.body + at;
             let is_covered = opaque.covers(at) | links.covers(at);
-            if !is_covered && !self.is_escaped(at) {
+            let rest = &self.text[at + 2..];
+            // `[[]]` or `[[|text]]`
+            let is_empty = rest.starts_with("]]") || rest.starts_with('|');
+            if is_empty && !is_covered && !self.is_escaped(at) {
                 found.push(at);
             }
         }
@@ -783,6 +786,7 @@ mod tests {
             ("a [[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
             ("a ![[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
             ("`[[]]`", &[]),
+            ("a [[|b]]", &[(Oddity::EmptyLink, Place::new(1, 3))]),
             ("%%\n[[]]\n\n| a |\n|---|\n| [[b|t]] |\n\n%%", &[]),
             ("x\n```\ny", &[(Oddity::OpenFence, Place::new(2, 1))]),
             ("```\ny\n```", &[]),

@@ -145,7 +145,7 @@ impl Judge<'_> {
                     Code::PipeInTable,
                     "the `|` ends the table's cell, and there is no link",
                 ),
-                Oddity::EmptyLink => (Code::LinkEmpty, "`[[]]` leads nowhere"),
+                Oddity::EmptyLink => (Code::LinkEmpty, "the link leads nowhere"),
                 Oddity::OpenFence => (Code::FenceOpen, "the fence is never closed"),
                 Oddity::OpenComment => (Code::CommentOpen, "the comment is never closed"),
                 Oddity::OpenFrontMatter => {
@@ -170,9 +170,18 @@ impl Judge<'_> {
                 self.add(link.place, Code::LinkRendersAsText, why);
                 return None;
             }
-            if target != link.target {
+            if target != link.target && !target.is_empty() {
                 let message = format!("blanks around `{target}`");
                 let fix = Fix::Replace(link.target_span.range(), target.to_owned());
+                self.add_mended(link.place, Code::LinkSpaces, message, fix);
+            }
+            if let Some(anchor) = &link.anchor
+                && anchor.trim() != anchor
+            {
+                let anchor_start = link.target_span.range().end + 1;
+                let message = format!("blanks around `#{}`", anchor.trim());
+                let range = anchor_start..anchor_start + anchor.len();
+                let fix = Fix::Replace(range, anchor.trim().to_owned());
                 self.add_mended(link.place, Code::LinkSpaces, message, fix);
             }
         }
@@ -394,6 +403,13 @@ fn renders_as_text(link: &Link) -> Option<String> {
         if anchor.contains('#') {
             return Some("a chain of headings: Quartz shows it as text".to_owned());
         }
+    }
+    if link
+        .text
+        .as_ref()
+        .is_some_and(|text| text.trim().is_empty())
+    {
+        return Some("nothing behind the `|`".to_owned());
     }
     if let Some(text) = &link.text
         && text.contains(['#', '[', ']'])

@@ -1,4 +1,9 @@
 """Settings of gunicorn."""
 
-bind = "unix:///tmp/authentik-core.sock"
-workers = 2
+from pathlib import Path
+from tempfile import gettempdir
+
+from authentik.lib.config import CONFIG
+
+bind = f"unix://{Path(gettempdir()) / 'authentik-core.sock'}"
+workers = int(CONFIG["web"]["workers"])

@@ -1,4 +1,4 @@
-// Package web serves the web UI.
+// Package web serves the web UI, and hands to the Python part what is not of it.
 package web
 
 import (
@@ -9,7 +9,7 @@ import (
 	staticWeb "goauthentik.io/web"
 )
 
-// NewHandler serves the web UI below path.
+// NewHandler serves the whole below path.
 func NewHandler(path string) http.Handler {
 	router := mux.NewRouter()
 	dist := http.FileServer(http.Dir("./web/dist"))
@@ -21,5 +21,6 @@ func NewHandler(path string) http.Handler {
 		_, _ = w.Write(staticWeb.RobotsTxt)
 	})
 	router.PathPrefix(path + "if/").Handler(http.StripPrefix(path+"if/", staticWeb.StaticHandler))
+	router.PathPrefix(path).Handler(newBackend())
 	return router
 }

@@ -1,0 +1,126 @@
+# The whole: the server with the very backend and web UI built here, and `ak`, upstream's one command for all
+# of it. Upstream starts at the root of its tree and finds what else it wants from there; so there is such a
+# root here, of links.
+{
+  lib,
+  authentik-django,
+  authentik-server,
+  closureInfo,
+  coreutils,
+  lifecycle,
+  runCommand,
+  runtimeShell,
+  webAssets,
+  webui,
+}:
+
+let
+  server = authentik-server.override {
+    lifecycle = authentik-django;
+    webAssets = webui;
+  };
+  inherit (authentik-django) version;
+
+  assembled =
+    runCommand "assembled-${version}"
+      {
+        pname = "assembled";
+        inherit version;
+        django = authentik-django;
+        inherit server webui;
+
+        passthru = {
+          inherit server;
+          inherit tests;
+        };
+        meta = {
+          description = "Server, backend and web UI of authentik as one";
+          homepage = "https://goauthentik.io/";
+          license = lib.licenses.mit;
+          mainProgram = "ak";
+        };
+      }
+      ''
+        mkdir -p $out/bin $out/web
+        ln -s $django/{authentik,blueprints,lifecycle,locale,manage.py} $out/
+        ln -s $webui/dist $webui/authentik $django/web/icons $out/web/
+        ln -s $server/bin/authentik $out/bin/
+        cat >$out/bin/ak <<EOF
+        #!${runtimeShell}
+        # the file that says as what it runs, sockets and keys lie below TMPDIR
+        export TMPDIR=\''${TMPDIR:-/tmp}
+        export PATH=$django/bin:$server/bin:${coreutils}/bin\''${PATH:+:\$PATH}
+        cd $out
+        exec $django/lifecycle/ak "\$@"
+        EOF
+        chmod +x $out/bin/ak
+      '';
+
+  tests = {
+    # The server knows this backend and this web UI, by their store paths, and nothing in their place.
+    wiring =
+      runCommand "assembled-wiring-${version}"
+        {
+          inherit assembled;
+          django = authentik-django;
+          inherit server webui;
+          others = [
+            lifecycle
+            webAssets
+          ];
+          closure = closureInfo { rootPaths = [ assembled ]; };
+        }
+        ''
+          test "$(readlink -f $assembled/bin/authentik)" = $server/bin/authentik
+          for path in $django/lifecycle/gunicorn.conf.py $webui/dist/ $webui/authentik; do
+            grep -qaF $path $assembled/bin/authentik || { echo "the server does not hold $path" >&2; exit 1; }
+          done
+          for path in $others; do
+            ! grep -qaF $path $assembled/bin/authentik || { echo "the server still holds $path" >&2; exit 1; }
+            ! grep -x $path $closure/store-paths || { echo "it takes $path along" >&2; exit 1; }
+          done
+          for path in $django $server $webui; do
+            grep -x $path $closure/store-paths || { echo "it does without $path" >&2; exit 1; }
+          done
+          for path in authentik blueprints lifecycle locale web/dist web/authentik web/icons; do
+            test -d $assembled/$path
+          done
+          touch $out
+        '';
+
+    # `ak` answers, from wherever it is called, with nothing on PATH and no database.
+    ak =
+      runCommand "assembled-ak-${version}"
+        {
+          inherit assembled;
+          django = authentik-django;
+        }
+        ''
+          env -i TMPDIR=$TMPDIR $assembled/bin/ak dump_config >config.json
+          grep -F "\"blueprints_dir\": \"$django/blueprints\"" config.json
+          env -i TMPDIR=$TMPDIR AUTHENTIK_BLUEPRINTS_DIR=/elsewhere $assembled/bin/ak dump_config >config.json
+          grep -F '"blueprints_dir": "/elsewhere"' config.json
+          # no server runs
+          echo server >authentik-mode
+          if env -i TMPDIR=$TMPDIR $assembled/bin/ak healthcheck; then
+            echo "ak says that a server runs" >&2
+            exit 1
+          fi
+          touch $out
+        '';
+
+    # The server serves the web UI and starts the backend, which answers, or says that it wants a database.
+    serves =
+      runCommand "assembled-serves-${version}"
+        {
+          inherit assembled webui;
+          django = authentik-django;
+          program = ./tests/assembled/serves.py;
+        }
+        ''
+          $django/bin/python3 $program $assembled $webui ${version}
+          touch $out
+        '';
+  };
+in
+assembled

@@ -1,0 +1,40 @@
+"""The settings: those of default.yml, and what the environment says otherwise.
+
+AUTHENTIK_WEB__WORKERS is `workers` of `web`.
+"""
+
+import json
+import os
+from pathlib import Path
+
+
+def _defaults() -> dict:
+    """As much of YAML as default.yml has: names with values, and names with such below them."""
+    config, section = {}, {}
+    for line in Path(__file__).with_name("default.yml").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if not value:
+            section = config.setdefault(name, {})
+        elif name.startswith(" "):
+            section[name.strip()] = value.strip()
+        else:
+            config[name] = value.strip()
+    return config
+
+
+def _load() -> dict:
+    config = _defaults()
+    for name, value in os.environ.items():
+        if name.startswith("AUTHENTIK_"):
+            *sections, last = name.removeprefix("AUTHENTIK_").lower().split("__")
+            place = config
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[last] = value
+    return config
+
+
+CONFIG = _load()
+
+if __name__ == "__main__":
+    print(json.dumps(CONFIG, indent=4))
