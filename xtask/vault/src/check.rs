@@ -264,8 +264,8 @@ pub fn check(
     findings
 }
 
-/// How many unknown stems get a suggestion: with many cards each takes a while.
-const MOST_SUGGESTIONS: usize = 200;
+/// How many stems are compared with unknown ones: then the rest gets no suggestion.
+const MOST_COMPARISONS: usize = 500_000;
 
 /// The findings, the first of which say what may have been meant.
 fn with_suggestions(vault: &Vault<Known>, lost: Loose) -> impl Iterator<Item = Finding> {
@@ -274,11 +274,12 @@ fn with_suggestions(vault: &Vault<Known>, lost: Loose) -> impl Iterator<Item = F
     } else {
         stems_of(vault)
     };
+    let most = MOST_COMPARISONS / stems.len().max(1);
     lost.into_iter()
         .enumerate()
         .map(move |(number, (mut finding, stem))| {
             let stems = stems.iter().copied();
-            if number < MOST_SUGGESTIONS
+            if number < most
                 && let Some(near) = nearest(&stem, stems)
             {
                 finding.message = finding.message + ": did you mean `" + near + "`?";
@@ -326,7 +327,7 @@ pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&
     let letters = letters(name);
     let mut nearest = None;
     for known in names {
-        // To compare takes a while: an edit adds no more than a byte and changes no more than two letters.
+        // To compare takes a while: in ASCII an edit adds a byte at most, and two letters come or go.
         let differ = (self::letters(known) ^ letters).count_ones() as usize;
         if known.len().abs_diff(name.len()) > most || differ > 2 * most {
             continue;
