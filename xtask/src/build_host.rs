@@ -313,7 +313,8 @@ fn pour(remote: &Remote<'_>, there: Cmd<'_>, processes: &Processes, here: Cmd<'_
     poured
 }
 
-/// Whether Nix has its folder for this build among those of the last look.
-pub fn had_build_folder(remote: &Remote<'_>, drv: &str) -> bool {
-    remote.had_build_folder(&format!("nix-build-{}.drv-", store_path::name_of(drv)))
+/// Whether the last look found that Nix has no folder for this build any more; it makes one before it
+/// says that the build begins.
+pub fn folder_is_gone(remote: &Remote<'_>, drv: &str) -> bool {
+    remote.had_no_folder(drv, &store_path::build_folder(drv))
 }

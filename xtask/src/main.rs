@@ -37,6 +37,7 @@ mod stale;
 mod store_path;
 mod strip_refs;
 mod test_build;
+mod wire;
 
 use std::process::ExitCode;
 

@@ -6,10 +6,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::os::unix::process::ExitStatusExt as _;
+use std::io::{self, Read as _, Write as _};
 use std::process::{ChildStdin, Command, ExitStatus};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -20,10 +19,11 @@ use xshell::Cmd;
 
 use crate::clients::{self, Found};
 use crate::derivation::{self, Output};
-use crate::nix::NixVersion;
 use crate::process::{Captured, Conversation, Input, Processes};
 use crate::repo::Repo;
+use crate::scratch::Scratch;
 use crate::shipment::Parcel;
+use crate::wire::{Greeting, Tail, Word, exit_status, read_pieces, read_stdout};
 use crate::{output, pkgs, quote, ssh_error};
 
 /// What `sh -s` reads there.
@@ -42,8 +42,6 @@ const TICK: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(300);
 /// How much of what ssh says is kept, in bytes.
 const SAID: usize = 16 << 10;
-/// How much is read at once.
-const CHUNK: usize = 64 << 10;
 
 /// Where commands of Nix run.
 #[derive(Clone, Copy)]
@@ -94,12 +92,6 @@ pub struct Remote<'a> {
     sight: RefCell<Sight>,
 }
 
-/// What the other side says of itself.
-#[derive(Clone, Debug, Default)]
-pub struct Greeting {
-    fields: BTreeMap<String, String>,
-}
-
 /// What is known about files over there while a build runs.
 #[derive(Default)]
 struct Sight {
@@ -107,31 +99,17 @@ struct Sight {
     asked: VecDeque<String>,
     /// Outputs of derivations, not yet taken in.
     outputs: Vec<(String, Vec<Output>)>,
-    /// Paths that the last question named.
-    paths: Option<Vec<String>>,
-    /// Those that exist.
+    /// The builds that the question asks about which is not answered yet, with their outputs.
+    question: Option<BTreeMap<String, Vec<String>>>,
+    /// Outputs that exist.
     exist: BTreeSet<String>,
-    /// The build folders there are.
+    /// The builds that the last answer is about, and the build folders there were.
+    looked: BTreeSet<String>,
     folders: Vec<String>,
     /// When the last question was asked.
     at: Option<Instant>,
     /// Whether something new is known.
     news: bool,
-}
-
-/// What comes from the other side.
-enum Word {
-    Greeting(Greeting),
-    Line(String),
-    Reply {
-        status: i32,
-        stdout: Vec<u8>,
-        stderr: Vec<u8>,
-    },
-    Raw(Vec<u8>),
-    Stderr(Vec<u8>),
-    /// Stdout ended, and with it the session.
-    End,
 }
 
 impl<'a> From<&'a Processes> for Machine<'a> {
@@ -400,19 +378,20 @@ impl<'a> Remote<'a> {
         };
         let rust = rust.map(|text| Utf8PathBuf::from(text.trim()));
         // By a name that nobody can guess: there may be logins among them.
-        let folder = format!("clients/{}", nonce()?);
-        let scratch = crate::scratch::Scratch::new()?;
+        let name = nonce()?;
+        let scratch = Scratch::new()?;
         let here = scratch.path().join("clients");
-        fs_err::create_dir(&here)?;
-        for (name, text) in found.files() {
-            output::write_atomically(&here.join(name), text.as_bytes(), 0o644)?;
+        fs_err::create_dir_all(here.join(&name))?;
+        for (file, text) in found.files() {
+            output::write_atomically(&here.join(&name).join(file), text.as_bytes(), 0o644)?;
         }
-        let packed = Parcel::of_folder("clients", &here)?.pack(self.processes)?;
-        self.send_files(&folder, &packed)?;
-        let close = cmd("chmod").args(["711", self.below("clients").as_str()]);
+        let packed = Parcel::of_folder("clients", &here).pack(self.processes)?;
+        self.send_files("clients", &packed)?;
+        let folder = self.below("clients");
+        let close = cmd("chmod").args(["711", folder.as_str()]);
         self.run(Mode::All, vec![close])?;
         *self.environment.borrow_mut() =
-            self.settings(Some(&self.below(&folder)), rust.as_deref())?;
+            self.settings(Some(&folder.join(&name)), rust.as_deref())?;
         Ok(())
     }
 
@@ -581,16 +560,17 @@ impl<'a> Remote<'a> {
         std::mem::take(&mut self.sight.borrow_mut().outputs)
     }
 
-    /// Asks which of these paths exist, unless that was asked just now; says whether the answer to the
-    /// last question has come since.
-    pub fn look(&self, paths: impl FnOnce() -> Vec<String>) -> Result<bool> {
+    /// Asks what there is of these builds, outputs and folders, unless that was asked just now; says
+    /// whether something is known since the last time that was not known before.
+    pub fn look(&self, builds: impl FnOnce() -> BTreeMap<String, Vec<String>>) -> Result<bool> {
         let mut sight = self.sight.borrow_mut();
-        let waits = sight.paths.is_some() || sight.at.is_some_and(|at| at.elapsed() < LOOK);
+        let waits = sight.question.is_some() || sight.at.is_some_and(|at| at.elapsed() < LOOK);
         if !waits {
-            let paths = paths();
-            let words = ["look"].into_iter().chain(paths.iter().map(String::as_str));
-            self.send(format!("{}\n", quote::line(words)).as_bytes())?;
-            sight.paths = Some(paths);
+            let builds = builds();
+            let paths = builds.values().flatten().map(String::as_str);
+            let line = quote::line(["look"].into_iter().chain(paths));
+            self.send(format!("{line}\n").as_bytes())?;
+            sight.question = Some(builds);
             sight.at = Some(Instant::now());
         }
         Ok(std::mem::take(&mut sight.news))
@@ -601,10 +581,11 @@ impl<'a> Remote<'a> {
         self.sight.borrow().exist.contains(path)
     }
 
-    /// Whether a build folder whose name begins so was there at the last look.
-    pub fn had_build_folder(&self, name: &str) -> bool {
+    /// Whether the last look was for a build's folder, too, and there was none whose name begins so.
+    pub fn had_no_folder(&self, drv: &str, name: &str) -> bool {
         let sight = self.sight.borrow();
-        sight.folders.iter().any(|folder| folder.starts_with(name))
+        let is_its = |folder: &String| folder.starts_with(name);
+        sight.looked.contains(drv) && !sight.folders.iter().any(is_its)
     }
 
     fn take_line(&self, line: &str) {
@@ -618,10 +599,11 @@ impl<'a> Remote<'a> {
         } else if let Some(text) = line.strip_prefix("look ") {
             let mut words = text.split(' ');
             let flags = words.next().unwrap_or_default().bytes();
-            let paths = sight.paths.take().unwrap_or_default();
-            let exist = paths.into_iter().zip(flags);
+            let builds = sight.question.take().unwrap_or_default();
+            let exist = builds.values().flatten().zip(flags);
             let exist = exist.filter(|(_, flag)| *flag == b'1');
-            sight.exist.extend(exist.map(|(path, _)| path));
+            sight.exist.extend(exist.map(|(path, _)| path.clone()));
+            sight.looked = builds.into_keys().collect();
             sight.folders = words
                 .filter(|word| !word.is_empty())
                 .map(str::to_owned)
@@ -781,11 +763,12 @@ impl<'a> Remote<'a> {
         // Of what Nix said there is nothing in it that would help.
         let lines = said.lines().filter(|line| !line.contains("@nix "));
         let lines: Vec<&str> = lines.filter(|line| !line.trim().is_empty()).collect();
-        let last = lines[lines.len().saturating_sub(5)..].join("\n  ");
+        let last = &lines[lines.len().saturating_sub(5)..];
+        let last: String = last.iter().map(|line| format!("\n  {line}")).collect();
         let status = status.map_or_else(String::new, |status| format!(" ({status})"));
         anyhow!(
             "the connection to `{}` was lost{status}: what ran there ends by itself, and its folder goes\
-             \n  {last}",
+             {last}",
             self.host
         )
     }
@@ -814,85 +797,6 @@ impl Drop for Remote<'_> {
     }
 }
 
-impl Greeting {
-    /// A field, unless it is empty.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        let value = self.fields.get(name)?;
-        (!value.is_empty()).then_some(value)
-    }
-
-    /// The version of Nix, once it is clear that this machine can do the work.
-    pub fn nix_version(&self, host: &str) -> Result<NixVersion> {
-        let system = self.system();
-        if !system.ends_with("-linux") {
-            bail!("`{host}` is a machine of {system}: builds on other machines want Linux there");
-        }
-        if let Some(problem) = self.get("problem") {
-            bail!("no folder can be made on `{host}`: {problem}");
-        }
-        let Some(version) = self.get("version") else {
-            bail!(
-                "there is no Nix on `{host}`: no `nix-store` in {}; install it there, or say in the \
-                 shell's settings for logins without a terminal where it is",
-                self.get("tools_path").unwrap_or_default()
-            );
-        };
-        if let Some(missing) = self.get("missing") {
-            bail!("`{host}` lacks programs that every Linux has:{missing}");
-        }
-        version.parse().map_err(|()| {
-            anyhow!("no version in what `nix-store --version` says on `{host}`: `{version}`")
-        })
-    }
-
-    /// The system in Nix's words.
-    pub fn system(&self) -> String {
-        // `Linux x86_64`, as `uname -sm` says it.
-        let words = self.get("system").unwrap_or_default().to_lowercase();
-        let (system, machine) = words.split_once(' ').unwrap_or((&words, ""));
-        format!("{}-{system}", machine.replace("arm64", "aarch64"))
-    }
-}
-
-/// What is known of the end of a stream of bytes, which a marker ends.
-struct Tail {
-    marker: Vec<u8>,
-    /// What may be the beginning of the marker.
-    held: Vec<u8>,
-    complete: bool,
-}
-
-impl Tail {
-    fn new(marker: Vec<u8>) -> Self {
-        Self {
-            marker,
-            held: Vec::new(),
-            complete: false,
-        }
-    }
-
-    /// The bytes that are no part of the marker.
-    fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut all = std::mem::take(&mut self.held);
-        all.extend_from_slice(bytes);
-        if let Some(rest) = all.strip_suffix(&self.marker[..]) {
-            self.complete = true;
-            return rest.to_vec();
-        }
-        let longest = self.marker.len().min(all.len());
-        let held = (1..=longest)
-            .rev()
-            .find(|length| all.ends_with(&self.marker[..*length]))
-            .unwrap_or(0);
-        self.held = all.split_off(all.len() - held);
-        all
-    }
-
-    fn is_complete(&self) -> bool {
-        self.complete
-    }
-}
-
 fn ssh<'a>(processes: &'a Processes, host: &str, compressed: bool) -> Cmd<'a> {
     // As Nix has it for its own use of ssh.
     let own = std::env::var("NIX_SSHOPTS").unwrap_or_default();
@@ -918,90 +822,6 @@ fn ssh<'a>(processes: &'a Processes, host: &str, compressed: bool) -> Cmd<'a> {
 
 fn is_no_host(c: char) -> bool {
     c.is_whitespace() || c.is_control()
-}
-
-/// Reads answers; what comes before the marker is whatever the login shell's settings print.
-fn read_stdout(stdout: impl Read, marker: &str, to: &SyncSender<Word>) -> Result<()> {
-    let mut stdout = BufReader::new(stdout);
-    let mut line = Vec::new();
-    while line != format!("{marker}\n").as_bytes() {
-        line.clear();
-        if stdout.read_until(b'\n', &mut line)? == 0 {
-            return Ok(());
-        }
-    }
-    let mut greeting = Greeting::default();
-    loop {
-        let mut field = Vec::new();
-        stdout.read_until(0, &mut field)?;
-        if field.pop() != Some(0) || field.is_empty() {
-            break;
-        }
-        let field = String::from_utf8_lossy(&field);
-        if let Some((name, value)) = field.split_once('=') {
-            greeting.fields.insert(name.to_owned(), value.to_owned());
-        }
-    }
-    to.send(Word::Greeting(greeting))?;
-    loop {
-        let mut line = String::new();
-        if stdout.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let line = line.trim_end_matches('\n');
-        if line == "raw" {
-            return read_pieces(stdout, to, Word::Raw);
-        }
-        let Some(reply) = line.strip_prefix("reply ") else {
-            to.send(Word::Line(line.to_owned()))?;
-            continue;
-        };
-        let mut numbers = reply.split_whitespace().map(str::parse);
-        let mut number = || {
-            numbers
-                .next()
-                .context("a reply has three numbers")?
-                .context("a number")
-        };
-        let (status, out, err): (u64, u64, u64) = (number()?, number()?, number()?);
-        let mut bytes = |length: u64| -> Result<Vec<u8>> {
-            let mut bytes = Vec::new();
-            if (&mut stdout).take(length).read_to_end(&mut bytes)? as u64 != length {
-                bail!("a reply that ends too early");
-            }
-            Ok(bytes)
-        };
-        let (stdout, stderr) = (bytes(out)?, bytes(err)?);
-        to.send(Word::Reply {
-            status: i32::try_from(status)?,
-            stdout,
-            stderr,
-        })?;
-    }
-}
-
-fn read_pieces(
-    mut stream: impl Read,
-    to: &SyncSender<Word>,
-    word: impl Fn(Vec<u8>) -> Word,
-) -> Result<()> {
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        match stream.read(&mut chunk) {
-            Ok(0) => return Ok(()),
-            Ok(length) => to.send(word(chunk[..length].to_vec()))?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// What a shell's `$?` says: above 128 a signal ended it.
-fn exit_status(status: i32) -> ExitStatus {
-    match status {
-        129.. => ExitStatus::from_raw(status - 128),
-        _ => ExitStatus::from_raw(status << 8),
-    }
 }
 
 /// Who runs this: user, machine, process and when it began, for a file name.
@@ -1062,57 +882,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_marker_ends_a_stream_wherever_it_is_cut() {
-        let text = b"one\ntwo\n\nmark\n";
-        for cut in 0..text.len() {
-            let mut tail = Tail::new(b"\nmark\n".to_vec());
-            let mut out = tail.push(&text[..cut]);
-            assert!(!tail.is_complete());
-            out.extend(tail.push(&text[cut..]));
-            assert!(tail.is_complete());
-            assert_eq!(out, b"one\ntwo\n", "cut at {cut}");
-        }
-        let mut tail = Tail::new(b"\nmark\n".to_vec());
-        let mut out = tail.push(b"a\nmar");
-        out.extend(tail.push(b"ble\n"));
-        assert_eq!((&out[..], tail.is_complete()), (&b"a\nmarble"[..], false));
-    }
-
-    #[test]
-    fn how_a_command_ended() {
-        assert_eq!(exit_status(102).code(), Some(102));
-        assert_eq!(exit_status(137).signal(), Some(9));
-        assert!(exit_status(0).success());
-    }
-
-    #[test]
     fn names_of_folders_need_no_quotes() {
         assert_eq!(for_a_name("o'neill j.$(x)"), "o-neill-j---x-");
         let whose = whose();
         assert_eq!(whose.split('.').count(), 3, "{whose}");
-    }
-
-    #[test]
-    fn greetings_come_after_whatever_a_login_prints() {
-        let (sender, receiver) = sync_channel(16);
-        let stdout = b"Welcome!\nno newline\nmark\nfolder=/x\0NIX_CONFIG=a\nb\0\0reply 1 2 3\nabcdebeat\nreply 0 9 0\nx";
-        assert!(read_stdout(&stdout[..], "mark", &sender).is_err());
-        drop(sender);
-        let words: Vec<Word> = receiver.iter().collect();
-        let [
-            Word::Greeting(greeting),
-            Word::Reply {
-                status: 1,
-                stdout,
-                stderr,
-            },
-            Word::Line(line),
-        ] = &words[..]
-        else {
-            panic!("{} words", words.len());
-        };
-        assert_eq!(greeting.get("NIX_CONFIG"), Some("a\nb"));
-        assert_eq!((&stdout[..], &stderr[..]), (&b"ab"[..], &b"cde"[..]));
-        assert_eq!(line, "beat");
     }
 }

@@ -112,7 +112,7 @@ greet() {
     has_nixpkgs=yes
   fi
   missing=
-  for program in dd env grep gzip tar wc; do
+  for program in dd grep gzip tar wc; do
     command -v $program >/dev/null || missing="$missing $program"
   done
   printf '\n%s\n' "$marker"
@@ -196,17 +196,28 @@ start_watching() {
   watcher=$!
 }
 
-# Runs a command line in a session of its own, and sets `status`.
+# Runs a command line in a session of its own, and sets `status`. Words with `=` before the program are
+# variables; they are on no command line, which everybody could read.
 one() {
   eval "set -- $1"
   if command -v setsid >/dev/null; then
-    setsid env XTASK_RUN="${folder##*/}" TMPDIR="$folder/tmp" "$@" &
+    own=setsid
   else
+    own=
     set -m
-    env XTASK_RUN="${folder##*/}" TMPDIR="$folder/tmp" "$@" &
-    set +m
   fi
+  (
+    export XTASK_RUN="${folder##*/}" TMPDIR="$folder/tmp"
+    while :; do
+      case $1 in
+      [A-Z]*=*) export "$1" && shift ;;
+      *) break ;;
+      esac
+    done
+    exec $own "$@"
+  ) &
   job=$!
+  set +m
   echo $job >"$folder/job"
   [ ! -e "$folder/stopped" ] || end_session TERM $job
   wait $job

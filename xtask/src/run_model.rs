@@ -386,11 +386,14 @@ impl Run {
         }
     }
 
-    /// The outputs of builds that are not known to have ended.
-    pub fn awaited(&self) -> BTreeSet<String> {
-        let builds = self.builds.values().filter(|build| build.well.is_none());
-        let paths = builds.flat_map(|build| build.outputs.iter().map(|output| output.path.clone()));
-        paths.filter(|path| !path.is_empty()).collect()
+    /// The builds that are not known to have ended, with their outputs, as far as these are known.
+    pub fn awaited(&self) -> BTreeMap<String, Vec<String>> {
+        let builds = self.builds.iter().filter(|(_, build)| build.well.is_none());
+        let builds = builds.map(|(drv, build)| {
+            let paths = build.outputs.iter().map(|output| output.path.clone());
+            (drv.clone(), paths.filter(|path| !path.is_empty()).collect())
+        });
+        builds.collect()
     }
 
     /// Finds out which builds ended: well, when their outputs `exist`; not well, when Nix counts more

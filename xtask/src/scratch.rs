@@ -49,10 +49,9 @@ impl Scratch {
         Ok(Self { path, _lock: lock })
     }
 
-    /// Whether Nix has its folder for this build in here: it makes one with the derivation's name
-    /// (`LocalDerivationGoal::startBuilder`) and removes it when the build ends.
+    /// Whether Nix has its folder for this build in here.
     pub fn has_build_folder(&self, drv: &str) -> bool {
-        let name = format!("nix-build-{}.drv-", store_path::name_of(drv));
+        let name = store_path::build_folder(drv);
         let entries = self.path.read_dir_utf8();
         entries.is_ok_and(|mut entries| {
             entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().starts_with(&name)))

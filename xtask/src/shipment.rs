@@ -193,14 +193,14 @@ fn existing(folder: &Utf8Path, names: Vec<String>) -> Vec<String> {
 }
 
 impl Parcel {
-    /// A parcel with these files, which lie in a folder of their own.
-    pub fn of_folder(to: &'static str, from: &Utf8Path) -> Result<Self> {
-        Ok(Self {
+    /// A parcel with all that a folder holds.
+    pub fn of_folder(to: &'static str, from: &Utf8Path) -> Self {
+        Self {
             to,
             from: from.to_owned(),
-            names: entries(from)?,
+            names: vec![".".to_owned()],
             without: Vec::new(),
-        })
+        }
     }
 
     /// Takes in what another parcel has of a folder below this one's.

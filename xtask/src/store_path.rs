@@ -47,6 +47,12 @@ pub fn name_of(path: &str) -> &str {
     }
 }
 
+/// What the name of the folder begins with that Nix makes for a build, and removes when it ends
+/// (`LocalDerivationGoal::startBuilder`).
+pub fn build_folder(drv: &str) -> String {
+    format!("nix-build-{}.drv-", name_of(drv))
+}
+
 /// The first eight characters of the hash of a store path.
 pub fn short_hash(path: &str) -> &str {
     let base = path.rsplit('/').next().unwrap_or(path);

@@ -791,6 +791,7 @@ impl<'a> Session<'a> {
             verbose: args.verbose,
             scratch,
             remote,
+            tells_folders: !args.keep_failed,
             there: BTreeSet::new(),
         };
         let mut reader = nix_log::Reader::default();
@@ -807,7 +808,8 @@ impl<'a> Session<'a> {
         })?;
         reader.end(&mut |event| screen.take(event, run, start.elapsed()))?;
         if remote.is_some() && self.processes.signal().is_none() {
-            screen.there = self.nix.valid(&run.awaited())?;
+            let awaited = run.awaited().into_values().flatten().collect();
+            screen.there = self.nix.valid(&awaited)?;
         }
         screen.note_ends(run, start.elapsed());
         Ok(status)
@@ -1072,6 +1074,8 @@ struct Screen<'a> {
     scratch: Option<Scratch>,
     /// The machine that builds, if it is another.
     remote: Option<&'a Remote<'a>>,
+    /// Whether build folders are where it looks, and go when builds fail.
+    tells_folders: bool,
     /// Outputs that are known to be there, in the end.
     there: BTreeSet<String>,
 }
@@ -1148,7 +1152,7 @@ impl Screen<'_> {
             Some(remote) => remote.was_there(out) || self.there.contains(out),
         };
         let gone = |drv: &str| match (self.remote, &self.scratch) {
-            (Some(remote), _) => !build_host::had_build_folder(remote, drv),
+            (Some(remote), _) => self.tells_folders && build_host::folder_is_gone(remote, drv),
             (None, Some(scratch)) => !scratch.has_build_folder(drv),
             (None, None) => false,
         };
@@ -1165,7 +1169,7 @@ impl Screen<'_> {
         for (drv, outputs) in remote.take_outputs() {
             run.note_derivation(&drv, outputs);
         }
-        if remote.look(|| run.awaited().into_iter().collect())? {
+        if remote.look(|| run.awaited())? {
             self.note_ends(run, at);
         }
         Ok(())

@@ -225,7 +225,14 @@ fn published_module() -> Result<Utf8PathBuf, String> {
 
 #[test]
 fn listing_builds_nothing() {
-    let lines = stdout(xtask().args(["test-build", "--list", "--json", "--pkgs", "host"]));
+    let lines = stdout(xtask().args([
+        "test-build",
+        "--list",
+        "--json",
+        "--pkgs",
+        "host",
+        "authentik/",
+    ]));
     let names: Vec<String> = lines
         .lines()
         .map(|line| {

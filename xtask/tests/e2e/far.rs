@@ -183,7 +183,9 @@ impl Far {
                 || holds("mountinfo") && !holds_only_accounts(&read("mountinfo"), mark);
             if holds("environ") && !is_near(&read("environ")) || of_builder() {
                 let command = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
-                if !command.is_empty() && !command.contains("/usr/sbin/sshd") {
+                let serves = ["/usr/sbin/sshd", "nix-daemon"];
+                let serves = serves.iter().any(|name| command.contains(name));
+                if !command.is_empty() && !serves {
                     found.push((process, command));
                 }
             }

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::common::{is_root_to, is_there, nix, sample_copy, stdout, text, xtask};
 
-/// Makes what a container runtime gives beside the image (/proc, /dev with a few devices, memory to share),
-/// in namespaces of mounts and processes of its own, and starts a program as the image's user.
+/// Makes what a container runtime gives beside the image (/proc, /dev with a few devices and links, memory
+/// to share), in namespaces of mounts and processes of its own, and starts a program as the image's user.
 const RUNTIME: &str = r#"
 set -eu
 root=$1
@@ -26,6 +26,10 @@ mount -t tmpfs -o mode=755 tmpfs "$root/dev"
 for device in null zero full random urandom tty; do
     touch "$root/dev/$device"
     mount --bind "/dev/$device" "$root/dev/$device"
+done
+ln -s /proc/self/fd "$root/dev/fd"
+for number in 0:stdin 1:stdout 2:stderr; do
+    ln -s "/proc/self/fd/${number%:*}" "$root/dev/${number#*:}"
 done
 mkdir "$root/dev/shm"
 mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
@@ -165,6 +169,8 @@ impl<'image> Container<'image> {
         let mut program: Vec<&str> = entry.iter().map(String::as_str).collect();
         program.push("server");
         let log = fs_err::File::create(&image.log).unwrap().into_file();
+        // upstream's script opens /dev/stderr by name
+        stdout(Command::new("chmod").arg("666").arg(&image.log));
         let child = image
             .command(&[&listen], &program)
             .stdout(log.try_clone().unwrap())

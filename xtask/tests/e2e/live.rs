@@ -7,7 +7,7 @@ use crate::harness::{Harness, wait_until};
 use crate::terminal::Terminal;
 
 /// Two components that go on as long as a file is there, and one that fails.
-fn harness() -> Harness {
+pub fn harness() -> Harness {
     Harness::new(
         r#"
   one = sh "one" { } (phase "buildPhase" + "echo first line; for n in {1..80}; do echo tick $n; sleep 0.05; done; echo > $out");
@@ -22,10 +22,16 @@ fn start(harness: &Harness, arguments: &[&str], rows: u16, columns: u16) -> Term
     Terminal::start(&command, rows, columns)
 }
 
+/// What builds them all.
+pub const ALL: [&str; 4] = ["one", "two", "bad", "--keep-going"];
+
 #[test]
 fn running_builds_have_a_line_each() {
-    let harness = harness();
-    let mut terminal = start(&harness, &["one", "two", "bad", "--keep-going"], 24, 100);
+    has_a_line_for_each(start(&harness(), &ALL, 24, 100));
+}
+
+/// Follows a build of all three.
+pub fn has_a_line_for_each(mut terminal: Terminal) {
     let code = terminal.wait();
     let screens = terminal.screens();
     let any = |parts: &[&str]| {

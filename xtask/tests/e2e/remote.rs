@@ -12,6 +12,8 @@ use serde_json::Value;
 use crate::common::{run, sample_copy, stdout, text, xtask};
 use crate::far::{Far, SHELLS, write};
 use crate::harness::{Ended, Harness, programs, wait_until};
+use crate::live;
+use crate::terminal::Terminal;
 
 fn ended(command: &mut Command) -> Ended {
     let output = run(command);
@@ -119,6 +121,17 @@ fn it_looks_and_ends_as_here() {
 }
 
 #[test]
+fn running_builds_have_a_line_each() {
+    let Some(far) = Far::start() else {
+        return;
+    };
+    let harness = live::harness();
+    let command = far.command(&harness, "basher", &live::ALL);
+    live::has_a_line_for_each(Terminal::start(&command, 24, 100));
+    nothing_is_left(&far);
+}
+
+#[test]
 fn nothing_to_do_takes_three_round_trips() {
     let Some(far) = Far::start() else {
         return;
@@ -126,6 +139,11 @@ fn nothing_to_do_takes_three_round_trips() {
     let harness = Harness::new(r#"good = sh "good" { } "echo > $out";"#);
     let first = ended(&mut far.command(&harness, "basher", &["good"]));
     assert_eq!(first.code, Some(0), "{}", first.stderr);
+    // Whatever the settings of the login shell print is passed over.
+    write(
+        &far.path().join("home/.bashrc"),
+        "echo Welcome; echo Hello >&2\n",
+    );
     let again = ended(&mut far.command(&harness, "basher", &["good", "-v", "--json"]));
     assert_eq!(again.state("good"), "cached");
     again.says(&["basher: 3 round trips", "on: basher"]);
@@ -399,6 +417,39 @@ fn what_an_evaluation_says_names_files_of_this_machine() {
     assert_eq!(failed.code, Some(2), "{}", failed.stderr);
     failed.says(&["out of order", "containers/authentik/test-build.nix"]);
     assert!(!failed.stderr.contains("xtask-on."), "{}", failed.stderr);
+}
+
+/// Through a daemon builders are none of this run's processes; it ends them when it is left.
+#[test]
+fn through_a_daemon_there() {
+    let variables = ["NIX_REMOTE=daemon", "NIX_DAEMON_SOCKET_PATH=$D/socket"];
+    let Some(far) = Far::start_with(&variables, "") else {
+        return;
+    };
+    let mut daemon = Command::new("nix-daemon")
+        .env("NIX_DAEMON_SOCKET_PATH", far.path().join("socket"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the daemon listens", || far.path().join("socket").exists());
+    let harness = Harness::new(&format!("{GOOD}{SLOW}"));
+    let built = ended(&mut far.command(&harness, "basher", &["good", "--json"]));
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+    assert_eq!(built.state("good"), "built");
+    let child = start(&far, &harness, "basher");
+    signal(child.id(), Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    nothing_is_left(&far);
+    // Cut off, too.
+    let child = start(&far, &harness, "dasher");
+    signal(child.id(), Signal::KILL);
+    child.wait_with_output().unwrap();
+    assert!(gone(&far) < Duration::from_secs(15));
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
 }
 
 // Nix's own ways to other machines.

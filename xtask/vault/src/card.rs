@@ -489,33 +489,26 @@ impl Reader<'_> {
         }
     }
 
-    /// `^id` at the end of a block, behind a blank or on a line of its own.
+    /// `^id` at the end of a block, behind anything but a letter.
     fn block_id(&mut self, range: &Range<usize>, text_end: usize) {
-        let block = self.text[range.clone()].trim_end();
-        let end = range.start + block.len();
-        if text_end < end {
+        let block = self.text.as_bytes()[range.clone()].trim_ascii_end();
+        if text_end < range.start + block.len() {
             return;
         }
-        // Only the last word can be one, or its end where something else than a word is before it.
-        let word = block.rfind([' ', '\t', '\n']).map_or(0, |at| at + 1);
-        let Some(at) = block[word..].rfind('^').map(|at| word + at) else {
+        let is_id = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        let length = block.iter().rev().take_while(is_id).count();
+        let end = range.start + block.len();
+        let id = &self.text[end - length..end];
+        let Some(before) = self.text[range.start..end - length].strip_suffix('^') else {
             return;
         };
-        let id = &block[at + 1..];
-        if block[word..at].ends_with(|c: char| c.is_alphanumeric() || c == '^') {
+        if id.is_empty() || before.ends_with(|c: char| c.is_alphanumeric() || c == '^') {
             return;
         }
-        let is_id = !id.is_empty()
-            && id
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        if is_id {
-            let place = self.lines.place(range.start + at);
-            let block = (id.to_owned(), place);
-            // An item's paragraph ends with it, and so does the item.
-            if self.content.blocks.last() != Some(&block) {
-                self.content.blocks.push(block);
-            }
+        let block = (id.to_owned(), self.lines.place(end - length - 1));
+        // An item's paragraph ends with it, and so does the item.
+        if self.content.blocks.last() != Some(&block) {
+            self.content.blocks.push(block);
         }
     }
 

@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::card::{self, Content};
 use crate::date::Date;
 use crate::rules_of_card::{self, Known};
-use crate::rules_of_links;
+use crate::rules_of_links::{self, Loose};
 use crate::{Place, Tree, Vault, in_parallel, rules_of_vault};
 
 /// Makes the enumeration of codes, with their names and what to do about each.
@@ -239,27 +239,22 @@ pub fn check(
     let followed = in_parallel(&vault.cards, &|number, _| {
         rules_of_links::follow(&vault, &names, tree, number, world)
     });
-    let mut stems = None;
-    let mut suggestions = MOST_SUGGESTIONS;
     let mut ways = Vec::with_capacity(followed.len());
+    let mut lost = Vec::new();
     for (way, found, loose) in followed {
         ways.push(way);
         findings.extend(found);
-        for (mut finding, stem) in loose {
-            if suggestions > 0 {
-                suggestions -= 1;
-                let stems = stems.get_or_insert_with(|| stems_of(&vault));
-                if let Some(near) = nearest(&stem, stems.iter().copied()) {
-                    finding.message = finding.message + ": did you mean `" + near + "`?";
-                }
-            }
-            findings.push(finding);
-        }
+        lost.extend(loose);
     }
     rules_of_vault::judge(&vault, &ways, rules, &mut findings);
-    findings.retain(|finding| !rules.off.iter().any(|off| off == finding.code.name()));
-    findings
-        .retain(|finding| !is_unpublished(&finding.path, rules) && !is_ignored(&vault, finding));
+    let is_reported = |finding: &Finding| {
+        !rules.off.iter().any(|off| off == finding.code.name())
+            && !is_unpublished(&finding.path, rules)
+            && !is_ignored(&vault, finding)
+    };
+    findings.retain(is_reported);
+    lost.retain(|(finding, _)| is_reported(finding));
+    findings.extend(with_suggestions(&vault, lost));
     findings.sort_by(|a, b| {
         (a.path.as_str(), a.place, a.code).cmp(&(b.path.as_str(), b.place, b.code))
     });
@@ -271,6 +266,26 @@ pub fn check(
 
 /// How many unknown stems get a suggestion: with many cards each takes a while.
 const MOST_SUGGESTIONS: usize = 200;
+
+/// The findings, the first of which say what may have been meant.
+fn with_suggestions(vault: &Vault<Known>, lost: Loose) -> impl Iterator<Item = Finding> {
+    let stems = if lost.is_empty() {
+        Vec::new()
+    } else {
+        stems_of(vault)
+    };
+    lost.into_iter()
+        .enumerate()
+        .map(move |(number, (mut finding, stem))| {
+            let stems = stems.iter().copied();
+            if number < MOST_SUGGESTIONS
+                && let Some(near) = nearest(&stem, stems)
+            {
+                finding.message = finding.message + ": did you mean `" + near + "`?";
+            }
+            finding
+        })
+}
 
 fn stems_of(vault: &Vault<Known>) -> Vec<&str> {
     let stems: BTreeSet<&str> = vault.cards.iter().map(crate::Card::stem).collect();
@@ -307,13 +322,27 @@ pub(crate) fn is_unpublished(path: &Utf8Path, rules: &Rules) -> bool {
 
 /// The name that is most like one that does not exist.
 pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let most = name.chars().count() / 3 + 1;
-    names
-        .filter(|known| known.len().abs_diff(name.len()) <= most)
-        .map(|known| (strsim::osa_distance(known, name), known))
-        .filter(|(distance, _)| *distance <= most)
-        .min()
-        .map(|(_, known)| known)
+    let mut most = name.chars().count() / 3 + 1;
+    let letters = letters(name);
+    let mut nearest = None;
+    for known in names {
+        // To compare takes a while: an edit adds no more than a byte and changes no more than two letters.
+        let differ = (self::letters(known) ^ letters).count_ones() as usize;
+        if known.len().abs_diff(name.len()) > most || differ > 2 * most {
+            continue;
+        }
+        let distance = strsim::osa_distance(known, name);
+        if distance <= most && nearest.is_none_or(|best| (distance, known) < best) {
+            most = distance;
+            nearest = Some((distance, known));
+        }
+    }
+    nearest.map(|(_, known)| known)
+}
+
+/// A bit for each byte that is in a name, but for its upper bits.
+fn letters(name: &str) -> u64 {
+    name.bytes().fold(0, |letters, b| letters | 1 << (b & 63))
 }
 
 /// A range of lines, and the codes that are switched off in it; no codes: all.
@@ -365,6 +394,20 @@ pub(crate) fn silences(content: &Content) -> Vec<Silence> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_name() {
+        for (name, expected) in [
+            ("cady", Some("caddy")),
+            ("caddz", Some("caddy")),
+            ("acddy", Some("caddy")),
+            ("grafana-imag", Some("grafana-image")),
+            ("zzzzz", None),
+        ] {
+            let names = ["candy-cane", "caddy", "grafana-image", "caddies"];
+            assert_eq!(nearest(name, names.into_iter()), expected, "{name}");
+        }
+    }
 
     #[test]
     fn names_of_codes_are_unique_and_in_kebab_case() {

@@ -1,5 +1,7 @@
 //! The YAML block at the beginning of a card.
 
+use std::borrow::Cow;
+
 use saphyr_parser::{Event, Parser};
 
 use crate::Place;
@@ -107,7 +109,8 @@ pub fn split(text: &str) -> Option<Result<(&str, usize), ()>> {
 /// Parses the block; its first line is line 2 of the card.
 pub fn parse(block: &str) -> FrontMatter {
     let mut front = FrontMatter::default();
-    let mut parser = Parser::new_from_str(block);
+    let block = with_plain_line_ends(block);
+    let mut parser = Parser::new_from_str(&block);
     let mut next = || -> Option<Result<(Event<'_>, Place), Fault>> {
         let event = parser.next()?;
         Some(match event {
@@ -127,6 +130,16 @@ pub fn parse(block: &str) -> FrontMatter {
     let read = read(&mut next, &mut front.entries);
     front.fault = read.err();
     front
+}
+
+/// The block with blanks for carriage returns that stand alone: lines end there in YAML, and nowhere else.
+fn with_plain_line_ends(block: &str) -> Cow<'_, str> {
+    let bytes = block.as_bytes();
+    let is_alone = |at: usize| bytes.get(at + 1) != Some(&b'\n');
+    if !memchr::memchr_iter(b'\r', bytes).any(is_alone) {
+        return Cow::Borrowed(block);
+    }
+    Cow::Owned(block.replace("\r\n", "\n").replace('\r', " "))
 }
 
 type Next<'a, 'b> = &'a mut dyn FnMut() -> Option<Result<(Event<'b>, Place), Fault>>;
@@ -289,6 +302,8 @@ mod tests {
         ] {
             assert!(parse(block).fault.is_some(), "{block}");
         }
+        let front = parse("a: 1\r\nb: \r2\r\nc: 3\r\n");
+        assert_eq!(front.entries[2].place, Place::new(4, 1));
         // An alias is an event, never what it stands for.
         let lines = (1..40).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1));
         let bomb: String = std::iter::once("a0: &a0 [x, x]\n".to_owned())

@@ -242,9 +242,10 @@ fn folded(stem: &str) -> Cow<'_, str> {
 
 /// The text of a card, or why it can't be read.
 pub fn read_text(path: &Utf8Path) -> Result<String, String> {
-    let mut file = fs_err::File::open(path).map_err(|error| error.to_string())?;
+    let file = fs_err::File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::with_capacity(USUAL);
-    let read = (&mut file).take(LARGEST + 1).read_to_end(&mut bytes);
+    // The file itself reads into memory that was never written; its wrapper fills it with zeros first.
+    let read = file.file().take(LARGEST + 1).read_to_end(&mut bytes);
     read.map_err(|error| error.to_string())?;
     if bytes.len() as u64 > LARGEST {
         return Err(format!("it has more than {LARGEST} bytes"));

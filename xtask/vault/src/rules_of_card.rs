@@ -17,10 +17,12 @@ use crate::front_matter::{FrontMatter, Value};
 pub(crate) struct Known {
     /// Links that lead somewhere, or should.
     pub(crate) links: Box<[Lead]>,
-    /// The anchors of its headings, and their texts.
-    pub(crate) headings: Box<[(Box<str>, Box<str>)]>,
+    /// The anchors of its headings.
+    pub(crate) slugs: Lines,
+    /// The texts of its headings.
+    pub(crate) headings: Lines,
     /// Block ids without their `^`.
-    pub(crate) blocks: Box<[Box<str>]>,
+    pub(crate) blocks: Lines,
     /// Stems of prerequisites.
     pub(crate) requires: Box<[(Box<str>, Place)]>,
     /// Other names.
@@ -31,6 +33,25 @@ pub(crate) struct Known {
     pub(crate) is_hidden: bool,
     /// What its comments switch off.
     pub(crate) silences: Box<[Silence]>,
+}
+
+/// Words, all in one piece of memory: there may be very many cards.
+#[derive(Debug, Default)]
+pub(crate) struct Lines(Box<str>);
+
+impl Lines {
+    fn of<'a>(words: impl Iterator<Item = &'a str>) -> Self {
+        let mut lines = String::new();
+        for word in words {
+            lines.push_str(word);
+            lines.push('\n');
+        }
+        Self(lines.into())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.split_terminator('\n')
+    }
 }
 
 /// What is kept of a link.
@@ -82,19 +103,13 @@ pub(crate) fn judge(
             .map(|(text, place)| (text.into(), place))
             .collect()
     };
-    let heading = |heading: &crate::card::Heading| {
-        (heading.slug.as_str().into(), heading.text.as_str().into())
-    };
     let known = Known {
         is_hidden: scalar("draft") == Some("true") || is_unpublished(path, rules),
         permalink: scalar("permalink").map(|path| path.trim_matches('/').into()),
         links,
-        headings: content.headings.iter().map(heading).collect(),
-        blocks: content
-            .blocks
-            .iter()
-            .map(|(id, _)| id.as_str().into())
-            .collect(),
+        slugs: Lines::of(content.headings.iter().map(|heading| &*heading.slug)),
+        headings: Lines::of(content.headings.iter().map(|heading| &*heading.text)),
+        blocks: Lines::of(content.blocks.iter().map(|(id, _)| &**id)),
         requires: texts("requires"),
         aliases: texts("aliases"),
         silences: silences(content).into(),

@@ -248,9 +248,9 @@ impl Follower<'_> {
             vault.cards[to].stem()
         };
         if let Some(id) = anchor.strip_prefix('^') {
-            if !known.blocks.iter().any(|block| **block == *id) {
+            if !known.blocks.iter().any(|block| block == id) {
                 let mut message = format!("{name} has no block `^{id}`");
-                if let Some(near) = nearest(id, known.blocks.iter().map(|id| &**id)) {
+                if let Some(near) = nearest(id, known.blocks.iter()) {
                     message = message + ": did you mean `^" + near + "`?";
                 }
                 self.add(place, Code::BlockUnknown, message);
@@ -258,16 +258,15 @@ impl Follower<'_> {
             return;
         }
         let wanted = slug(anchor);
-        if known.headings.iter().any(|(slug, _)| **slug == *wanted) {
+        if known.slugs.iter().any(|slug| slug == wanted) {
             return;
         }
         let mut message = format!("{name} has no heading `{anchor}`");
-        let slugs = known.headings.iter().map(|(slug, _)| &**slug);
-        if let Some(near) = nearest(&wanted, slugs)
-            && let Some((slug, text)) = known.headings.iter().find(|(slug, _)| **slug == *near)
-        {
-            let near = if wanted == anchor { slug } else { text };
-            message = message + ": did you mean `" + near + "`?";
+        if let Some(near) = nearest(&wanted, known.slugs.iter()) {
+            let mut both = known.slugs.iter().zip(known.headings.iter());
+            let text = both.find(|(slug, _)| *slug == near);
+            let text = text.filter(|_| wanted != anchor).map(|(_, text)| text);
+            message = message + ": did you mean `" + text.unwrap_or(near) + "`?";
         }
         self.add(place, Code::AnchorUnknown, message);
     }

@@ -10,6 +10,7 @@ pub fn slug(text: &str) -> String {
         match c {
             ' ' | '\t' | '\n' => slug.push('-'),
             '-' | '_' => slug.push(c),
+            c if c.is_ascii_alphanumeric() => slug.push(c.to_ascii_lowercase()),
             c if c.is_alphanumeric() || is_mark(c) => slug.extend(c.to_lowercase()),
             _ => {}
         }
