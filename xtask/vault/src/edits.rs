@@ -88,10 +88,25 @@ pub fn list(text: &str, front: &FrontMatter, key: &str, values: &[&str]) -> Resu
     let edits = list_as_written(text, front, key, values)?;
     let now = front_after(text, edits.clone());
     ensure!(
-        now.is_some_and(|now| now.fault.is_none() && now.texts(key) == values),
+        now.is_some_and(|now| now.texts(key) == values && same_but_for(key, front, &now)),
         "the list `{key}` is written in a way that can't be changed: write it as `{key}: [a, b]` first"
     );
     Ok(edits)
+}
+
+/// Whether all entries but those of a key are the same.
+fn same_but_for(key: &str, one: &FrontMatter, other: &FrontMatter) -> bool {
+    let texts = |entry: &Entry| -> Vec<String> {
+        let texts = entry.value.texts().into_iter();
+        texts.map(|(text, _)| text.to_owned()).collect()
+    };
+    let others = |front: &FrontMatter| -> Vec<(String, Vec<String>)> {
+        let entries = front.entries.iter().filter(|entry| entry.key != key);
+        entries
+            .map(|entry| (entry.key.clone(), texts(entry)))
+            .collect()
+    };
+    one.fault == other.fault && others(one) == others(other)
 }
 
 /// The front matter as it is read when these changes are made.
@@ -252,7 +267,7 @@ pub fn value(text: &str, front: &FrontMatter, key: &str, new: &str) -> Option<Ed
     }
     let edit = (find_scalar(text, *place, old)?, new.to_owned());
     let now = front_after(text, vec![edit.clone()])?;
-    (now.text(key) == Some(new)).then_some(edit)
+    (now.text(key) == Some(new) && same_but_for(key, front, &now)).then_some(edit)
 }
 
 /// A scalar as YAML.
@@ -348,6 +363,10 @@ mod tests {
         let text = format!("---\n{front}---\n");
         let error = list(&text, &front_matter::parse(front), "requires", &["c"]).unwrap_err();
         assert!(error.to_string().contains("stands twice"), "{error}");
+        let front = "?\n:\nrequires: a\n\n?\n";
+        let text = format!("---\n{front}---\n");
+        let error = list(&text, &front_matter::parse(front), "requires", &[]).unwrap_err();
+        assert!(error.to_string().contains("can't be changed"), "{error}");
     }
 
     #[test]
