@@ -113,8 +113,6 @@ let
         "org.opencontainers.image.licenses" = "MIT";
       };
     };
-    passthru = { inherit tests version; };
-    meta.description = "Container image of authentik";
   };
 
   tests = {
@@ -184,4 +182,13 @@ let
         '';
   };
 in
+# not as arguments: which of them reach the image is not the same in all versions of nixpkgs
 image
+// {
+  inherit tests version;
+  meta = image.meta or { } // {
+    description = "Container image of authentik";
+    homepage = "https://goauthentik.io/";
+    license = lib.licenses.mit;
+  };
+}

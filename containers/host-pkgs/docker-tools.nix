@@ -27,8 +27,6 @@
       maxLayers ? 100,
       extraCommands ? "",
       compressor ? "gz",
-      passthru ? { },
-      meta ? { },
     }:
     let
       contentsList = if builtins.isList contents then contents else [ contents ];
@@ -101,13 +99,9 @@
       throw "buildLayeredImage: one layer is for the files, so `maxLayers` can't be ${toString maxLayers}"
     else
       image
-      // passthru
       // {
-        inherit imageTag passthru;
+        inherit imageTag;
         imageName = name;
-        meta = {
-          inherit (image) name;
-        }
-        // meta;
+        meta = { inherit (image) name; };
       };
 }

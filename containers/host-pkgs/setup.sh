@@ -7,6 +7,12 @@
 set -e -u -o pipefail
 shopt -s inherit_errexit nullglob
 
+# With other settings a builder would take whatever it finds, or none of it.
+if [ ! -d /host/usr ]; then
+  echo "host-pkgs: /host/usr is not there, so Nix builds without host-pkgs' settings; cargo xtask setup says why" >&2
+  exit 1
+fi
+
 : "${outputs:=out}"
 prefix="$out"
 export NIX_LOG_FD="${NIX_LOG_FD:-2}"

@@ -10,7 +10,7 @@ use crate::pins;
 use crate::process::Processes;
 use crate::repo::{Container, Repo};
 use crate::scratch::Scratch;
-use crate::sources::Sources;
+use crate::sources::{self, Asked, Sources};
 
 /// The variable that names the machine to build on.
 const VARIABLE: &str = "XTASK_BUILD_HOST";
@@ -155,8 +155,13 @@ fn of_tree(repo: &Repo, sources: &Sources) -> Result<Option<Parcel>> {
 fn of_pins(sources: &Sources) -> Result<Parcel> {
     let path = &sources.pins_path;
     let folder = path.parent().unwrap_or(Utf8Path::new("/"));
-    let is_tree = sources.tree.is_none() && sources.pins.source_sha256("authentik").is_none();
-    let names = if is_tree && folder.join("schema.yml").exists() {
+    let folder_as_tree = Asked {
+        tree: Some(folder),
+        ..Asked::default()
+    };
+    let names_no_source = sources.tree.is_none() && sources.pins.go_source().is_none();
+    let names = if names_no_source && sources::unfit(&sources.container, &folder_as_tree)?.is_none()
+    {
         entries(folder)?
     } else {
         let file = path.file_name().map(str::to_owned);

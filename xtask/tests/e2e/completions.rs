@@ -394,7 +394,7 @@ fn what_a_shell_offers() {
             "cargo xtask test-build --keep-failed client-ts --keep",
             &["--keep-going"],
         ),
-        ("cargo xtask test-build --sample --s", &[]),
+        ("cargo xtask test-build --sample --so", &[]),
         ("cargo xtask test-build --all cli", &[]),
         ("cargo xtask completions ", &["bash", "fish", "zsh"]),
     ];

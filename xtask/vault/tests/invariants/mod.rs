@@ -355,7 +355,7 @@ fn renamed(first: &Texts, now: &Texts, old: &Utf8Path, new: &Utf8Path) {
     }
 }
 
-/// Whether a card is named by a Markdown link that has no folder, and lies in another one.
+/// Whether a card is named by a Markdown link or image that has no folder, and lies in another one.
 fn names_alone(texts: &Texts) -> bool {
     texts.iter().any(|(path, text)| {
         let content = card::read(text);
@@ -363,8 +363,13 @@ fn names_alone(texts: &Texts) -> bool {
         text.contains("]:")
             || links.any(|link| {
                 let target = &link.target;
+                let is_wiki = matches!(link.kind, Kind::Wiki | Kind::Embed);
                 let beside = path.with_file_name(format!("{}.md", stem(target)));
-                link.kind == Kind::Markdown && !target.contains('/') && !texts.contains_key(&beside)
+                let mut cards = texts.keys();
+                !is_wiki
+                    && !target.contains('/')
+                    && !texts.contains_key(&beside)
+                    && cards.any(|card| stem(card.as_str()) == stem(target))
             })
     })
 }
