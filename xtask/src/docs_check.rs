@@ -190,6 +190,7 @@ impl Source<'_> {
             (is_ours && first != "target" && exists(first))
                 .then(|| exists(path.trim_end_matches('/')))
         };
+        let (paths, faults) = (Answers::default(), Answers::default());
         let file_exists = |path: &Utf8Path| match staged {
             Some(staged) => vault::joined(&below.join("card"), path.as_str())
                 .is_some_and(|path| staged.has(path.as_str())),
@@ -199,10 +200,12 @@ impl Source<'_> {
         let world = World {
             today: Date::of(SystemTime::now()),
             max_age: args.max_age,
-            path_exists: &in_repo,
+            path_exists: &|path| paths.to(path, || in_repo(path)),
             command_fault: &|line| {
-                let mut commands = commands.lock().ok().filter(|_| is_ours)?;
-                command_fault(&mut commands, line)
+                faults.to(line, || {
+                    let mut commands = commands.lock().ok().filter(|_| is_ours)?;
+                    command_fault(&mut commands, line)
+                })
             },
             help: &|line| {
                 let mut commands = commands.lock().ok().filter(|_| is_ours)?;
@@ -449,6 +452,25 @@ fn renames(log: &str) -> HashMap<String, String> {
         }
     }
     renamed
+}
+
+/// Answers to questions that cards ask again and again, by several threads.
+#[derive(Default)]
+struct Answers<T>(Mutex<HashMap<String, T>>);
+
+impl<T: Clone> Answers<T> {
+    /// The answer to a question: the one that was given before, if there was one.
+    fn to(&self, question: &str, answer: impl FnOnce() -> T) -> T {
+        let known = |answers: &HashMap<String, T>| answers.get(question).cloned();
+        if let Some(known) = self.0.lock().ok().and_then(|answers| known(&answers)) {
+            return known;
+        }
+        let answer = answer();
+        if let Ok(mut answers) = self.0.lock() {
+            answers.insert(question.to_owned(), answer.clone());
+        }
+        answer
+    }
 }
 
 /// Where the rules of a vault may lie, the first choice first.

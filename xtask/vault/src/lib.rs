@@ -207,15 +207,14 @@ impl<T> Vault<T> {
         let Some(cards) = self.by_stem.get(&*folded(stem)) else {
             return Target::Unknown;
         };
+        let is_same = |card: &usize| self.cards[*card].stem() == stem;
         let cards = cards.iter().map(|card| *card as usize);
-        let same: Vec<usize> = cards
-            .clone()
-            .filter(|card| self.cards[*card].stem() == stem)
-            .collect();
-        match same[..] {
-            [] => Target::Case(cards.collect()),
-            [one] => Target::Card(one),
-            _ => Target::Ambiguous(same),
+        // Nearly always there is one, and no list is needed.
+        let mut same = cards.clone().filter(is_same);
+        match (same.next(), same.next()) {
+            (None, _) => Target::Case(cards.collect()),
+            (Some(one), None) => Target::Card(one),
+            _ => Target::Ambiguous(cards.filter(is_same).collect()),
         }
     }
 

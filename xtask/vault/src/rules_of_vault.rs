@@ -1,6 +1,6 @@
 //! The rules of the vault as a whole: names, landing pages, orphans, circles of prerequisites.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use crate::check::{Code, Finding, Fix, Rules, category};
 use crate::rules_of_card::Known;
@@ -60,9 +60,8 @@ fn names(vault: &Vault<Known>, findings: &mut Vec<Finding>) {
 }
 
 fn landing_pages(vault: &Vault<Known>, ways: &[Ways], rules: &Rules, findings: &mut Vec<Finding>) {
-    // What each landing page links, and the first card of each category that has none.
-    let mut linked: BTreeMap<usize, HashSet<u32>> = BTreeMap::new();
-    let mut missing: BTreeSet<&str> = BTreeSet::new();
+    // Each category's landing page, and what it links.
+    let mut pages: BTreeMap<&str, Option<(usize, HashSet<u32>)>> = BTreeMap::new();
     for (number, card) in vault.cards.iter().enumerate() {
         if card.known.is_hidden {
             continue;
@@ -70,21 +69,22 @@ fn landing_pages(vault: &Vault<Known>, ways: &[Ways], rules: &Rules, findings: &
         let Some(category) = category(&card.path, rules) else {
             continue;
         };
-        let page = format!("{category}/{category}.md");
-        let Some(landing) = vault.at(&page) else {
-            if missing.insert(category) {
-                let message = format!("there is no landing page `{page}`");
+        let page = || format!("{category}/{category}.md");
+        let landing = pages.entry(category).or_insert_with(|| {
+            let landing = vault.at(&page());
+            if landing.is_none() {
+                let message = format!("there is no landing page `{}`", page());
                 findings.push(at_top(card, Code::LandingMissing, message));
             }
+            landing.map(|landing| (landing, ways[landing].leads_to.iter().copied().collect()))
+        });
+        let Some((landing, linked)) = landing else {
             continue;
         };
-        let linked = linked
-            .entry(landing)
-            .or_insert_with(|| ways[landing].leads_to.iter().copied().collect());
         let is_linked = u32::try_from(number).is_ok_and(|number| linked.contains(&number));
-        if landing != number && !is_linked {
-            let message = format!("`{page}` does not link this card");
-            let fix = Fix::Append(page.into(), format!("- [[{}]]", card.stem()));
+        if *landing != number && !is_linked {
+            let message = format!("`{}` does not link this card", page());
+            let fix = Fix::Append(page().into(), format!("- [[{}]]", card.stem()));
             let finding = at_top(card, Code::NotListed, message);
             findings.push(Finding {
                 fix: Some(fix),

@@ -1,6 +1,6 @@
 //! The anchors of headings, as GitHub's slugger makes them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// The anchor of a heading's text, before duplicates are numbered: lower case, punctuation dropped,
 /// blanks to `-`.
@@ -26,7 +26,7 @@ fn is_mark(c: char) -> bool {
 /// Numbers the anchors of one card: the second `notes` is `notes-1`.
 #[derive(Debug, Default)]
 pub struct Slugger {
-    seen: HashMap<String, u32>,
+    seen: BTreeMap<String, u32>,
 }
 
 impl Slugger {
