@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use memchr::{memchr_iter, memmem};
-use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, LinkType, Options, Parser, Tag, TagEnd};
 
 use crate::front_matter::{self, FrontMatter};
 use crate::slug::Slugger;
@@ -268,6 +268,7 @@ impl Reader<'_> {
                     self.markdown_link(Kind::Image, link_type, &dest_url, range);
                 }
                 Event::Code(code) => {
+                    let code = with_single_blanks(code, &text[range.clone()]);
                     if let Some((_, text, _)) = &mut heading {
                         text.push_str(&code);
                     }
@@ -632,6 +633,24 @@ fn destination(rest: &str) -> Option<String> {
     }
 }
 
+/// The text of inline code, for whose lines that end in `\r\n` the parser gives two blanks instead of one.
+fn with_single_blanks<'a>(code: CowStr<'a>, written: &str) -> CowStr<'a> {
+    if !written.contains("\r\n") {
+        return code;
+    }
+    let code = code.replace("  ", " ");
+    let inside = written.trim_matches('`');
+    // A blank at each end is left out: here the first of two was.
+    let ends_blank = inside.starts_with(['\r', ' ']) && inside.ends_with(['\n', ' ']);
+    if !ends_blank || code.trim().is_empty() {
+        return code.into();
+    }
+    let stripped = code.strip_prefix(' ').filter(|_| inside.starts_with('\r'));
+    let code = stripped.unwrap_or(&code);
+    let stripped = code.strip_suffix(' ').filter(|_| inside.ends_with('\n'));
+    stripped.unwrap_or(code).to_owned().into()
+}
+
 /// A heading's text without the block id at its end.
 fn without_block_id(text: &str) -> &str {
     match text.rsplit_once(" ^") {
@@ -769,6 +788,15 @@ mod tests {
         assert_eq!(content.headings[1].place, Place::new(3, 1));
         let blocks: Vec<&str> = content.blocks.iter().map(|(id, _)| id.as_str()).collect();
         assert_eq!(blocks, ["h-1", "a1", "b", "c", "own", "d"]);
+    }
+
+    #[test]
+    fn headings_whose_code_runs_over_lines() {
+        for code in ["`a\nb`", "`\na\nb\n`", "`\na\nb `", "`\na b`", "`\n`"] {
+            let text = format!("x{code}y\n===\n");
+            let heading = |text: &str| read(text).headings[0].text.clone();
+            assert_eq!(heading(&text.replace('\n', "\r\n")), heading(&text));
+        }
     }
 
     #[test]
