@@ -159,10 +159,10 @@ struct LineStarts<'a> {
 
 impl<'a> LineStarts<'a> {
     fn new(text: &'a str, bom: usize) -> Self {
+        let mut starts = Vec::with_capacity(text.len() / USUAL_LINE);
+        starts.push(bom);
         let ends = memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
-        let starts = std::iter::once(bom)
-            .chain(ends.filter(|start| *start < text.len()))
-            .collect();
+        starts.extend(ends.filter(|start| *start < text.len()));
         let last = Cell::new((1, bom, 1));
         Self { text, starts, last }
     }
@@ -179,6 +179,9 @@ impl<'a> LineStarts<'a> {
         Place::new(line, column)
     }
 }
+
+/// How many bytes a line has, or more.
+const USUAL_LINE: usize = 24;
 
 struct Reader<'a> {
     text: &'a str,

@@ -40,8 +40,9 @@ pub(crate) struct Known {
 pub(crate) struct Lines(Box<str>);
 
 impl Lines {
-    fn of<'a>(words: impl Iterator<Item = &'a str>) -> Self {
-        let mut lines = String::new();
+    fn of<'a>(words: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let length = words.clone().map(|word| word.len() + 1).sum();
+        let mut lines = String::with_capacity(length);
         for word in words {
             lines.push_str(word);
             lines.push('\n');
