@@ -79,12 +79,9 @@ stdenv.mkDerivation {
   outputHash = hash;
 
   env = {
-    CC = "gcc";
-    # what names the folder of the build would be another thing each time
-    CFLAGS = "-g0";
     LDFLAGS = "-Wl,--build-id=none";
     # upstream's header for this is not found by gssapi's own search
-    GSSAPI_COMPILER_ARGS = "-include gssapi/gssapi_ext.h -g0";
+    GSSAPI_COMPILER_ARGS = "-include gssapi/gssapi_ext.h";
     UV_LINK_MODE = "copy";
     UV_NO_PROGRESS = "1";
     UV_PYTHON_DOWNLOADS = "never";
@@ -100,6 +97,13 @@ stdenv.mkDerivation {
     runHook preBuild
     export HOME=$TMPDIR UV_CACHE_DIR=$TMPDIR/uv UV_PYTHON=$interpreter/bin/python3 UV_PROJECT_ENVIRONMENT=$out
     export SOURCE_DATE_EPOCH=315532800 PYTHONDONTWRITEBYTECODE=1
+    # uv compiles each package in a folder whose name is another each time, and a package's own flags may
+    # ask for debug information: what stands last holds
+    for compiler in gcc g++; do
+      printf '#!%s\nexec %s "$@" -g0 -ffile-prefix-map="$PWD"=.\n' "$SHELL" "$(type -p $compiler)" >$TMPDIR/$compiler
+      chmod +x $TMPDIR/$compiler
+    done
+    export CC=$TMPDIR/gcc CXX=$TMPDIR/g++
     if [ ! -e uv.lock ]; then
       echo "there is no uv.lock: it is made from pyproject.toml, which pins all versions"
       uv lock
@@ -129,6 +133,10 @@ stdenv.mkDerivation {
     # what RECORD says of compiled files was true before the paths went
     sed -i 's|\(\.so\),sha256=[^,]*,[0-9]*$|\1,,|' $out/lib/python*/site-packages/*.dist-info/RECORD
     build-tools strip-refs --check $out
+    if grep -rlF $UV_CACHE_DIR $out; then
+      echo "these files name the folder in which they were compiled: their hash would be another each time" >&2
+      exit 1
+    fi
     runHook postInstall
   '';
   dontFixup = true;
