@@ -2,6 +2,7 @@
 //! what the cards say is there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -11,9 +12,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use serde_json::json;
-use vault::Tree;
 use vault::check::{self, Code, Finding, Fix, Rules, World};
 use vault::date::Date;
+use vault::{Place, Tree, card, edits};
 use xshell::{Shell, cmd};
 
 use crate::docs_move;
@@ -137,8 +138,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let mut mended = 0;
     for _ in 0..ROUNDS {
-        let (cards, findings) =
+        let (cards, mut findings) =
             source.findings(args, staged.as_ref(), &rules, &changed, &renamed)?;
+        if !args.paths.is_empty() {
+            let wanted = source.wanted(&args.paths)?;
+            findings.retain(|finding| wanted.iter().any(|path| finding.path.starts_with(path)));
+        }
         if args.fix {
             let count = mend(&source.root, &findings)?;
             mended += count;
@@ -174,20 +179,27 @@ impl Source<'_> {
         };
         // The closures are called by several threads.
         let (root, git, below) = (&self.root, &self.git, self.below_git());
-        let repo = &self.repo.root;
         let read = |path: &Utf8Path| match staged {
             Some(staged) => vault::read_text(&staged.place_of(git, &below.join(path))),
             None => vault::read_text(&root.join(path)),
         };
-        let is_ours = root.starts_with(repo);
+        // Where paths lead from; a vault in no repository has none.
+        let base = if git.join(".git").exists() {
+            Some(git)
+        } else {
+            Some(&self.repo.root).filter(|repo| root.starts_with(repo))
+        };
+        // Another repository may have commands of its own by this name.
+        let has_own =
+            base.is_some_and(|base| *base != self.repo.root && base.join("xtask").exists());
         let in_repo = |path: &str| -> Option<bool> {
             let first = path.split('/').next()?;
             let exists = |path: &str| match staged {
                 Some(staged) => staged.has(path),
-                None => repo.join(path).exists(),
+                None => base.is_some_and(|base| base.join(path).exists()),
             };
             // What is built is not always there.
-            (is_ours && first != "target" && exists(first))
+            (base.is_some() && first != "target" && exists(first))
                 .then(|| exists(path.trim_end_matches('/')))
         };
         let (paths, faults) = (Answers::default(), Answers::default());
@@ -203,12 +215,12 @@ impl Source<'_> {
             path_exists: &|path| paths.to(path, || in_repo(path)),
             command_fault: &|line| {
                 faults.to(line, || {
-                    let mut commands = commands.lock().ok().filter(|_| is_ours)?;
+                    let mut commands = commands.lock().ok().filter(|_| !has_own)?;
                     command_fault(&mut commands, line)
                 })
             },
             help: &|line| {
-                let mut commands = commands.lock().ok().filter(|_| is_ours)?;
+                let mut commands = commands.lock().ok().filter(|_| !has_own)?;
                 help(&mut commands, line)
             },
             file_exists: &file_exists,
@@ -239,10 +251,6 @@ impl Source<'_> {
             return Ok(ExitCode::SUCCESS);
         }
         let known = forget_known(&mut findings, &baseline)?;
-        if !args.paths.is_empty() {
-            let wanted = self.wanted(&args.paths)?;
-            findings.retain(|finding| wanted.iter().any(|path| finding.path.starts_with(path)));
-        }
         let format = if args.json { Format::Json } else { args.format };
         let folder = self.repo.shown(&self.root);
         print(format, folder, &findings)?;
@@ -339,18 +347,29 @@ impl Source<'_> {
     fn staged(&self) -> Result<Staged> {
         let listed = self.git(&["ls-files", "-z"])?;
         let rules = rules_places(&self.root);
-        let mut arguments = vec!["diff-files", "--name-only", "-z", "--", self.root.as_str()];
+        let mut arguments = vec![
+            "diff-files",
+            "--name-status",
+            "-z",
+            "--",
+            self.root.as_str(),
+        ];
         arguments.extend(rules.iter().map(|path| path.as_str()));
-        let differ = self.git(&arguments)?;
-        let paths = |listed: &str| -> BTreeSet<String> {
-            let paths = listed.split('\0').filter(|path| !path.is_empty());
-            paths.map(str::to_owned).collect()
-        };
-        let staged = Staged {
+        let changes = self.git(&arguments)?;
+        let mut staged = Staged {
             folder: Scratch::new()?,
-            differ: paths(&differ),
-            paths: paths(&listed),
+            differ: BTreeSet::new(),
+            paths: listed.split_terminator('\0').map(str::to_owned).collect(),
         };
+        let mut changes = changes.split_terminator('\0');
+        while let (Some(status), Some(path)) = (changes.next(), changes.next()) {
+            match status {
+                // Only announced, by `git add -N`: a commit will not hold it.
+                "A" => drop(staged.paths.remove(path)),
+                "U" => bail!("`{path}` has conflicts: resolve them, and `git add` it"),
+                _ => drop(staged.differ.insert(path.to_owned())),
+            }
+        }
         let prefix = format!("--prefix={}/", staged.folder.path());
         let cards: Vec<&str> = staged.differ.iter().map(String::as_str).collect();
         for chunk in cards.chunks(PATHS) {
@@ -541,15 +560,18 @@ fn parse_rules(text: &str) -> Result<Rules> {
 
 /// What a `cargo xtask` line that asks for help prints; nothing where it is another line.
 fn help(commands: &mut clap::Command, line: &str) -> Option<String> {
-    let error = commands
-        .try_get_matches_from_mut(&words(line)?[1..])
-        .err()?;
+    let words = our_commands(line).into_iter().next()?;
+    let error = commands.try_get_matches_from_mut(&words[1..]).err()?;
     (error.kind() == ErrorKind::DisplayHelp).then(|| error.to_string())
 }
 
-/// What is wrong with a `cargo xtask` line, according to this program's own command line.
+/// What is wrong with a line's `cargo xtask` commands, according to this program's own command line.
 fn command_fault(commands: &mut clap::Command, line: &str) -> Option<String> {
-    let words = words(line)?;
+    let mut ours = our_commands(line).into_iter();
+    ours.find_map(|words| fault_of(commands, &words))
+}
+
+fn fault_of(commands: &mut clap::Command, words: &[String]) -> Option<String> {
     let is_place_holder = |word: &str| {
         word.len() > 1
             && word
@@ -577,27 +599,60 @@ fn command_fault(commands: &mut clap::Command, line: &str) -> Option<String> {
     }
 }
 
-/// The words of the first command of a shell line; `None` where it is no whole command.
-fn words(line: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
+/// The words of each whole `cargo xtask` command of a shell line. What stands before it, variables and
+/// `sudo`, is left out, and so is where its output goes.
+fn our_commands(line: &str) -> Vec<Vec<String>> {
+    let mut all = shell_commands(line);
+    for words in &mut all {
+        let is_before = |word: &String| {
+            matches!(word.as_str(), "sudo" | "env" | "time" | "nice" | "exec")
+                || word.split_once('=').is_some_and(|(name, _)| {
+                    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                })
+        };
+        let before = words.iter().take_while(|word| is_before(word)).count();
+        words.drain(..before);
+    }
+    all.retain(
+        |words| matches!(&words[..], [cargo, xtask, ..] if cargo == "cargo" && xtask == "xtask"),
+    );
+    all
+}
+
+/// The words of each command of a shell line, but of those in which something else would be put in.
+fn shell_commands(line: &str) -> Vec<Vec<String>> {
+    let (mut all, mut words) = (Vec::new(), Vec::new());
     let mut word: Option<String> = None;
-    let mut quote = None;
+    let (mut quote, mut is_whole, mut is_output) = (None, true, false);
     for c in line.chars() {
+        let is_number = |word: &String| word.bytes().all(|b| b.is_ascii_digit());
+        if quote.is_none() && (c.is_whitespace() || "|&;()>".contains(c)) {
+            let is_word = |word: &String| !(is_output || c == '>' && is_number(word));
+            words.extend(word.take().filter(is_word));
+        }
         match (quote, c) {
             (None, '\'' | '"') => {
                 quote = Some(c);
                 word.get_or_insert_default();
             }
             (Some(open), c) if c == open => quote = None,
-            (None, '|' | '&' | ';' | '>' | '#') => break,
+            (None, '#') if word.is_none() => break,
+            (None, '|' | '&' | ';' | '(' | ')') => {
+                let done = std::mem::take(&mut words);
+                all.extend(is_whole.then_some(done));
+                (is_whole, is_output) = (true, false);
+            }
+            (None, '>') => is_output = true,
             // Place-holders, and what a shell would put there.
-            (None, '[' | '<' | '$' | '`' | '\\' | '…') => return None,
-            (None, c) if c.is_whitespace() => words.extend(word.take()),
+            (None, '[' | '<' | '$' | '`' | '\\' | '…') => is_whole = false,
+            (None, c) if c.is_whitespace() => {}
             (_, c) => word.get_or_insert_default().push(c),
         }
     }
-    words.extend(word);
-    (quote.is_none() && !words.iter().any(|word| word.contains("..."))).then_some(words)
+    words.extend(word.filter(|_| !is_output));
+    all.extend((is_whole && quote.is_none()).then_some(words));
+    all.retain(|words| !words.iter().any(|word| word.contains("...")));
+    all
 }
 
 /// Mends what is certain; how many findings that were.
@@ -613,8 +668,13 @@ fn mend(root: &Utf8Path, findings: &[Finding]) -> Result<usize> {
         }
     }
     let mut count = 0;
+    // A card may be a link to another one.
+    let mut written = BTreeSet::new();
     for (path, fixes) in files {
-        let full = root.join(path);
+        let full = root.join(path).canonicalize_utf8()?;
+        if !written.insert(full.clone()) {
+            continue;
+        }
         let text = fs_err::read_to_string(&full)?;
         let fixes: Vec<&Fix> = fixes.into_iter().map(|(_, fix)| fix).collect();
         let (new, done) = mended(&text, &fixes);
@@ -628,46 +688,74 @@ fn mend(root: &Utf8Path, findings: &[Finding]) -> Result<usize> {
     Ok(count)
 }
 
-/// A card's text with these changes, and how many were made.
+/// A card's text with these changes, and how many were made. Of changes of the same words the first is made:
+/// the next round finds the other one, if it is still needed.
 fn mended(text: &str, fixes: &[&Fix]) -> (String, usize) {
     let mut edits: Vec<(std::ops::Range<usize>, String)> = Vec::new();
     let mut lines = BTreeSet::new();
     for fix in fixes {
         match fix {
             Fix::Replace(range, new) => edits.push((range.clone(), new.clone())),
-            Fix::Value(place, new) => {
-                let line = place.line as usize - 1;
-                let Some(whole) = text.split_inclusive('\n').nth(line) else {
-                    continue;
-                };
-                let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-                let column = place.column as usize - 1;
-                let at = whole.char_indices().nth(column).map_or(0, |(at, _)| at);
-                let length = whole[at..]
-                    .find([' ', '\t', '\r', '\n', '#'])
-                    .unwrap_or(whole.len() - at);
-                edits.push((start + at..start + at + length, new.clone()));
-            }
+            Fix::Value(place, new) => edits.push((scalar(text, *place), new.clone())),
             Fix::Append(_, line) => {
                 lines.insert(line.clone());
             }
         }
     }
     edits.sort_by_key(|(range, _)| range.start);
-    edits.dedup_by_key(|(range, _)| range.start);
-    let mut new = text.to_owned();
-    for (range, with) in edits.iter().rev() {
-        new.replace_range(range.clone(), with);
-    }
-    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    for line in &lines {
-        if !new.is_empty() && !new.ends_with('\n') {
-            new.push_str(end);
+    let mut new = String::with_capacity(text.len());
+    let (mut done, mut count) = (0, 0);
+    for (range, with) in edits {
+        if range.start >= done {
+            new.push_str(&text[done..range.start]);
+            new.push_str(&with);
+            // What is put in is a change of its place, too.
+            done = range.end.max(range.start + usize::from(range.is_empty()));
+            count += 1;
         }
-        new.push_str(line);
-        new.push_str(end);
     }
-    (new, edits.len() + lines.len())
+    new.push_str(text.get(done..).unwrap_or_default());
+    for line in &lines {
+        if let Some(longer) = with_entry(&new, line) {
+            new = longer;
+            count += 1;
+        }
+    }
+    (new, count)
+}
+
+/// Where a scalar of the front matter stands, without its quotes.
+fn scalar(text: &str, place: Place) -> std::ops::Range<usize> {
+    let start = edits::offset(text, place);
+    let rest = &text[start..];
+    match rest.chars().next().filter(|first| "'\"".contains(*first)) {
+        Some(quote) => {
+            let length = rest[1..].find(quote).unwrap_or(0);
+            start + 1..start + 1 + length
+        }
+        None => {
+            start
+                ..start
+                    + rest
+                        .find([' ', '\t', '\r', '\n', '#'])
+                        .unwrap_or(rest.len())
+        }
+    }
+}
+
+/// A landing page with another line at its end, if that is a link there: in HTML, or in what is never
+/// closed, it is none.
+fn with_entry(page: &str, line: &str) -> Option<String> {
+    let stem = line.strip_prefix("- [[")?.strip_suffix("]]")?;
+    let end = if page.contains("\r\n") { "\r\n" } else { "\n" };
+    let is_whole = page.is_empty() || page.ends_with('\n');
+    let gap = if is_whole { "" } else { end };
+    let pages = ["", end].map(|blank| [page, gap, blank, line, end].concat());
+    pages.into_iter().find(|new| {
+        let links = card::read(new).links;
+        let link = links.last().filter(|link| link.span.start() >= page.len());
+        link.is_some_and(|link| link.target == stem && link.anchor.is_none())
+    })
 }
 
 fn is_warning(code: Code) -> bool {
@@ -780,6 +868,19 @@ fn github_line(folder: &Utf8Path, finding: &Finding) -> String {
     )
 }
 
+/// A path as a reference of a URI.
+fn uri(path: &Utf8Path) -> String {
+    let mut uri = String::with_capacity(path.as_str().len());
+    for byte in path.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            let _ = write!(uri, "%{byte:02X}");
+        }
+    }
+    uri
+}
+
 /// A SARIF 2.1.0 log.
 fn sarif(folder: &Utf8Path, findings: &[Finding]) -> String {
     let level = |code| if is_warning(code) { "warning" } else { "error" };
@@ -802,7 +903,7 @@ fn sarif(folder: &Utf8Path, findings: &[Finding]) -> String {
                 "level": level(finding.code),
                 "message": { "text": format!("{}; {}", finding.message, finding.code.remedy()) },
                 "locations": [{ "physicalLocation": {
-                    "artifactLocation": { "uri": folder.join(&finding.path) },
+                    "artifactLocation": { "uri": uri(&folder.join(&finding.path)) },
                     "region": {
                         "startLine": finding.place.line,
                         "startColumn": finding.place.column,
@@ -841,12 +942,27 @@ mod tests {
             "cargo xtask test-build [COMPONENT]",
             "cargo xtask hash 'two words' # a comment",
             "cargo xtask hash --help",
+            "cargo xtask docs-move --extract a#B c",
+            "make nonsense && echo cargo xtask nonsense",
+            "cargo xtask hash $(cat nonsense) --nonsense",
+            "cargo xtask hash . >out --nonsense",
         ] {
             assert_eq!(command_fault(&mut commands, line), None, "{line}");
         }
         for (line, fault) in [
             ("cargo xtask nonsense", "unrecognized subcommand"),
             ("cargo xtask hash --nonsense a", "unexpected argument"),
+            (
+                "cargo xtask hash a && cargo xtask nonsense",
+                "unrecognized subcommand",
+            ),
+            ("A=1 sudo cargo xtask nonsense", "unrecognized subcommand"),
+            ("(cargo xtask nonsense)", "unrecognized subcommand"),
+            ("x=$(cargo xtask nonsense)", "unrecognized subcommand"),
+            (
+                "cargo xtask hash . 2>&1 | cargo xtask nonsense",
+                "unrecognized subcommand",
+            ),
             ("cargo xtask docs-check --max-age many", "invalid value"),
         ] {
             let found = command_fault(&mut commands, line).unwrap();
@@ -911,7 +1027,7 @@ mod tests {
         let fixes = [
             &Fix::Replace(at(" a "), "a".to_owned()),
             &Fix::Replace(at("B"), "b".to_owned()),
-            &Fix::Value(vault::Place::new(2, 11), "2026-02-02".to_owned()),
+            &Fix::Value(Place::new(2, 11), "2026-02-02".to_owned()),
             &Fix::Append("x.md".into(), "- [[new]]".to_owned()),
         ];
         let (new, count) = mended(text, &fixes);
@@ -923,10 +1039,67 @@ mod tests {
     }
 
     #[test]
+    fn changes_of_the_same_words_come_one_after_the_other() {
+        let fixes = [
+            &Fix::Replace(2..6, "d/y".to_owned()),
+            &Fix::Replace(3..6, "y".to_owned()),
+        ];
+        assert_eq!(mended("[[ d/y|x]]", &fixes), ("[[d/y|x]]".to_owned(), 1));
+        let fixes = [&Fix::Replace(4..7, "end".to_owned())];
+        assert_eq!(mended("the tail", &fixes).0, "the endl");
+        let day = || "2026-02-02".to_owned();
+        for (text, new) in [
+            (
+                "---\nmodified: \"2026-01-01\"\n",
+                "---\nmodified: \"2026-02-02\"\n",
+            ),
+            (
+                "---\nmodified: '2026-01-01' # c\n",
+                "---\nmodified: '2026-02-02' # c\n",
+            ),
+            ("---\nmodified: 2026-01-01", "---\nmodified: 2026-02-02"),
+        ] {
+            let fix = Fix::Value(Place::new(2, 11), day());
+            assert_eq!(mended(text, &[&fix]).0, new);
+        }
+    }
+
+    #[test]
+    fn entries_of_landing_pages_are_links_or_left_out() {
+        for (page, line, expected) in [
+            ("- [[a]]\n", "- [[b]]", Some("- [[a]]\n- [[b]]\n")),
+            ("text", "- [[b]]", Some("text\n- [[b]]\n")),
+            ("x\r\n", "- [[b]]", Some("x\r\n- [[b]]\r\n")),
+            ("", "- [[b]]", Some("- [[b]]\n")),
+            ("</details>\n", "- [[b]]", Some("</details>\n\n- [[b]]\n")),
+            ("```\nopen\n", "- [[b]]", None),
+            ("<!-- open\n", "- [[b]]", None),
+            ("---\nopen: front matter\n", "- [[b]]", None),
+            ("x\n", "- [[C#]]", None),
+            ("x\n", "- [[a|b]]", None),
+            ("x\n", "- [[[q]]]", None),
+        ] {
+            assert_eq!(
+                with_entry(page, line).as_deref(),
+                expected,
+                "{page:?} {line}"
+            );
+        }
+    }
+
+    #[test]
+    fn paths_in_sarif_are_references() {
+        assert_eq!(
+            uri(Utf8Path::new("docs/a b%é.md")),
+            "docs/a%20b%25%C3%A9.md"
+        );
+    }
+
+    #[test]
     fn one_finding_in_each_format() {
         let finding = Finding {
             path: "a.md".into(),
-            place: vault::Place::new(3, 4),
+            place: Place::new(3, 4),
             code: Code::LinkUnknown,
             message: "there is no card `x, 50 %`".to_owned(),
             fix: None,

@@ -305,6 +305,7 @@ fn what_is_certain_is_mended_and_nothing_else_changes() {
     let (_guard, vault) = vault_with(&[
         ("how-to/one.md", one.clone()),
         ("how-to/was-three.md", card("Three", "## Part\n")),
+        ("../xtask/Cargo.toml", String::new()),
     ]);
     git(&vault, &["mv", "how-to/was-three.md", "how-to/three.md"]);
     git(&vault, &["commit", "--quiet", "--message", "rename"]);
@@ -320,14 +321,15 @@ fn what_is_certain_is_mended_and_nothing_else_changes() {
          name a card that exists, or write it\n"
     );
     assert_eq!(code, Some(1));
-    // The vault is not of this repository, so the block of help is none of its commands'.
+    // The vault's repository has an xtask of its own, so the block of help is left alone.
+    let today = vault::date::Date::of(std::time::SystemTime::now()).to_string();
     let mended = one
         .replace(
             "[[TWO]], [[ two ]], [[how-to/two.md|t]]",
             "[[two]], [[two]], [[two|t]]",
         )
         .replace("was-three", "three")
-        .replace("2026-01-02", "2026-03-04");
+        .replace("2026-01-02", &today);
     assert_eq!(
         fs::read_to_string(vault.join("how-to/one.md")).unwrap(),
         mended
@@ -350,6 +352,93 @@ fn what_is_certain_is_mended_and_nothing_else_changes() {
         "{}",
         text(&output.stderr)
     );
+}
+
+#[test]
+fn faults_of_one_link_are_mended_one_after_the_other() {
+    let links =
+        "[[ how-to/two.md|x ]] a\n\n[[ how-to/two#Part|y]] b\n\n[[ TWO ]] c\n\n[[ two.md ]]";
+    let (_guard, vault) = vault_with(&[
+        ("how-to/one.md", card("One", links)),
+        ("how-to/two.md", card("Two", "## Part\n")),
+    ]);
+    assert_eq!(found(&vault, &["--fix"]), (String::new(), Some(0)));
+    let one = fs::read_to_string(vault.join("how-to/one.md")).unwrap();
+    let wanted = "[[two|x ]] a\n\n[[two#Part|y]] b\n\n[[two]] c\n\n[[two]]";
+    assert!(one.ends_with(wanted), "{one}");
+}
+
+#[test]
+fn what_would_not_help_is_not_written() {
+    let page = card("How-to", "[[one]]\n\n<!-- [[index]]\n");
+    let (_guard, vault) = vault_with(&[("how-to/how-to.md", page.clone())]);
+    let (lines, code) = found(&vault, &["--fix"]);
+    assert!(lines.contains("how-to/two.md:1:1: not-listed"), "{lines}");
+    assert_eq!(code, Some(1));
+    let now = fs::read_to_string(vault.join("how-to/how-to.md")).unwrap();
+    assert_eq!(now, page);
+}
+
+#[test]
+fn only_what_is_named_is_mended_and_links_stay_links() {
+    let (_guard, vault) = vault_with(&[
+        ("how-to/one.md", card("One", "[[TWO]]\n")),
+        ("how-to/two.md", card("Two", "[[ONE]]\n")),
+    ]);
+    fs_err::os::unix::fs::symlink("one.md", vault.join("how-to/uno.md")).unwrap();
+    let two = vault.join("how-to/two.md");
+    let before = fs::read_to_string(&two).unwrap();
+    check(&vault, &["--fix", vault.join("how-to/uno.md").as_str()]);
+    assert_eq!(fs::read_to_string(&two).unwrap(), before);
+    let one = fs::read_to_string(vault.join("how-to/one.md")).unwrap();
+    assert!(one.contains("[[two]]"), "{one}");
+    assert!(vault.join("how-to/uno.md").is_symlink());
+}
+
+#[test]
+fn paths_and_commands_of_a_repository_elsewhere() {
+    let words = "`src/here.rs` `src/here.rs:3` `src/nope.rs` `src/nope.rs:3` `../src/no.rs`\n\n\
+                 ```sh\nmake && cargo xtask nonsense\ncargo xtask docs-check \\\n  --nonsense\n```\n";
+    let (_guard, vault) = vault_with(&[
+        ("how-to/one.md", card("One", words)),
+        ("../src/here.rs", String::new()),
+    ]);
+    let (lines, _) = found(&vault, &[]);
+    let wanted = "how-to/one.md:8:31: path-unknown: there is no `src/nope.rs` in the repository; name a path that exists\n\
+                  how-to/one.md:8:45: path-unknown: there is no `src/nope.rs:3` in the repository; name a path that exists\n\
+                  how-to/one.md:11:1: command-invalid: `make && cargo xtask nonsense`: unrecognized subcommand 'nonsense'; \
+                  write a command that runs\n\
+                  how-to/one.md:12:1: command-invalid: `cargo xtask docs-check --nonsense`: unexpected argument '--nonsense' found; \
+                  write a command that runs\n";
+    assert!(lines.starts_with(wanted), "{lines}");
+    // A repository with tasks of its own is not judged by these.
+    write(&vault, &[("../xtask/Cargo.toml", "")]);
+    assert!(!found(&vault, &[]).0.contains("command-invalid"));
+}
+
+#[test]
+fn what_is_only_announced_to_git_is_not_staged() {
+    let (_guard, vault) = vault_with(&[("how-to/one.md", card("One", "[[three]]\n"))]);
+    write(&vault, &[("how-to/three.md", &card("Three", ""))]);
+    git(&vault, &["add", "--intent-to-add", "how-to/three.md"]);
+    let (lines, _) = found(&vault, &["--staged"]);
+    assert!(lines.contains("one.md:8:1: link-unknown"), "{lines}");
+    git(&vault, &["add", "how-to/three.md"]);
+    let (lines, _) = found(&vault, &["--staged"]);
+    assert!(!lines.contains("link-unknown"), "{lines}");
+    // Two changes of one line.
+    git(&vault, &["commit", "--quiet", "--message", "three"]);
+    git(&vault, &["checkout", "--quiet", "-b", "other", "HEAD~1"]);
+    write(&vault, &[("how-to/three.md", &card("Another", ""))]);
+    git(&vault, &["add", "."]);
+    git(&vault, &["commit", "--quiet", "--message", "another"]);
+    run(Command::new("git")
+        .arg("-C")
+        .arg(vault.as_str())
+        .args(["merge", "--quiet", "-"]));
+    let output = check(&vault, &["--staged"]);
+    let said = text(&output.stderr);
+    assert!(said.contains("three.md` has conflicts"), "{said}");
 }
 
 #[test]
@@ -679,8 +768,9 @@ fn a_large_card_and_very_many_cards_are_read() {
     }
     let output = check(&vault, &[]);
     assert_eq!(text(&output.stdout).matches(": orphan: ").count(), 100_000);
+    // No link leads to them, and they do not lie where their tag says.
     assert!(
-        text(&output.stderr).contains("100000 findings in 100004 cards"),
+        text(&output.stderr).contains("200000 findings in 100004 cards"),
         "{}",
         text(&output.stderr)
     );

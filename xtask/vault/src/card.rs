@@ -27,6 +27,8 @@ pub struct Content {
     pub codes: Vec<Code>,
     /// What cards say that `cargo xtask COMMAND --help` prints.
     pub helps: Vec<Help>,
+    /// Anchors that HTML sets: `<a id="here">`.
+    pub anchors: Vec<String>,
     /// Comments to the checker: the words behind `docs-check:`.
     pub controls: Vec<(String, Place)>,
     /// The number of lines.
@@ -250,7 +252,12 @@ impl Reader<'_> {
                 }
                 Event::Start(Tag::HtmlBlock) => self.html(range, true),
                 Event::InlineHtml(_) => self.html(range, false),
-                Event::InlineMath(_) | Event::DisplayMath(_) => self.opaque.push(range),
+                Event::InlineMath(_) | Event::DisplayMath(_) => {
+                    if let Some((_, words, _)) = &mut heading {
+                        words.push_str(&text[range.clone()]);
+                    }
+                    self.opaque.push(range);
+                }
                 Event::Start(Tag::Link { link_type, .. } | Tag::Image { link_type, .. })
                     if matches!(link_type, LinkType::WikiLink { .. }) =>
                 {
@@ -276,7 +283,7 @@ impl Reader<'_> {
                         text.push_str(&code);
                     }
                     // Nothing else can be a path or a command of ours.
-                    if code.contains('/') || code.starts_with("cargo xtask") {
+                    if code.contains('/') || code.contains("cargo xtask") {
                         self.content.codes.push(Code {
                             text: code.into_string(),
                             block: false,
@@ -420,6 +427,16 @@ impl Reader<'_> {
 
     fn html(&mut self, range: Range<usize>, block: bool) {
         let html = &self.text[range.clone()];
+        for name in [" id=", " name="] {
+            for (at, _) in html.match_indices(name) {
+                let value = &html[at + name.len()..];
+                let quote = value.chars().next().filter(|first| "'\"".contains(*first));
+                let value = quote.and_then(|quote| value[1..].split_once(quote));
+                self.content
+                    .anchors
+                    .extend(value.map(|(anchor, _)| anchor.to_owned()));
+            }
+        }
         for (at, _) in html.match_indices("<!--") {
             // `<!-->` is a comment of its own.
             let Some(length) = html[at + 2..].find("-->").map(|length| length + 2) else {
@@ -442,18 +459,29 @@ impl Reader<'_> {
             return;
         }
         let mut at = start;
-        for line in words.split_inclusive('\n') {
+        let mut lines = words.split_inclusive('\n');
+        while let Some(line) = lines.next() {
             let code = line.trim();
             let code = code.strip_prefix("$ ").unwrap_or(code);
             let prompt = line.find(code).unwrap_or(0);
-            if code.starts_with("cargo xtask") {
+            let place = (at + prompt).min(self.text.len());
+            at += line.len();
+            let mut code = code.to_owned();
+            // A line that ends in `\` goes on in the next one.
+            while code.ends_with('\\')
+                && let Some(next) = lines.next()
+            {
+                at += next.len();
+                code.pop();
+                code.push_str(next.trim());
+            }
+            if code.contains("cargo xtask") {
                 self.content.codes.push(Code {
-                    text: code.to_owned(),
+                    text: code,
                     block: true,
-                    place: self.lines.place((at + prompt).min(self.text.len())),
+                    place: self.lines.place(place),
                 });
             }
-            at += line.len();
         }
     }
 
@@ -791,6 +819,22 @@ mod tests {
         assert_eq!(content.headings[1].place, Place::new(3, 1));
         let blocks: Vec<&str> = content.blocks.iter().map(|(id, _)| id.as_str()).collect();
         assert_eq!(blocks, ["h-1", "a1", "b", "c", "own", "d"]);
+    }
+
+    #[test]
+    fn math_is_words_of_a_heading() {
+        let heading = read("## Math $x^2$ here\n").headings.remove(0);
+        assert_eq!(
+            (heading.text.as_str(), heading.slug.as_str()),
+            ("Math $x^2$ here", "math-x2-here")
+        );
+    }
+
+    #[test]
+    fn anchors_of_html() {
+        let content =
+            read("## A <a id=\"one\"></a>\n\n<div class=x id='two'>\n</div>\n\n`<a id=\"no\">`\n");
+        assert_eq!(content.anchors, ["one", "two"]);
     }
 
     #[test]

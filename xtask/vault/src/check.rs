@@ -220,8 +220,11 @@ pub fn check(
     rules: &Rules,
     world: &World<'_>,
 ) -> Vec<Finding> {
+    let categories = present(&tree.cards, rules);
     let judged = in_parallel(&tree.cards, &|_, path| match read(path) {
-        Ok(text) => rules_of_card::judge(path, &text, &card::read(&text), rules, world),
+        Ok(text) => {
+            rules_of_card::judge(path, &text, &card::read(&text), rules, &categories, world)
+        }
         Err(error) => {
             let message = format!("the card can't be read: {error}");
             let finding = Finding::new(path, Place::new(1, 1), Code::NotReadable, message);
@@ -304,6 +307,13 @@ impl Finding {
             fix: None,
         }
     }
+}
+
+/// The categories of which there are cards.
+fn present<'r>(cards: &[Utf8PathBuf], rules: &'r Rules) -> Vec<&'r str> {
+    let is_there = |name: &&String| cards.iter().any(|card| category(card, rules) == Some(name));
+    let present = rules.categories.iter().filter(is_there);
+    present.map(String::as_str).collect()
 }
 
 /// The category's folder that a card lies in.

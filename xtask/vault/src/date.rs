@@ -48,7 +48,13 @@ impl Date {
             2 => b == b':',
             _ => b.is_ascii_digit() || b":.+-Zz ".contains(&b),
         });
-        (is_time && time.len() >= 5).then_some(day)
+        let number = |at: usize| {
+            time.get(at..at + 2)
+                .and_then(|digits| digits.parse::<u32>().ok())
+        };
+        let is_real =
+            number(0).is_some_and(|hour| hour < 24) && number(3).is_some_and(|minute| minute < 60);
+        (is_time && is_real).then_some(day)
     }
 
     /// The day of a time, in UTC; of one before 1970 that year's first.

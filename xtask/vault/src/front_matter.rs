@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use saphyr_parser::{Event, Parser};
+use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use crate::Place;
 
@@ -31,7 +31,7 @@ pub struct Entry {
 pub enum Value {
     /// A scalar's text and place; what is left out is empty.
     Text(String, Place),
-    /// A list's scalars, each with its place; what is no scalar is left out.
+    /// A list's scalars, each with its place; of what is no scalar a sketch: `[[a]]`, `{}`.
     List(Vec<(String, Place)>),
     /// A mapping, or an alias.
     Other,
@@ -186,6 +186,9 @@ fn mapping(next: Next<'_, '_>, entries: &mut Vec<Entry>) -> Result<(), Fault> {
         let Some(event) = next() else { return Ok(()) };
         let (event, at) = event?;
         let value = match event {
+            Event::Scalar(text, ScalarStyle::Plain, ..) if is_null(&text) => {
+                Value::Text(String::new(), at)
+            }
             Event::Scalar(text, ..) => Value::Text(text.into_owned(), at),
             Event::SequenceStart(..) => list(next)?,
             other => {
@@ -205,10 +208,41 @@ fn list(next: Next<'_, '_>) -> Result<Value, Fault> {
         match event {
             Event::SequenceEnd => break,
             Event::Scalar(text, ..) => items.push((text.into_owned(), place)),
-            other => skip(next, &other)?,
+            other => items.push((sketch(next, &other)?, place)),
         }
     }
     Ok(Value::List(items))
+}
+
+/// Whether a plain scalar says that there is no value.
+fn is_null(text: &str) -> bool {
+    matches!(text, "~" | "null" | "Null" | "NULL")
+}
+
+/// What begins with an event, for people: `[[a]]` in a list is a list of lists, and no link.
+fn sketch<'b>(next: Next<'_, 'b>, first: &Event<'b>) -> Result<String, Fault> {
+    if !matches!(first, Event::SequenceStart(..)) {
+        skip(next, first)?;
+        return Ok("{}".to_owned());
+    }
+    let (mut words, mut depth) = ("[".to_owned(), 1_usize);
+    while depth > 0
+        && let Some(event) = next()
+    {
+        match event?.0 {
+            Event::SequenceStart(..) => {
+                depth += 1;
+                words.push('[');
+            }
+            Event::SequenceEnd => {
+                depth -= 1;
+                words.push(']');
+            }
+            Event::Scalar(text, ..) => words.push_str(&text),
+            other => skip(next, &other)?,
+        }
+    }
+    Ok(words)
 }
 
 /// Passes over what begins with an event.
@@ -266,11 +300,13 @@ mod tests {
     #[test]
     fn values() {
         let front = parse(
-            "title: 'a: b'\ntags: [x, \"y\"]\nmore:\n  - a\n  - {b: c}\nempty:\nmap: {a: [b]}\nlast: 3 # c\n",
+            "title: 'a: b'\ntags: [x, \"y\"]\nmore:\n  - a\n  - {b: c}\n  - [[d]]\nempty:\nnone: null\nword: 'null'\nmap: {a: [b]}\nlast: 3 # c\n",
         );
         assert_eq!(
             keys(&front),
-            ["title", "tags", "more", "empty", "map", "last"]
+            [
+                "title", "tags", "more", "empty", "none", "word", "map", "last"
+            ]
         );
         assert_eq!(front.fault, None);
         let texts = |key: &str| -> Vec<&str> {
@@ -279,7 +315,9 @@ mod tests {
         };
         assert_eq!(texts("title"), ["a: b"]);
         assert_eq!(texts("tags"), ["x", "y"]);
-        assert_eq!(texts("more"), ["a"]);
+        assert_eq!(texts("more"), ["a", "{}", "[[d]]"]);
+        assert_eq!(texts("none"), [""; 0]);
+        assert_eq!(texts("word"), ["null"]);
         assert_eq!(texts("empty"), [""; 0]);
         assert_eq!(texts("last"), ["3"]);
         assert_eq!(front.get("map").unwrap().value, Value::Other);

@@ -1,11 +1,11 @@
 //! The rules for which no other card is needed, and what of a card the other rules ask for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use camino::Utf8Path;
 
 use crate::Place;
-use crate::card::{Code as CodeText, Content, Help, Kind, Link, Oddity};
+use crate::card::{self, Code as CodeText, Content, Help, Kind, Link, Oddity};
 use crate::check::{
     Code, Finding, Fix, Rules, Silence, World, category, is_unpublished, nearest, silences,
 };
@@ -23,6 +23,8 @@ pub(crate) struct Known {
     pub(crate) headings: Lines,
     /// Block ids without their `^`.
     pub(crate) blocks: Lines,
+    /// Anchors that HTML sets.
+    pub(crate) anchors: Lines,
     /// Stems of prerequisites.
     pub(crate) requires: Box<[(Box<str>, Place)]>,
     /// Other names.
@@ -37,21 +39,49 @@ pub(crate) struct Known {
 
 /// Words, all in one piece of memory: there may be very many cards.
 #[derive(Debug, Default)]
-pub(crate) struct Lines(Box<str>);
+pub(crate) struct Lines {
+    words: Box<str>,
+    /// The words once more, where there are many.
+    index: Option<Box<Index>>,
+}
+
+/// On its own, so that the many cards without one need no room for it.
+#[derive(Debug)]
+struct Index(HashSet<Box<str>>);
+
+/// More words than this are looked up in an index.
+const MANY: usize = 64;
 
 impl Lines {
     fn of<'a>(words: impl Iterator<Item = &'a str> + Clone) -> Self {
         let length = words.clone().map(|word| word.len() + 1).sum();
         let mut lines = String::with_capacity(length);
+        let is_many = words.clone().nth(MANY).is_some();
+        let index = is_many.then(|| Box::new(Index(words.clone().map(Into::into).collect())));
         for word in words {
             lines.push_str(word);
             lines.push('\n');
         }
-        Self(lines.into())
+        Self {
+            words: lines.into(),
+            index,
+        }
+    }
+
+    /// How many bytes it takes to look at all.
+    pub(crate) fn size(&self) -> usize {
+        self.words.len()
+    }
+
+    pub(crate) fn has(&self, word: &str) -> bool {
+        match &self.index {
+            Some(index) => index.0.contains(word),
+            None => self.iter().any(|known| known == word),
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.split_terminator('\n')
+        self.words.split_terminator('\n')
     }
 }
 
@@ -73,11 +103,13 @@ pub(crate) fn judge(
     text: &str,
     content: &Content,
     rules: &Rules,
+    categories: &[&str],
     world: &World<'_>,
 ) -> (Known, Vec<Finding>) {
     let mut judge = Judge {
         path,
         rules,
+        categories,
         world,
         findings: Vec::new(),
     };
@@ -105,12 +137,14 @@ pub(crate) fn judge(
             .collect()
     };
     let known = Known {
-        is_hidden: scalar("draft") == Some("true") || is_unpublished(path, rules),
+        is_hidden: matches!(scalar("draft"), Some("true" | "True" | "TRUE"))
+            || is_unpublished(path, rules),
         permalink: scalar("permalink").map(|path| path.trim_matches('/').into()),
         links,
         slugs: Lines::of(content.headings.iter().map(|heading| &*heading.slug)),
         headings: Lines::of(content.headings.iter().map(|heading| &*heading.text)),
         blocks: Lines::of(content.blocks.iter().map(|(id, _)| &**id)),
+        anchors: Lines::of(content.anchors.iter().map(|anchor| &**anchor)),
         requires: texts("requires"),
         aliases: texts("aliases"),
         silences: silences(content).into(),
@@ -121,6 +155,8 @@ pub(crate) fn judge(
 struct Judge<'a> {
     path: &'a Utf8Path,
     rules: &'a Rules,
+    /// The categories of which there are cards.
+    categories: &'a [&'a str],
     world: &'a World<'a>,
     findings: Vec<Finding>,
 }
@@ -171,8 +207,13 @@ impl Judge<'_> {
                 self.add(link.place, Code::LinkRendersAsText, why);
                 return None;
             }
-            if target != link.target && !target.is_empty() {
-                let message = format!("blanks around `{target}`");
+            let is_spaced = target != link.target && (!target.is_empty() || link.anchor.is_some());
+            if is_spaced {
+                let message = if target.is_empty() {
+                    "blanks before the `#`".to_owned()
+                } else {
+                    format!("blanks around `{target}`")
+                };
                 let fix = Fix::Replace(link.target_span.range(), target.to_owned());
                 self.add_mended(link.place, Code::LinkSpaces, message, fix);
             }
@@ -232,6 +273,13 @@ impl Judge<'_> {
                 self.add(place, Code::KeyMissing, message);
             }
         }
+        if let Some(entry) = front
+            .get("requires")
+            .filter(|entry| entry.value == Value::Other)
+        {
+            let message = "`requires` is no list of cards".to_owned();
+            self.add(entry.place, Code::RequiresUnknown, message);
+        }
         self.keys_of_folders(front);
         self.dates(front);
         self.tags(front);
@@ -278,7 +326,8 @@ impl Judge<'_> {
                 && date < changed
             {
                 let message = format!("`modified: {text}`, but the card was changed on {changed}");
-                let fix = Fix::Value(*place, changed.to_string());
+                // Mending is a change, too, and is committed today.
+                let fix = Fix::Value(*place, self.world.today.to_string());
                 self.add_mended(*place, Code::DateStale, message, fix);
             }
             if key == "last-reviewed"
@@ -306,13 +355,17 @@ impl Judge<'_> {
                 self.add(place, Code::TagUnknown, message);
             }
             let is_category = self.rules.categories.iter().any(|category| category == tag);
-            if let Some(folder) = folder
-                && is_category
-                && folder != tag
-            {
-                let message = format!("the tag `{tag}` on a card of `{folder}/`");
-                self.add(place, Code::CategoryDiffers, message);
-            }
+            let message = match folder {
+                Some(folder) if is_category && folder != tag => {
+                    format!("the tag `{tag}` on a card of `{folder}/`")
+                }
+                // Without cards there the word is a tag like any other.
+                None if self.categories.contains(&tag) => {
+                    format!("the tag `{tag}` on a card that does not lie in `{tag}/`")
+                }
+                _ => continue,
+            };
+            self.add(place, Code::CategoryDiffers, message);
         }
     }
 
@@ -322,6 +375,7 @@ impl Judge<'_> {
             && let Some(Value::Text(title, _)) = title
             && let Some(heading) = content.headings.first()
             && heading.text.trim() != title.trim()
+            && heading.text.trim() != shown(title)
         {
             let message = format!(
                 "the title is `{title}`, the first heading `{}`",
@@ -350,14 +404,13 @@ impl Judge<'_> {
     }
 
     fn truth(&mut self, code: &CodeText) {
-        if code.text.starts_with("cargo xtask") {
+        if code.block || code.text.contains("cargo xtask") {
             if let Some(fault) = (self.world.command_fault)(&code.text) {
                 let message = format!("`{}`: {fault}", code.text);
                 self.add(code.place, Code::CommandInvalid, message);
             }
-        } else if !code.block
-            && looks_like_a_path(&code.text)
-            && (self.world.path_exists)(code.text.trim_start_matches("./")) == Some(false)
+        } else if let Some(path) = as_path(&code.text)
+            && (self.world.path_exists)(path) == Some(false)
         {
             let message = format!("there is no `{}` in the repository", code.text);
             self.add(code.place, Code::PathUnknown, message);
@@ -383,6 +436,13 @@ impl Judge<'_> {
         let fix = Fix::Replace(help.span.range(), lines.collect());
         self.add_mended(help.place, Code::HelpStale, message, fix);
     }
+}
+
+/// What is shown of a title with markup in it.
+fn shown(title: &str) -> String {
+    let headings = card::read(&format!("# {title}\n")).headings;
+    let shown = headings.into_iter().next().map(|heading| heading.text);
+    shown.unwrap_or_default().trim().to_owned()
 }
 
 /// Why a wiki link is no link, or another one, in Obsidian or Quartz.
@@ -420,8 +480,15 @@ fn renders_as_text(link: &Link) -> Option<String> {
     None
 }
 
-/// Whether inline code is the path of a file or folder: parts with `/` between them, and no place-holder.
-fn looks_like_a_path(code: &str) -> bool {
+/// The path of a file or folder of the repository, if that is what inline code is: parts with `/` between
+/// them, none of them a place-holder. A line's number may follow. From where `../` leads is not said.
+fn as_path(code: &str) -> Option<&str> {
+    let path = code.trim_start_matches("./");
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let path = match path.split_once(':') {
+        Some((path, line)) if line.split(':').all(is_number) => path,
+        _ => path,
+    };
     let is_part = |part: &str| {
         let place_holder =
             part.len() > 1 && part.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
@@ -429,9 +496,10 @@ fn looks_like_a_path(code: &str) -> bool {
             && part
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b))
-            && part != "..."
+            && !matches!(part, "..." | "..")
     };
-    code.contains('/') && !code.starts_with('/') && code.split('/').all(is_part)
+    let is_path = path.contains('/') && !path.starts_with('/') && path.split('/').all(is_part);
+    is_path.then_some(path)
 }
 
 #[cfg(test)]
@@ -440,8 +508,14 @@ mod tests {
 
     #[test]
     fn paths_and_what_is_none() {
-        for code in ["xtask/src/main.rs", "containers/authentik/", "a/b.c"] {
-            assert!(looks_like_a_path(code), "{code}");
+        for (code, path) in [
+            ("xtask/src/main.rs", "xtask/src/main.rs"),
+            ("containers/authentik/", "containers/authentik/"),
+            ("./a/b.c", "a/b.c"),
+            ("a/b.c:12", "a/b.c"),
+            ("a/b.c:12:3", "a/b.c"),
+        ] {
+            assert_eq!(as_path(code), Some(path));
         }
         for code in [
             "main.rs",
@@ -451,8 +525,10 @@ mod tests {
             "a/<b>",
             "a/...",
             "a/*.rs",
+            "../a/b.c",
+            "a/b:c",
         ] {
-            assert!(!looks_like_a_path(code), "{code}");
+            assert_eq!(as_path(code), None);
         }
     }
 }

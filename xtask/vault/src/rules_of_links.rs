@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::card::Kind;
 use crate::check::{Code, Finding, Fix, World, nearest};
-use crate::rules_of_card::{Known, Lead};
+use crate::rules_of_card::{Known, Lead, Lines};
 use crate::slug::slug;
 use crate::{Card, Place, Target, Tree, Vault, stem};
 
@@ -59,6 +59,7 @@ pub(crate) fn follow(
         leads_to: Vec::new(),
         findings: Vec::new(),
         loose: Vec::new(),
+        comparisons: MOST_COMPARISONS,
     };
     for link in &card.known.links {
         match link.kind {
@@ -85,7 +86,12 @@ struct Follower<'a> {
     leads_to: Vec<u32>,
     findings: Vec<Finding>,
     loose: Loose,
+    /// How many bytes of headings and block ids may still be compared for suggestions.
+    comparisons: usize,
 }
+
+/// How many bytes of headings and block ids are compared for one card: then the rest gets no suggestion.
+const MOST_COMPARISONS: usize = 1 << 18;
 
 impl Follower<'_> {
     fn add(&mut self, place: Place, code: Code, message: String) {
@@ -238,6 +244,13 @@ impl Follower<'_> {
         }
     }
 
+    /// Whether there is still time to look for the nearest of some words.
+    fn may_compare(&mut self, words: &Lines) -> bool {
+        let left = self.comparisons.checked_sub(words.size());
+        self.comparisons = left.unwrap_or(self.comparisons);
+        left.is_some()
+    }
+
     /// That a card has a heading or block.
     fn anchor(&mut self, place: Place, to: usize, anchor: &str) {
         let vault = self.vault;
@@ -248,9 +261,11 @@ impl Follower<'_> {
             vault.cards[to].stem()
         };
         if let Some(id) = anchor.strip_prefix('^') {
-            if !known.blocks.iter().any(|block| block == id) {
+            if !known.blocks.has(id) {
                 let mut message = format!("{name} has no block `^{id}`");
-                if let Some(near) = nearest(id, known.blocks.iter()) {
+                if self.may_compare(&known.blocks)
+                    && let Some(near) = nearest(id, known.blocks.iter())
+                {
                     message = message + ": did you mean `^" + near + "`?";
                 }
                 self.add(place, Code::BlockUnknown, message);
@@ -258,11 +273,13 @@ impl Follower<'_> {
             return;
         }
         let wanted = slug(anchor);
-        if known.slugs.iter().any(|slug| slug == wanted) {
+        if known.slugs.has(&wanted) {
             return;
         }
         let mut message = format!("{name} has no heading `{anchor}`");
-        if let Some(near) = nearest(&wanted, known.slugs.iter()) {
+        if self.may_compare(&known.slugs)
+            && let Some(near) = nearest(&wanted, known.slugs.iter())
+        {
             let mut both = known.slugs.iter().zip(known.headings.iter());
             let text = both.find(|(slug, _)| *slug == near);
             let text = text.filter(|_| wanted != anchor).map(|(_, text)| text);
@@ -291,7 +308,9 @@ impl Follower<'_> {
                 return;
             }
             self.lead_to(to);
-            if let Some(anchor) = link.anchor.as_deref().filter(|anchor| !anchor.is_empty()) {
+            let anchor = link.anchor.as_deref().filter(|anchor| !anchor.is_empty());
+            if let Some(anchor) = anchor.filter(|anchor| !vault.cards[to].known.anchors.has(anchor))
+            {
                 self.anchor(link.place, to, anchor);
             }
             return;

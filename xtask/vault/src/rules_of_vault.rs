@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use crate::check::{Code, Finding, Fix, Rules, category};
 use crate::rules_of_card::Known;
 use crate::rules_of_links::Ways;
-use crate::{Card, Place, Vault};
+use crate::{Card, Place, Target, Vault};
 
 /// Judges a vault in which it is known where each card leads.
 pub(crate) fn judge(
@@ -85,9 +85,10 @@ fn landing_pages(vault: &Vault<Known>, ways: &[Ways], rules: &Rules, findings: &
         if *landing != number && !is_linked {
             let message = format!("`{}` does not link this card", page());
             let fix = Fix::Append(page().into(), format!("- [[{}]]", card.stem()));
+            let leads_here = vault.resolve(card.stem()) == Target::Card(number);
             let finding = at_top(card, Code::NotListed, message);
             findings.push(Finding {
-                fix: Some(fix),
+                fix: leads_here.then_some(fix),
                 ..finding
             });
         }

@@ -11,6 +11,7 @@ pub fn slug(text: &str) -> String {
             ' ' | '\t' | '\n' => slug.push('-'),
             '-' | '_' => slug.push(c),
             c if c.is_ascii_alphanumeric() => slug.push(c.to_ascii_lowercase()),
+            c if is_other_number(c) => {}
             c if c.is_alphanumeric() || is_mark(c) => slug.extend(c.to_lowercase()),
             _ => {}
         }
@@ -21,6 +22,15 @@ pub fn slug(text: &str) -> String {
 /// Combining marks, which belong to the letter before them: an accent may be written as one.
 fn is_mark(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}')
+}
+
+/// Numbers that are neither digits nor letters: `m²`, `½`, `①`. They are dropped.
+fn is_other_number(c: char) -> bool {
+    matches!(c, '²' | '³' | '¹' | '¼'..='¾' | '\u{2070}'..='\u{2089}' | '\u{2150}'..='\u{215f}' | '\u{2189}'
+        | '\u{2460}'..='\u{249b}' | '\u{24ea}'..='\u{24ff}' | '\u{2776}'..='\u{2793}' | '\u{3192}'..='\u{3195}'
+        | '\u{3220}'..='\u{3229}' | '\u{3248}'..='\u{324f}' | '\u{3251}'..='\u{325f}' | '\u{3280}'..='\u{3289}'
+        | '\u{32b1}'..='\u{32bf}' | '\u{1f100}'..='\u{1f10c}')
+        && !matches!(c, '\u{2071}' | '\u{207f}')
 }
 
 /// Numbers the anchors of one card: the second `notes` is `notes-1`.
@@ -65,6 +75,8 @@ mod tests {
             ("1.2 numbers", "12-numbers"),
             ("e\u{301}t", "e\u{301}t"),
             ("🚀 up", "-up"),
+            ("Area in m²", "area-in-m"),
+            ("½ Ⅷ ٣ ⁿ", "-ⅷ-٣-ⁿ"),
         ] {
             assert_eq!(slug(text), expected);
         }
