@@ -333,7 +333,9 @@ pub(crate) fn is_unpublished(path: &Utf8Path, rules: &Rules) -> bool {
 
 /// The name that is most like one that does not exist.
 pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let mut most = name.chars().count() / 3 + 1;
+    let length = name.chars().count();
+    // One letter in the place of another is another name.
+    let mut most = (length / 3 + 1).min(length.saturating_sub(1));
     let letters = letters(name);
     let mut nearest = None;
     for known in names {
@@ -414,8 +416,9 @@ mod tests {
             ("acddy", Some("caddy")),
             ("grafana-imag", Some("grafana-image")),
             ("zzzzz", None),
+            ("d", None),
         ] {
-            let names = ["candy-cane", "caddy", "grafana-image", "caddies"];
+            let names = ["candy-cane", "caddy", "grafana-image", "caddies", "c"];
             assert_eq!(nearest(name, names.into_iter()), expected, "{name}");
         }
     }

@@ -128,11 +128,12 @@ pub(crate) fn judge(
     }
     let front = content.front.as_ref().filter(|front| front.fault.is_none());
     let scalar = |key: &str| front.and_then(|front| front.text(key));
-    let texts = |key: &str| -> Box<[(Box<str>, Place)]> {
-        let entry = front.and_then(|front| front.get(key));
-        let texts = entry.map(|entry| entry.value.texts()).unwrap_or_default();
-        texts
-            .into_iter()
+    let texts = |keys: &[&str]| -> Box<[(Box<str>, Place)]> {
+        let entries = keys
+            .iter()
+            .filter_map(|key| front.and_then(|front| front.get(key)));
+        entries
+            .flat_map(|entry| entry.value.texts())
             .map(|(text, place)| (text.into(), place))
             .collect()
     };
@@ -145,8 +146,8 @@ pub(crate) fn judge(
         headings: Lines::of(content.headings.iter().map(|heading| &*heading.text)),
         blocks: Lines::of(content.blocks.iter().map(|(id, _)| &**id)),
         anchors: Lines::of(content.anchors.iter().map(|anchor| &**anchor)),
-        requires: texts("requires"),
-        aliases: texts("aliases"),
+        requires: texts(&["requires"]),
+        aliases: texts(&["aliases", "alias"]),
         silences: silences(content).into(),
     };
     (known, judge.findings)
