@@ -48,7 +48,7 @@ let
         cat >$out/bin/ak <<EOF
         #!${runtimeShell}
         # the file that says as what it runs, sockets and keys lie below TMPDIR
-        export TMPDIR=\''${TMPDIR:-/tmp}
+        [ -w "\''${TMPDIR:-}" ] || export TMPDIR=/tmp
         export PATH=$django/bin:$server/bin:${coreutils}/bin\''${PATH:+:\$PATH}
         cd $out
         exec $django/lifecycle/ak "\$@"

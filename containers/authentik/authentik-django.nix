@@ -55,7 +55,10 @@ stdenv.mkDerivation (finalAttrs: {
     substituteInPlace authentik/blueprints/models.py \
       --replace-fail 'str(full_path).startswith(str(base.resolve()))' \
       "str(full_path).startswith((str(base.resolve()), \"$out/blueprints/\"))"
-    substituteInPlace lifecycle/ak --replace-fail '#!/usr/bin/env -S bash' '#!${runtimeShell}'
+    # /dev/stderr can't be opened again where it is a pipe or file of another user, or not there
+    substituteInPlace lifecycle/ak \
+      --replace-fail '#!/usr/bin/env -S bash' '#!${runtimeShell}' \
+      --replace-fail '>/dev/stderr' '>&2'
     # https://github.com/goauthentik/authentik/issues/19616: the migration reads what another one makes
     substituteInPlace authentik/rbac/migrations/0010_remove_role_group_alter_role_name.py \
       --replace-fail '("authentik_rbac", "0009_remove_initialpermissions_mode"),' \

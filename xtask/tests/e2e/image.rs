@@ -13,13 +13,15 @@ use serde_json::Value;
 
 use crate::common::{is_root_to, is_there, nix, sample_copy, stdout, text, xtask};
 
-/// Makes what a container runtime gives beside the image (/proc, /dev with a few devices and links, memory
-/// to share), in namespaces of mounts and processes of its own, and starts a program as the image's user.
+/// Makes what a container runtime gives beside the image (/proc, /dev with a few devices and, if it is not to
+/// be bare, links and memory to share), in namespaces of mounts and processes of its own, and starts a program
+/// as the image's user.
 const RUNTIME: &str = r#"
 set -eu
 root=$1
 user=$2
-shift 2
+kind=$3
+shift 3
 mkdir -p "$root/proc" "$root/dev"
 mount -t proc proc "$root/proc"
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"
@@ -27,12 +29,14 @@ for device in null zero full random urandom tty; do
     touch "$root/dev/$device"
     mount --bind "/dev/$device" "$root/dev/$device"
 done
-ln -s /proc/self/fd "$root/dev/fd"
-for number in 0:stdin 1:stdout 2:stderr; do
-    ln -s "/proc/self/fd/${number%:*}" "$root/dev/${number#*:}"
-done
-mkdir "$root/dev/shm"
-mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+if [ "$kind" != bare ]; then
+    ln -s /proc/self/fd "$root/dev/fd"
+    for number in 0:stdin 1:stdout 2:stderr; do
+        ln -s "/proc/self/fd/${number%:*}" "$root/dev/${number#*:}"
+    done
+    mkdir "$root/dev/shm"
+    mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+fi
 exec env -i "HOME=/tmp" "$@"
 "#;
 
@@ -67,8 +71,10 @@ fn build() -> Image {
 struct Unpacked {
     _folder: tempfile::TempDir,
     root: Utf8PathBuf,
-    /// What a container says.
+    /// What a container says; only root can open it.
     log: Utf8PathBuf,
+    /// Whether /dev holds devices only.
+    is_bare: bool,
     config: Value,
 }
 
@@ -98,6 +104,7 @@ impl Unpacked {
         Self {
             config: read(manifest[0]["Config"].as_str().unwrap()),
             log: path.join("log"),
+            is_bare: false,
             root,
             _folder: folder,
         }
@@ -113,10 +120,11 @@ impl Unpacked {
     /// A command that runs in the image, as its user and with its environment.
     fn command(&self, environment: &[&str], program: &[&str]) -> Command {
         let user = self.config["config"]["User"].as_str().unwrap();
+        let kind = if self.is_bare { "bare" } else { "usual" };
         let mut command = Command::new("unshare");
         command
             .args(["--mount", "--pid", "--fork", "--kill-child"])
-            .args(["sh", "-c", RUNTIME, "sh", self.root.as_str(), user])
+            .args(["sh", "-c", RUNTIME, "sh", self.root.as_str(), user, kind])
             .args(self.strings("Env"))
             .args(environment)
             .arg("/usr/sbin/chroot")
@@ -169,8 +177,7 @@ impl<'image> Container<'image> {
         let mut program: Vec<&str> = entry.iter().map(String::as_str).collect();
         program.push("server");
         let log = fs_err::File::create(&image.log).unwrap().into_file();
-        // upstream's script opens /dev/stderr by name
-        stdout(Command::new("chmod").arg("666").arg(&image.log));
+        stdout(Command::new("chmod").arg("600").arg(&image.log));
         let child = image
             .command(&[&listen], &program)
             .stdout(log.try_clone().unwrap())
@@ -297,7 +304,7 @@ fn it_serves_from_its_layers_alone() {
     if !is_root_to("start a container here") {
         return;
     }
-    let image = Unpacked::new(&build().file);
+    let mut image = Unpacked::new(&build().file);
     let entry = image.strings("Entrypoint");
     let entry: Vec<&str> = entry.iter().map(String::as_str).collect();
 
@@ -382,4 +389,10 @@ fn it_serves_from_its_layers_alone() {
     assert!(status.success(), "{status}");
     drop(container);
     assert_eq!(image.processes(), []);
+
+    // without memory to share, and where /dev/stderr is not there
+    image.is_bare = true;
+    let mut container = Container::start(&image);
+    let version = container.json("/api/v3/admin/version/");
+    assert_eq!(version["version_current"], "2026.2.0");
 }
