@@ -646,13 +646,27 @@ impl<'a> Remote<'a> {
 
     /// Text with paths here in the place of those there.
     fn as_here(&self, bytes: &[u8]) -> String {
-        let mut text = String::from_utf8_lossy(bytes).into_owned();
+        let text = String::from_utf8_lossy(bytes);
+        let lines = text.split_inclusive('\n');
+        lines.map(|line| self.line_as_here(line)).collect()
+    }
+
+    fn line_as_here(&self, line: &str) -> String {
+        let mut line = line.to_owned();
+        let is_json = line
+            .trim_start_matches("@nix ")
+            .starts_with(['{', '[', '"']);
         for (here, there) in &*self.places.borrow() {
-            if text.contains(there.as_str()) {
-                text = text.replace(there.as_str(), here);
+            let (here, there) = if is_json {
+                (within_json(here), within_json(there))
+            } else {
+                (here.clone(), there.clone())
+            };
+            if line.contains(&there) {
+                line = line.replace(&there, &here);
             }
         }
-        text
+        line
     }
 
     /// Asks for something that has an answer.
@@ -871,6 +885,12 @@ fn nonce() -> Result<String> {
     Ok(bytes
         .iter()
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+}
+
+/// Words as they stand in a string of JSON.
+fn within_json(words: &str) -> String {
+    let quoted = serde_json::Value::from(words).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -47,22 +47,22 @@ pub struct Parcel {
     without: Vec<String>,
 }
 
-/// The machine to build on: what was asked for, else `XTASK_BUILD_HOST`, else what the containers say.
-/// `None` is this machine.
+/// The machine to build on: what was asked for, else `XTASK_BUILD_HOST`, else what the containers say that
+/// may be meant; one that names none goes where the others go. `None` is this machine.
 pub fn host(repo: &Repo, containers: &[Container], asked: Option<&str>) -> Result<Option<String>> {
     let variable = std::env::var(VARIABLE).ok();
     let mut configured = BTreeSet::new();
     for container in containers {
-        configured.insert(config(repo, container)?.on);
+        configured.extend(config(repo, container)?.on);
     }
     let known = asked.or(variable.as_deref());
     if known.is_none_or(str::is_empty) && configured.len() > 1 {
         bail!(
             "the containers are not built on the same machine, as their test-build.json say: name one \
-             by `--on HOST` or `--on {LOCAL}`, or one container at a time"
+             by `--on HOST` or `--on {LOCAL}`, or one container at a time, as CONTAINER/COMPONENT"
         );
     }
-    let configured = configured.into_iter().next().flatten();
+    let configured = configured.into_iter().next();
     let host = choose(asked, variable.as_deref(), configured.as_deref());
     Ok(host.map(str::to_owned))
 }

@@ -42,7 +42,12 @@ impl Harness {
     /// derivation with a bash script, whose name gets a word that no other run has, so that nothing is
     /// in the store yet; and `fixed name hash script`, the same with a fixed output.
     pub fn new(components: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::below("repository", components)
+    }
+
+    /// The same in a folder whose name begins so.
+    pub fn below(name: &str, components: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix(name).tempdir().unwrap();
         let harness = Self { folder };
         harness.container("authentik", components);
         harness.write(

@@ -329,6 +329,18 @@ fn a_machine_can_be_the_default() {
     let refused = command(&["good", "--fetch", "--on", "local"], None);
     assert_eq!(refused.code, Some(2));
     refused.says(&["say which by `--on HOST`"]);
+    // Another container that names no machine goes along, and one that names another does not.
+    harness.container("proxy", r#"proxy = sh "proxy" { } "echo > $out";"#);
+    assert_eq!(host(&command(build, None)), "dasher");
+    let both = command(&["good", "proxy", "--json"], None);
+    assert_eq!((both.code, host(&both)), (Some(0), "dasher".into()));
+    assert_eq!(command(&["--list"], None).code, Some(0));
+    harness.write("containers/proxy/test-build.json", r#"{ "on": "basher" }"#);
+    let refused = command(build, None);
+    refused.says(&["not built on the same machine", "as CONTAINER/COMPONENT"]);
+    let named = command(&["authentik/good", "--json"], None);
+    assert_eq!(host(&named), "dasher");
+    fs_err::remove_dir_all(harness.root().join("containers/proxy")).unwrap();
     harness.write("containers/authentik/test-build.json", r#"{ "no": 1 }"#);
     let refused = command(build, None);
     assert_eq!(refused.code, Some(2));
@@ -415,6 +427,23 @@ fn what_an_evaluation_says_names_files_of_this_machine() {
     let harness = Harness::new("broken = throw \"out of order\";");
     let failed = ended(&mut far.command(&harness, "basher", &["broken"]));
     assert_eq!(failed.code, Some(2), "{}", failed.stderr);
+    failed.says(&["out of order", "containers/authentik/test-build.nix"]);
+    assert!(!failed.stderr.contains("xtask-on."), "{}", failed.stderr);
+}
+
+/// The folder's name stands in JSON and in plain words of Nix's.
+#[test]
+fn a_repository_in_a_folder_of_any_name() {
+    let Some(far) = Far::start() else {
+        return;
+    };
+    let name = "say \"no\" \\ it's $(x)\n\t-";
+    let components = format!("{GOOD} broken = throw \"out of order\";");
+    let harness = Harness::below(name, &components);
+    let built = ended(&mut far.command(&harness, "fisher", &["good", "--json"]));
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+    assert_eq!(built.state("good"), "built");
+    let failed = ended(&mut far.command(&harness, "basher", &["broken"]));
     failed.says(&["out of order", "containers/authentik/test-build.nix"]);
     assert!(!failed.stderr.contains("xtask-on."), "{}", failed.stderr);
 }
