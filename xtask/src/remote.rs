@@ -28,6 +28,8 @@ use crate::{output, pkgs, quote, ssh_error};
 
 /// What `sh -s` reads there.
 const SCRIPT: &str = include_str!("remote.sh");
+/// What the process needs as well that watches it.
+const COMMON: &str = include_str!("remote_watch.sh");
 /// All that a login shell has to understand.
 const COMMAND: &str = "exec sh -s";
 /// How often this side says that it lives; the other side waits for ten seconds.
@@ -223,6 +225,7 @@ impl<'a> Remote<'a> {
             ("marker", remote.marker.as_str()),
             ("whose", &whose()),
             ("nixpkgs", nixpkgs.map_or("", Utf8Path::as_str)),
+            ("common", COMMON),
         ];
         let mut script = "nl='\n'\n".to_owned();
         for (name, value) in variables {
@@ -247,6 +250,11 @@ impl<'a> Remote<'a> {
                 }
             }
         };
+        // Where the user's settings are to accept any key ssh only warns of another one.
+        let said = self.ssh_said();
+        if ssh_error::is_another_key(&said) {
+            bail!("{}", ssh_error::explain(&self.host, &said));
+        }
         *self.greeting.borrow_mut() = greeting.clone();
         if greeting.get("folder").is_none() {
             // It said all there is to say.
@@ -775,7 +783,8 @@ impl<'a> Remote<'a> {
             return anyhow!(ssh_error::explain(&self.host, &said));
         }
         // Of what Nix said there is nothing in it that would help.
-        let lines = said.lines().filter(|line| !line.contains("@nix "));
+        let is_noise = |line: &str| line.contains("@nix ") || line.contains(&self.marker);
+        let lines = said.lines().filter(|line| !is_noise(line));
         let lines: Vec<&str> = lines.filter(|line| !line.trim().is_empty()).collect();
         let last = &lines[lines.len().saturating_sub(5)..];
         let last: String = last.iter().map(|line| format!("\n  {line}")).collect();
@@ -820,8 +829,9 @@ fn ssh<'a>(processes: &'a Processes, host: &str, compressed: bool) -> Cmd<'a> {
         .arg("-T")
         .args(own.split_whitespace())
         .args([
-            // There is nobody to answer questions.
+            // There is nobody to answer questions, and what ssh says is read for its reasons.
             "-oBatchMode=yes",
+            "-oLogLevel=INFO",
             // A connection that is open for others to use is used; this one ends with the run.
             "-oControlMaster=no",
             "-oRemoteCommand=none",

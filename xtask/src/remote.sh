@@ -6,7 +6,7 @@
 # What even that can't remove (all parts killed at once) the next run removes.
 #
 # Before this come the variables `nl` (a newline), `marker` (a word that nobody else knows), `whose` (who
-# runs this) and `nixpkgs` (a store path, or nothing). Nothing more is sent before the greeting, because
+# runs this), `nixpkgs` (a store path, or nothing) and `common` (remote_watch.sh). Nothing more is sent before the greeting, because
 # some shells read their script ahead.
 #
 # Requests are lines of quoted words on stdin:
@@ -33,57 +33,23 @@ for place in "${HOME:-/}/.nix-profile/bin" "${HOME:-/}/.local/state/nix/profiles
 done
 export PATH
 cd /
-worker= watcher= streaming= turn=0
-
-# Whether the process PID runs; sets `began` to when it did, in ticks since the machine's start.
-began() {
-  { read -r began <"/proc/$1/stat"; } 2>/dev/null || return 1
-  # behind the program's name, which may hold anything
-  began=${began##*) }
-  case $began in
-  Z* | X*) return 1 ;;
-  esac
-  began=$(set -f && set -- $began && echo "${20}")
-}
-
-# Kills the processes of the run with the folder NAME. They carry it in their environment, and builders in
-# their mounts, whoever became their parent.
-kill_all_of() {
-  tries=0
-  while [ $tries -lt 100 ]; do
-    found=
-    for file in $(grep -lsF -e "$1" /proc/[0-9]*/environ /proc/[0-9]*/mountinfo 2>/dev/null); do
-      file=${file#/proc/}
-      began "${file%/*}" && found="$found ${file%/*}"
-    done
-    [ -n "$found" ] || return 0
-    kill -KILL $found 2>/dev/null
-    tries=$((tries + 1))
-    sleep 0.05
-  done
-}
-
-# Removes a folder in which builders may have made folders that can't be written to.
-remove() {
-  rm -rf "$1" 2>/dev/null && return 0
-  chmod -R u+w "$1" 2>/dev/null
-  rm -rf "$1" 2>/dev/null
-}
+worker= watcher= streaming= turn=0 owner=$$
+eval "$common"
 
 # Removes what runs left behind whose far side is no more.
 remove_left_overs() {
   for left in "$base"/xtask-on.*; do
     [ -d "$left" ] && [ ! -L "$left" ] && [ -O "$left" ] || continue
-    owner=${left%.*}
-    owner=${owner##*.}
-    pid=${owner#*-}
+    maker=${left%.*}
+    maker=${maker##*.}
+    pid=${maker#*-}
     pid=${pid%-*}
     case $pid in
     '' | *[!0-9]*) continue ;;
     esac
     # in another container the same numbers mean other processes
-    [ "${owner%%-*}" = "$here" ] || continue
-    began "$pid" && [ "$began" = "${owner##*-}" ] && continue
+    [ "${maker%%-*}" = "$here" ] || continue
+    began "$pid" && [ "$began" = "${maker##*-}" ] && continue
     kill_all_of "${left##*/}"
     remove "$left"
   done
@@ -130,69 +96,17 @@ greet() {
   printf '\0'
 }
 
-# Sets `job` to the process that leads the session in which a command runs, if one does.
-find_job() {
-  job=
-  [ ! -s "$folder/job" ] || read -r job <"$folder/job"
-  [ -n "$job" ]
-}
-
 # Whether nothing runs, and nothing was killed that may have left something running.
 is_idle() {
   ! find_job && { [ -z "$worker" ] || [ -e "$folder/answered.$turn" ] || ! began "$worker"; }
 }
 
-# Ends what runs and removes the folder.
-tidy() {
-  if find_job; then
-    end_session TERM "$job"
-    tries=0
-    while [ -s "$folder/job" ] && began "$job" && [ $tries -lt 50 ]; do
-      sleep 0.1
-      tries=$((tries + 1))
-    done
-  fi
-  kill_all_of "${folder##*/}"
-  remove "$folder"
-}
-
-# A session that has just been started may not be one yet.
-end_session() {
-  kill -"$1" -"$2" 2>/dev/null || kill -"$1" "$2" 2>/dev/null
-}
-
-# Ends the run when the near side is silent for ten seconds, or when this script was killed.
-watch() {
-  nap=
-  trap 'kill $nap; exit' TERM
-  trap - INT HUP PIPE
-  silence=0 stopping=0
-  while :; do
-    sleep 1 &
-    nap=$!
-    wait $nap
-    began $$ && [ "$began" = "$born" ] || break
-    if [ -e "$folder/beat" ]; then
-      rm -f "$folder/beat"
-      silence=0
-    else
-      silence=$((silence + 1))
-      [ $silence -lt 10 ] || break
-    fi
-    if [ -e "$folder/stopped" ] && [ -s "$folder/job" ]; then
-      stopping=$((stopping + 1))
-      [ $stopping -lt 8 ] || kill_all_of "${folder##*/}"
-    else
-      stopping=0
-    fi
-  done
-  tidy
-  began $$ && [ "$began" = "$born" ] && kill -KILL $$
-}
-
+# In a session of its own, so that whoever kills this process with its group does not kill its watcher.
 start_watching() {
-  # by `exec`, or the shell keeps copies of what it redirects, and so the connection open
-  (exec </dev/null >/dev/null 2>&1 && watch) &
+  own=
+  ! command -v setsid >/dev/null || own=setsid
+  $own sh -c "$common${nl}folder=\$1 owner=\$2 born=\$3${nl}watch" sh "$folder" $$ "$born" \
+    </dev/null >/dev/null 2>&1 &
   watcher=$!
 }
 

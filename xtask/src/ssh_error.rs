@@ -1,12 +1,17 @@
 //! Why ssh did not get through, in words that say what to do.
 
+/// Whether ssh said that a host has another key than the one that is known.
+pub fn is_another_key(said: &str) -> bool {
+    said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED")
+}
+
 /// Explains what ssh said when a connection did not come about.
 pub fn explain(host: &str, said: &str) -> String {
     let has = |part: &str| said.contains(part);
-    if has("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+    if is_another_key(said) {
         return format!(
             "`{host}` has another host key than the one that is known, so somebody may be in between; \
-             nothing was sent. If the key was changed on purpose: `ssh-keygen -R` with the name and file \
+             no file was sent. If the key was changed on purpose: `ssh-keygen -R` with the name and file \
              that ssh gives, then `ssh {host}` by hand\n{}",
             indented(said)
         );

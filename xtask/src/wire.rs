@@ -53,13 +53,18 @@ impl Tail {
         }
     }
 
-    /// The bytes that are no part of the marker.
+    /// The bytes before the marker. Behind it may come what ssh itself has to say.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
+        if self.complete {
+            return Vec::new();
+        }
         let mut all = std::mem::take(&mut self.held);
         all.extend_from_slice(bytes);
-        if let Some(rest) = all.strip_suffix(&self.marker[..]) {
+        let mut places = all.windows(self.marker.len());
+        if let Some(at) = places.position(|place| place == self.marker) {
             self.complete = true;
-            return rest.to_vec();
+            all.truncate(at);
+            return all;
         }
         let longest = self.marker.len().min(all.len());
         let held = (1..=longest)
@@ -217,6 +222,9 @@ mod tests {
             assert!(tail.is_complete());
             assert_eq!(out, b"one\ntwo\n", "cut at {cut}");
         }
+        let mut tail = Tail::new(b"\nmark\n".to_vec());
+        assert_eq!(tail.push(b"one\n\nmark\ndebug2: more"), b"one\n");
+        assert_eq!((tail.push(b"\n"), tail.is_complete()), (Vec::new(), true));
         let mut tail = Tail::new(b"\nmark\n".to_vec());
         let mut out = tail.push(b"a\nmar");
         out.extend(tail.push(b"ble\n"));

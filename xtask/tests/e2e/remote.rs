@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
 use serde_json::Value;
 
 use crate::common::{run, sample_copy, stdout, text, xtask};
@@ -585,8 +585,19 @@ fn logins_that_fail() {
     let place = known.split(' ').next().unwrap();
     let changed = format!("{place} {}\n", other.join(" "));
     write(&known_hosts, &changed);
-    let parts = ["`basher` has another host key", "nothing was sent"];
+    let parts = ["`basher` has another host key", "no file was sent"];
     refused(&far, &harness, "basher", &["good"], &parts);
+    // Settings that let in anybody, and say nothing, change nothing about it.
+    let careless = format!("StrictHostKeyChecking no\nLogLevel QUIET\n{as_it_was}");
+    write(&config, &careless);
+    refused(&far, &harness, "basher", &["good"], &parts);
+    // Somebody who wants to know all gets no less.
+    write(&known_hosts, &known);
+    write(&config, &format!("LogLevel DEBUG3\n{as_it_was}"));
+    let built = ended(&mut far.command(&harness, "basher", &["good"]));
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+    assert!(!built.stderr.contains("debug"), "{}", built.stderr);
+    write(&known_hosts, &changed);
     assert_eq!(fs_err::read_to_string(&known_hosts).unwrap(), changed);
 }
 
@@ -718,7 +729,9 @@ fn nix_builds(far: &Far) -> Vec<i32> {
 /// The processes of the script that `sh -s` reads.
 fn supervisors(far: &Far) -> BTreeSet<i32> {
     let processes = far.processes().into_iter();
-    let ours = processes.filter(|(_, command)| command.trim() == "sh -s");
+    let is_ours =
+        |command: &str| command.trim() == "sh -s" || command.starts_with("sh -c # What both");
+    let ours = processes.filter(|(_, command)| is_ours(command));
     ours.map(|(process, _)| process).collect()
 }
 
@@ -883,7 +896,7 @@ fn thirty_kills_at_random_moments() {
             numbers.collect::<Result<_, _>>().unwrap()
         };
         let ours = |far: &Far| numbers(supervisors(far).into_iter().collect());
-        let (what, victims): (_, Vec<u32>) = match n % 6 {
+        let (what, victims): (_, Vec<u32>) = match n % 7 {
             0 => ("the local process", vec![child.id()]),
             1 => ("the local ssh", children(child.id())),
             2 => ("the sshd of the connection", sessions(&far)),
@@ -892,10 +905,16 @@ fn thirty_kills_at_random_moments() {
                 "the last part of the supervisor",
                 ours(&far).pop().into_iter().collect(),
             ),
+            5 => ("the supervisor's group", one(ours(&far))),
             _ => ("nix-build", numbers(nix_builds(&far))),
         };
         for victim in victims {
-            signal(victim, Signal::KILL);
+            if what.ends_with("group") {
+                let group = getpgid(Pid::from_raw(i32::try_from(victim).unwrap()));
+                let _ = group.and_then(|group| kill_process_group(group, Signal::KILL));
+            } else {
+                signal(victim, Signal::KILL);
+            }
         }
         let told = format!("kill {n}: {what} after {millis} ms");
         let start = Instant::now();
