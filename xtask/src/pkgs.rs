@@ -139,7 +139,7 @@ pub fn host_environment(
     {
         bail!(
             "the repository's path `{}` holds {bad:?}, which Nix's settings can't express: \
-             move the repository",
+             move the repository, or, on a machine that it was sent to, set TMPDIR to another folder",
             repo.root
         );
     }

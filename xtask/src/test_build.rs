@@ -62,7 +62,7 @@ pub struct Args {
     #[arg(value_name = "COMPONENT")]
     components: Vec<String>,
     /// Show the components with version, description and tests, all or those named; build nothing
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long, conflicts_with_all = ["all", "fetch", "write_pins"])]
     list: bool,
     /// Build all components of all containers
     #[arg(long, conflicts_with = "components")]
