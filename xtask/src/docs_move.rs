@@ -118,6 +118,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.touch {
         touch(&before, &mut after);
     }
+    for (path, text) in &before {
+        ensure!(
+            after.get(path) == Some(text) || !root.join(path).is_symlink(),
+            "`{path}` is a symbolic link out of the vault, and would have to change: put a file in its place first"
+        );
+    }
     if args.dry_run {
         return show(&repo, &root, &before, &after);
     }
@@ -152,9 +158,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The texts of all cards; all have to be readable, for each may hold a link.
+/// The texts of all cards; all have to be readable, for each may hold a link. Of a card that is a symbolic
+/// link to another one there is one text, at that one's place.
 fn read(root: &Utf8Path) -> Result<Texts> {
-    let tree = Tree::walk(root)?;
+    let mut tree = Tree::walk(root)?;
+    let leads_to_card = |path: &Utf8PathBuf| {
+        let place = root.join(path);
+        let real = place.is_symlink().then(|| place.canonicalize_utf8().ok());
+        real.flatten().is_some_and(|real| real.starts_with(root))
+    };
+    tree.cards.retain(|path| !leads_to_card(path));
     let read = vault::in_parallel(&tree.cards, &|_, path| vault::read_text(&root.join(path)));
     let card = |(path, text): (Utf8PathBuf, Result<String, String>)| match text {
         Ok(text) => Ok((path, text)),

@@ -206,6 +206,27 @@ fn what_can_not_be_done_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn symbolic_links_stay_what_they_are() {
+    let (_guard, vault) = vault();
+    let link = |to: &str, name: &str| fs_err::os::unix::fs::symlink(to, vault.join(name)).unwrap();
+    link("go-server.md", "how-to/same.md");
+    docs_move(&vault, &["web-ui", "web-pages"]);
+    assert!(vault.join("how-to/same.md").is_symlink());
+    // One that leads out of the vault would change, and is left alone.
+    let outside = vault.parent().unwrap().join("outside.md");
+    fs::write(&outside, "[[web-pages]]").unwrap();
+    link(outside.as_str(), "how-to/far.md");
+    let before = files(&vault);
+    let output = run(xtask().args(["docs-move", "--vault", vault.as_str(), "web-pages", "x"]));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("`how-to/far.md` is a symbolic link out of the vault"),
+        "{said}"
+    );
+    assert_eq!(files(&vault), before);
+}
+
+#[test]
 fn two_at_once_is_refused() {
     let (_guard, vault) = vault();
     fs::create_dir(vault.join(".docs-move")).unwrap();

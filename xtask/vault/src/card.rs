@@ -120,6 +120,14 @@ pub struct Help {
     pub span: Span,
 }
 
+/// The Markdown that cards are written in.
+pub(crate) const OPTIONS: Options = Options::ENABLE_TABLES
+    .union(Options::ENABLE_FOOTNOTES)
+    .union(Options::ENABLE_STRIKETHROUGH)
+    .union(Options::ENABLE_TASKLISTS)
+    .union(Options::ENABLE_MATH)
+    .union(Options::ENABLE_WIKILINKS);
+
 /// Reads a card. A byte order mark is passed over.
 pub fn read(text: &str) -> Content {
     let mut content = Content::default();
@@ -196,12 +204,6 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(mut self) -> Content {
-        let options = Options::ENABLE_TABLES
-            | Options::ENABLE_FOOTNOTES
-            | Options::ENABLE_STRIKETHROUGH
-            | Options::ENABLE_TASKLISTS
-            | Options::ENABLE_MATH
-            | Options::ENABLE_WIKILINKS;
         let text = self.text;
         let body = self.body;
         let mut slugger = Slugger::default();
@@ -210,7 +212,7 @@ impl Reader<'_> {
         let mut code_block: Option<Range<usize>> = None;
         // The place where the last text ended: a block id is text.
         let mut text_end = 0;
-        for (event, range) in Parser::new_ext(&text[body..], options).into_offset_iter() {
+        for (event, range) in Parser::new_ext(&text[body..], OPTIONS).into_offset_iter() {
             let range = body + range.start..body + range.end;
             match event {
                 Event::Start(Tag::Heading { level, .. }) => {
@@ -683,7 +685,7 @@ fn with_single_blanks<'a>(code: CowStr<'a>, written: &str) -> CowStr<'a> {
 }
 
 /// A heading's text without the block id at its end.
-fn without_block_id(text: &str) -> &str {
+pub(crate) fn without_block_id(text: &str) -> &str {
     match text.rsplit_once(" ^") {
         Some((before, id))
             if !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') =>

@@ -278,7 +278,9 @@ pub fn yaml(text: &str) -> String {
     let is_plain = !text.contains([
         ',', '[', ']', '{', '}', '#', ':', '&', '*', '!', '"', '\'', '`', '%', '@', '|', '>', '\n',
     ]);
-    if is_same && is_plain && !text.is_empty() {
+    let is_no_text = text.parse::<f64>().is_ok()
+        || ["true", "false", "yes", "no", "on", "off"].contains(&text.to_lowercase().as_str());
+    if is_same && is_plain && !is_no_text && !text.is_empty() {
         text.to_owned()
     } else {
         format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))

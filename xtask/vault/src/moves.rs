@@ -3,15 +3,16 @@
 //! A new card is put together from parts of old ones. Where each link led is known before; it is written
 //! anew where it must be, the result is read again, and a link that would lead elsewhere is an error.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
 use crate::card::{self, Content, Heading};
 use crate::edits::{self, Edit};
-use crate::references::{Goal, Reference, Spot, goals, is_by_name, references, written};
+use crate::references::{Goal, Reference, Spot, Way, goals, is_by_name, references, written};
 use crate::slug::slug;
 use crate::{Target, Vault, in_parallel, stem};
 
@@ -344,6 +345,19 @@ impl Olds<'_> {
                 self.path(card)
             );
         }
+        let is_called_so = |card: &usize| {
+            let front = self.content(*card).front.as_ref();
+            let names = ["aliases", "alias", "permalink"].iter();
+            let names =
+                names.flat_map(|key| front.map(|front| front.texts(key)).unwrap_or_default());
+            names.into_iter().any(|name| name.trim_matches('/') == stem) && Some(*card) != but
+        };
+        if let Some(card) = numbers(&self.vault).find(is_called_so) {
+            bail!(
+                "`{stem}` is another name of `{}`, which links may mean: choose another",
+                self.path(card)
+            );
+        }
         Ok(())
     }
 }
@@ -411,6 +425,15 @@ const OWN_KEYS: &[&str] = &[
 fn merged(olds: &Olds<'_>, old: &Utf8Path, into: &Utf8Path) -> Result<Plan> {
     let (from, to) = (olds.at(old)?, olds.at(into)?);
     ensure!(from != to, "`{old}` can't be merged into itself");
+    for card in [from, to] {
+        let front = olds.content(card).front.as_ref();
+        let is_readable = front.is_none_or(|front| front.fault.is_none());
+        let path = olds.path(card);
+        ensure!(
+            is_readable,
+            "the front matter of `{path}` can't be read: mend it first"
+        );
+    }
     let mut plan = olds.plan();
     plan.remove(old);
     prerequisites(olds, &mut plan, from, olds.stem(to), true)?;
@@ -444,12 +467,16 @@ fn merged(olds: &Olds<'_>, old: &Utf8Path, into: &Utf8Path) -> Result<Plan> {
         [olds.stem(from), olds.stem(to)],
     )
     .with_context(|| format!("the front matter of `{old}` and `{into}`"))?;
-    let gone = Part {
+    if olds.content(to).front.is_none() {
+        stays.edits.extend(front_of(olds, from, to));
+    }
+    let mut gone = Part {
         card: from,
         range: start..text.len(),
         deeper,
         edits: Vec::new(),
     };
+    gone.edits = other_labels(text, olds.texts[to]);
     let pieces = vec![
         Piece::Part(stays),
         Piece::Words(words, Some(from)),
@@ -459,13 +486,136 @@ fn merged(olds: &Olds<'_>, old: &Utf8Path, into: &Utf8Path) -> Result<Plan> {
     Ok(plan)
 }
 
+/// The front matter of one card, with a title of its own, for another one that has none.
+fn front_of(olds: &Olds<'_>, from: usize, to: usize) -> Option<Edit> {
+    let text = olds.texts[from];
+    let front = olds.content(from).front.as_ref()?;
+    let bom = |text: &str| if text.starts_with('\u{feff}') { 3 } else { 0 };
+    if front.entries.iter().all(|entry| entry.key == "title") {
+        return None;
+    }
+    let mut block = text[..edits::body(text)].to_owned();
+    let heading = olds.content(to).headings.first();
+    let title = heading.map_or(olds.stem(to), |heading| &heading.text);
+    if let Some((place, words)) = edits::value(text, front, "title", &edits::yaml(title)) {
+        block.replace_range(place, &words);
+    }
+    let end = if block.ends_with('\n') {
+        ""
+    } else {
+        olds.line_end(to)
+    };
+    let at = bom(olds.texts[to]);
+    Some((at..at, block.split_off(bom(text)) + end))
+}
+
+/// A footnote's label.
+struct Label {
+    /// As footnotes are told apart: case does not count.
+    name: String,
+    /// Where it stands, without `[^` and `]`.
+    place: Range<usize>,
+    /// All of the footnote, where this is its text.
+    text: Option<Range<usize>>,
+}
+
+/// The labels of all footnotes and of what refers to them, in order.
+fn labels(text: &str) -> Vec<Label> {
+    let body = edits::body(text);
+    let events = Parser::new_ext(&text[body..], card::OPTIONS).into_offset_iter();
+    let label = |(event, range): (Event<'_>, Range<usize>)| {
+        let range = body + range.start..body + range.end;
+        let (name, is_text) = match event {
+            Event::FootnoteReference(name) => (name, false),
+            Event::Start(Tag::FootnoteDefinition(name)) => (name, true),
+            _ => return None,
+        };
+        let start = range.start + text[range.clone()].find("[^")? + 2;
+        let place = start..start + name.len();
+        (text.get(place.clone()) == Some(&name)).then(|| Label {
+            name: name.to_lowercase(),
+            place,
+            text: is_text.then_some(range),
+        })
+    };
+    events.filter_map(label).collect()
+}
+
+/// The changes that give footnotes of a text other labels where another text has these.
+fn other_labels(text: &str, other: &str) -> Vec<Edit> {
+    let (ours, theirs) = (labels(text), labels(other));
+    let is_taken = |labels: &[Label], name: &str| labels.iter().any(|label| label.name == name);
+    let new = |label: &Label| {
+        let name = &text[label.place.clone()];
+        let mut names = (2..).map(|number| format!("{name}-{number}"));
+        names.find(|name| {
+            let name = name.to_lowercase();
+            !is_taken(&ours, &name) && !is_taken(&theirs, &name)
+        })
+    };
+    let clashing = ours.iter().filter(|label| is_taken(&theirs, &label.name));
+    clashing
+        .filter_map(|label| Some((label.place.clone(), new(label)?)))
+        .collect()
+}
+
+/// The footnotes that a section takes along, each with whether nothing else refers to it.
+fn notes_of(text: &str, section: &Range<usize>) -> Result<Vec<(Range<usize>, bool)>> {
+    let labels = labels(text);
+    let mut notes = Vec::new();
+    for note in &labels {
+        let Some(whole) = &note.text else { continue };
+        let users = || {
+            labels
+                .iter()
+                .filter(|user| user.text.is_none() && user.name == note.name)
+        };
+        let within = users()
+            .filter(|user| section.contains(&user.place.start))
+            .count();
+        let is_used_elsewhere = users().count() > within;
+        if section.contains(&whole.start) {
+            ensure!(
+                !is_used_elsewhere,
+                "the footnote `[^{}]` is written in the section, and used outside of it: move its text first",
+                &text[note.place.clone()]
+            );
+        } else if within > 0 {
+            notes.push((whole.clone(), !is_used_elsewhere));
+        }
+    }
+    Ok(notes)
+}
+
+/// The headings that stand in no list, quotation or footnote: where they begin.
+fn top_headings(text: &str) -> HashSet<usize> {
+    let body = edits::body(text);
+    let mut depth = 0_usize;
+    let mut starts = HashSet::new();
+    for (event, range) in Parser::new_ext(&text[body..], card::OPTIONS).into_offset_iter() {
+        match event {
+            Event::Start(Tag::Heading { .. }) if depth == 0 => {
+                starts.insert(body + range.start);
+            }
+            Event::Start(Tag::List(_) | Tag::BlockQuote(_) | Tag::FootnoteDefinition(_)) => {
+                depth += 1;
+            }
+            Event::End(TagEnd::List(_) | TagEnd::BlockQuote(_) | TagEnd::FootnoteDefinition) => {
+                depth -= 1;
+            }
+            _ => {}
+        }
+    }
+    starts
+}
+
 /// The card without the section, and the section as a card.
 fn extracted(olds: &Olds<'_>, old: &Utf8Path, heading: &str, new: &Utf8Path) -> Result<Plan> {
     let card = olds.at(old)?;
     olds.check_free(new, None)?;
     let text = olds.texts[card];
     let headings = &olds.content(card).headings;
-    let wanted = slug(heading);
+    let wanted = slug(card::without_block_id(heading));
     let Some(number) = headings.iter().position(|heading| heading.slug == wanted) else {
         let known: Vec<String> = headings
             .iter()
@@ -482,13 +632,10 @@ fn extracted(olds: &Olds<'_>, old: &Utf8Path, heading: &str, new: &Utf8Path) -> 
             .rfind('\n')
             .map_or(0, |end| end + 1)
     };
-    let begins_line = |heading: &Heading| {
-        text[line(heading)..heading.span.start()]
-            .bytes()
-            .all(|b| b == b' ')
-    };
+    let tops = top_headings(text);
+    let is_top = |heading: &Heading| tops.contains(&heading.span.start());
     ensure!(
-        begins_line(found),
+        is_top(found),
         "the heading `{heading}` stands in a list or a quotation: move it out first"
     );
     ensure!(
@@ -498,12 +645,12 @@ fn extracted(olds: &Olds<'_>, old: &Utf8Path, heading: &str, new: &Utf8Path) -> 
     let start = line(found);
     let next = headings[number + 1..]
         .iter()
-        .find(|next| next.level <= found.level && begins_line(next));
+        .find(|next| next.level <= found.level && is_top(next));
     let stop = next.map_or(text.len(), line);
     let end = olds.line_end(card);
     let mut front = String::new();
     if let Some(known) = &olds.content(card).front {
-        let title = edits::yaml(&found.text);
+        let title = edits::yaml(card::without_block_id(&found.text));
         front = format!("---{end}title: {title}{end}");
         for (number, entry) in known.entries.iter().enumerate() {
             if !OWN_KEYS.contains(&entry.key.as_str()) {
@@ -515,29 +662,46 @@ fn extracted(olds: &Olds<'_>, old: &Utf8Path, heading: &str, new: &Utf8Path) -> 
     let section = &text[start..stop];
     let length = section.trim_end_matches(['\r', '\n']).len();
     let gap = if next.is_some() { end } else { "" };
-    let rest = |range: Range<usize>| {
-        Piece::Part(Part {
-            range,
-            ..olds.whole(card)
-        })
+    let part = |range: Range<usize>| Part {
+        range,
+        ..olds.whole(card)
     };
     let mut plan = olds.plan();
+    let notes = notes_of(text, &(start..stop))?;
     let link = format!("[[{}]]{end}{gap}", stem(new.as_str()));
-    let left = vec![
-        rest(0..start),
-        Piece::Words(link, None),
-        rest(stop..text.len()),
-    ];
-    let taken = vec![
+    // What stays: all but the section, and but the footnotes that only it refers to.
+    let mut gone: Vec<Range<usize>> = notes
+        .iter()
+        .filter(|(_, is_alone)| *is_alone)
+        .map(|(note, _)| note.clone())
+        .chain(std::iter::once(start..stop))
+        .collect();
+    gone.sort_by_key(|range| range.start);
+    let mut left = Vec::new();
+    let mut at = 0;
+    for range in gone {
+        left.push(Piece::Part(part(at..range.start)));
+        if range.start == start {
+            left.push(Piece::Words(link.clone(), None));
+        }
+        at = range.end;
+    }
+    left.push(Piece::Part(part(at..text.len())));
+    let section = Part {
+        deeper: 1_i8.saturating_sub_unsigned(found.level),
+        ..part(start..start + length)
+    };
+    let mut taken = vec![
         Piece::Words(front, None),
-        Piece::Part(Part {
-            card,
-            range: start..start + length,
-            deeper: 1_i8.saturating_sub_unsigned(found.level),
-            edits: Vec::new(),
-        }),
+        Piece::Part(section),
         Piece::Words(end.to_owned(), None),
     ];
+    for (note, _) in notes {
+        let length = text[note.clone()].trim_end().len();
+        taken.push(Piece::Words(end.to_owned(), None));
+        taken.push(Piece::Part(part(note.start..note.start + length)));
+        taken.push(Piece::Words(end.to_owned(), None));
+    }
     plan.insert(old.to_owned(), left);
     plan.insert(new.to_owned(), taken);
     Ok(plan)
@@ -692,14 +856,26 @@ impl Composer<'_> {
             };
             let became_one =
                 matches!(goal, Goal::Card(card, _) if *card != part.card) && home.0 == path;
+            let was = Way {
+                from: olds.path(part.card),
+                to: match goal {
+                    Goal::Card(card, _) => olds.path(*card),
+                    Goal::File(file) => file,
+                    Goal::Nothing => continue,
+                },
+            };
+            let is_card = matches!(goal, Goal::Card(..));
             let new = written(
                 &text[place.clone()],
                 reference,
-                olds.path(part.card),
-                path,
-                &home,
+                was,
+                Way {
+                    from: path,
+                    to: &home.0,
+                },
+                home.1.as_ref(),
                 became_one,
-                matches!(goal, Goal::Card(card, _) if is_by_name(reference, olds.path(part.card), olds.path(*card))),
+                is_card && is_by_name(reference, was.from, was.to),
             );
             if text[place.clone()] != new {
                 edits.push((place.clone(), new));
@@ -791,8 +967,11 @@ impl Composer<'_> {
                 };
                 ensure!(
                     same,
-                    "the link to `{}` at `{}:{}` would lead elsewhere than now: mend or remove it first",
+                    "the link to `{}{}` at `{}:{}` would lead elsewhere than now: mend or remove it first",
                     link.target,
+                    link.anchor
+                        .as_ref()
+                        .map_or(String::new(), |anchor| format!("#{anchor}")),
                     olds.path(part.card),
                     link.line,
                 );
@@ -947,10 +1126,7 @@ mod tests {
                 "---\nrequires: [old, old, two]\n---\n",
                 "---\nrequires: [new, new, two]\n---\n",
             ),
-            (
-                "[[Old]] [[nowhere]] \u{e9}[[old]]",
-                "[[Old]] [[nowhere]] \u{e9}[[new]]",
-            ),
+            ("[[nowhere]] \u{e9}[[old]]", "[[nowhere]] \u{e9}[[new]]"),
             (
                 "\u{feff}---\nx: 1\n---\n[[old]]",
                 "\u{feff}---\nx: 1\n---\n[[new]]",
@@ -976,6 +1152,182 @@ mod tests {
             apply(&mut now, &rename("b/new.md", "a/old.md")).unwrap();
             assert_eq!(now, first);
         }
+    }
+
+    #[test]
+    fn what_leads_there_still_is_not_written_anew() {
+        for (cards, old, new, path, after) in [
+            // A card in the renamed one's folder, or the renamed one itself.
+            (
+                [
+                    (
+                        "d/a.md",
+                        "[[../d/b]] [y](?q) [z](../d/b.md) [[/d/b]] [s](sub/) [f](.)",
+                    ),
+                    ("d/b.md", ""),
+                ],
+                "d/a.md",
+                "d/new.md",
+                "d/new.md",
+                "[[../d/b]] [y](?q) [z](../d/b.md) [[/d/b]] [s](sub/) [f](.)",
+            ),
+            (
+                [
+                    ("d/a.md", ""),
+                    (
+                        "d/b.md",
+                        "[x](./../d/./a.md) [y](../d//a.md?q) [[../d/a|t]] [[d/a]] [[/d/a.md]]",
+                    ),
+                ],
+                "d/a.md",
+                "d/new.md",
+                "d/b.md",
+                "[x](./../d/./new.md) [y](../d//new.md?q) [[../d/new|t]] [[d/new]] [[/d/new.md]]",
+            ),
+            (
+                [
+                    ("d/caf\u{e9}.md", ""),
+                    ("l.md", "[x](d/caf%C3%A9.md) [y](d/caf\u{e9}.md)"),
+                ],
+                "d/caf\u{e9}.md",
+                "e/caf\u{e9}.md",
+                "l.md",
+                "[x](e/caf%C3%A9.md) [y](e/caf\u{e9}.md)",
+            ),
+            (
+                [("d/a.md", "[s](sub/) [f](.)"), ("l.md", "")],
+                "d/a.md",
+                "e/a.md",
+                "e/a.md",
+                "[s](../d/sub/) [f](../d)",
+            ),
+            (
+                [("e/new.md", ""), ("l.md", "[[e/new]] [[e/new.md#none]]")],
+                "e/new.md",
+                "d/sub/c.md",
+                "l.md",
+                "[[d/sub/c]] [[d/sub/c.md#none]]",
+            ),
+        ] {
+            let first = texts(&cards);
+            let mut now = first.clone();
+            apply(&mut now, &rename(old, new)).unwrap();
+            assert_eq!(now[Utf8Path::new(path)], after);
+            apply(&mut now, &rename(new, old)).unwrap();
+            assert_eq!(now, first);
+        }
+    }
+
+    #[test]
+    fn links_in_another_case_are_mended_too() {
+        let mut now = texts(&[("a.md", ""), ("l.md", "[[A]] [[A|x]]")]);
+        apply(&mut now, &rename("a.md", "z.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("l.md")], "[[z]] [[z|x]]");
+    }
+
+    #[test]
+    fn other_names_of_cards_are_taken() {
+        let cards = [
+            ("a.md", "## S\n\n## T\n"),
+            ("b.md", "---\naliases: [z]\npermalink: /y/\n---\n"),
+        ];
+        for change in [
+            rename("a.md", "d/z.md"),
+            rename("a.md", "y.md"),
+            extract("a.md", "T", "z.md"),
+        ] {
+            let error = format!("{:#}", apply(&mut texts(&cards), &change).unwrap_err());
+            assert!(error.contains("is another name of `b.md`"), "{error}");
+        }
+        apply(&mut texts(&cards), &rename("b.md", "z.md")).unwrap();
+    }
+
+    #[test]
+    fn footnotes_go_along() {
+        let note = |name: &str| {
+            format!("# {name}\n\n{name}[^1] [^2]\n\n[^1]: note of {name}\n[^2]: two\n")
+        };
+        let (a, b) = (
+            note("A"),
+            note("B")
+                .replace("[^2]", "[^B]")
+                .replace("[^1]: ", "[^1-2]: x [^1-2]\n\n[^1]: "),
+        );
+        let mut now = texts(&[("a.md", &a), ("b.md", &b)]);
+        apply(&mut now, &merge("b.md", "a.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "# A\n\nA[^1] [^2]\n\n[^1]: note of A\n[^2]: two\n\n## B\n\nB[^1-3] [^B]\n\n[^1-2]: x [^1-2]\n\n\
+             [^1-3]: note of B\n[^B]: two\n"
+        );
+        let a =
+            "# A\n\nx[^2]\n\n## S\n\ns[^1] [^2]\n\n## End\n\n[^1]: one\n    [[b]]\n\n[^2]: two\n";
+        let mut now = texts(&[("a.md", a), ("b.md", "")]);
+        apply(&mut now, &extract("a.md", "S", "d/new.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "# A\n\nx[^2]\n\n[[new]]\n\n## End\n\n[^2]: two\n"
+        );
+        assert_eq!(
+            now[Utf8Path::new("d/new.md")],
+            "# S\n\ns[^1] [^2]\n\n[^1]: one\n    [[b]]\n\n[^2]: two\n"
+        );
+        let a = "# A\n\nx[^1]\n\n## S\n\n[^1]: one\n";
+        let error = apply(&mut texts(&[("a.md", a)]), &extract("a.md", "S", "new.md"));
+        let error = format!("{:#}", error.unwrap_err());
+        assert!(
+            error.contains("the footnote `[^1]` is written in the section"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_merge_into_a_card_without_front_matter_brings_it() {
+        let a = "---\ntitle: A\ntags: [x]\naliases: [Other]\n---\n\n# A\n";
+        let mut now = texts(&[("a.md", a), ("b.md", "# B\n")]);
+        apply(&mut now, &merge("a.md", "b.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("b.md")],
+            "---\ntitle: B\ntags: [x]\naliases: [Other]\n---\n# B\n\n## A\n"
+        );
+        let broken = [("a.md", "---\ntitle: A: x\n---\n"), ("b.md", "# B\n")];
+        for change in [merge("a.md", "b.md"), merge("b.md", "a.md")] {
+            let error = format!("{:#}", apply(&mut texts(&broken), &change).unwrap_err());
+            assert!(
+                error.contains("the front matter of `a.md` can't be read"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_section_that_is_no_part_of_the_top_level_stays() {
+        for text in [
+            "- x\n\n  ## N\n\n  one\n\n- y\n",
+            "1. ## N\n2. y\n",
+            "> ## N\n",
+        ] {
+            let cards = [("a.md", text)];
+            let error = apply(&mut texts(&cards), &extract("a.md", "N", "new.md")).unwrap_err();
+            assert!(
+                format!("{error:#}").contains("stands in a list or a quotation"),
+                "{error:#}"
+            );
+        }
+        let mut now = texts(&[(
+            "e/a.md",
+            "# A\n\n   ## N ^n\n\n[x](#sub)\n\n### Sub\n\n## true\n",
+        )]);
+        apply(&mut now, &extract("e/a.md", "N ^n", "e/n.md")).unwrap();
+        apply(&mut now, &extract("e/a.md", "true", "e/t.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("e/a.md")], "# A\n\n[[n]]\n\n[[t]]\n");
+        let mut now = texts(&[(
+            "e/a.md",
+            "---\nx: y\n---\n# A\n\n[x](#sub)\n\n## true\n\n### Sub\n",
+        )]);
+        apply(&mut now, &extract("e/a.md", "true", "e/new.md")).unwrap();
+        assert!(now[Utf8Path::new("e/a.md")].contains("[x](new.md#sub)"));
+        assert!(now[Utf8Path::new("e/new.md")].starts_with("---\ntitle: \"true\"\nx: y\n"));
     }
 
     #[test]

@@ -233,6 +233,8 @@ fn by_wiki_link(vault: &Vault<Content>, from: &Utf8Path, target: &str) -> Option
     }
     match vault.resolve(without) {
         Target::Card(card) => Some(card),
+        // Obsidian follows it.
+        Target::Case(cards) if cards.len() == 1 => Some(cards[0]),
         _ => None,
     }
 }
@@ -268,15 +270,24 @@ fn from_root(from: &Utf8Path, target: &str) -> Utf8PathBuf {
     parts.join("/").into()
 }
 
-/// A link's target with its anchor as it is to stand in the card at `is_in`, so that it leads to a path
-/// and, where one is given, to an anchor of it. `now` is what stands in the card at `was_in`; two cards
-/// that `became_one` need not name themselves, and what is named `by_name` alone stays so.
+/// From where to where a link leads, as paths from the vault's root.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way<'a> {
+    /// The card that holds it.
+    pub(crate) from: &'a Utf8Path,
+    /// The card or file that it leads to.
+    pub(crate) to: &'a Utf8Path,
+}
+
+/// A link's target with its anchor as it is to stand where the link's way is another one, and, where one is
+/// given, with another anchor. `now` is what stands there; two cards that `became_one` need not name
+/// themselves, and what is named `by_name` alone stays so.
 pub(crate) fn written(
     now: &str,
     reference: &Reference,
-    was_in: &Utf8Path,
-    is_in: &Utf8Path,
-    (to, anchor): &(Utf8PathBuf, Option<String>),
+    was: Way<'_>,
+    is: Way<'_>,
+    anchor: Option<&String>,
     became_one: bool,
     by_name: bool,
 ) -> String {
@@ -300,20 +311,30 @@ pub(crate) fn written(
         _ if reference.is_wiki => anchor.to_owned(),
         _ => slug(anchor),
     });
-    let target = if to == is_in && (target.is_empty() || (became_one && anchor.is_some())) {
+    let meant = reference.target.trim();
+    let depends_on_folder = !reference.is_wiki || is_relative(meant);
+    let same_folder = was.from.parent() == is.from.parent() || !depends_on_folder;
+    let is_as_it_was = if meant.is_empty() {
+        is.to == is.from
+    } else {
+        same_folder && was.to == is.to
+    };
+    let target = if is.to == is.from && became_one && anchor.is_some() {
         String::new()
+    } else if is_as_it_was {
+        target.to_owned()
     } else if reference.is_wiki {
-        wiki_target(target, is_in, to)
+        wiki_target(target, was, is)
     } else if by_name {
-        let (stem, name) = (stem(to.as_str()), to.file_name().unwrap_or_default());
+        let (stem, name) = (stem(is.to.as_str()), is.to.file_name().unwrap_or_default());
         let is_whole = is_file(&reference.target);
-        encoded(if is_whole { name } else { stem }, reference.is_bracketed)
+        encoded(if is_whole { name } else { stem }, target, reference)
     } else {
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, format!("?{query}")),
             None => (target, String::new()),
         };
-        path_target(path, reference, was_in, is_in, to) + &query
+        path_target(path, reference, was, is) + &query
     };
     match anchor {
         Some(anchor) => format!("{target}#{anchor}"),
@@ -321,17 +342,34 @@ pub(crate) fn written(
     }
 }
 
+/// Whether the card that holds a link stays in its folder, and what the link leads to gets another name in
+/// its own: then only the name is written anew.
+fn only_renamed(was: Way<'_>, is: Way<'_>) -> bool {
+    was.from.parent() == is.from.parent() && was.to.parent() == is.to.parent()
+}
+
 /// By stem or by path, with `.md` or without, and with its blanks, as it was.
-fn wiki_target(now: &str, is_in: &Utf8Path, to: &Utf8Path) -> String {
+fn wiki_target(now: &str, was: Way<'_>, is: Way<'_>) -> String {
     let name = now.trim();
     let ending = if is_file(name) { ".md" } else { "" };
-    let path = to.as_str().strip_suffix(".md").unwrap_or(to.as_str());
-    let path = if is_relative(name) {
-        let path = relative(is_in, path, 0);
+    let bare = |path: &'_ Utf8Path| {
+        path.as_str()
+            .strip_suffix(".md")
+            .unwrap_or(path.as_str())
+            .to_owned()
+    };
+    let path = bare(is.to);
+    let path = if let Some((folder, _)) = name.rsplit_once('/').filter(|_| only_renamed(was, is)) {
+        format!("{folder}/{}", stem(&path))
+    } else if is_relative(name) {
+        let path = relative(is.from, &path, 0);
         let dot = if is_relative(&path) { "" } else { "./" };
         format!("{dot}{path}")
     } else if name.starts_with('/') {
         format!("/{path}")
+    } else if name.contains('/') && bare(Utf8Path::new(name)) == bare(was.to) {
+        // All of the path, not its end alone.
+        path
     } else {
         let depth = name.matches('/').count();
         let parts: Vec<&str> = path.split('/').collect();
@@ -352,32 +390,33 @@ fn is_file(name: &str) -> bool {
 }
 
 /// As a path from the card, or from the vault's root where it was one.
-fn path_target(
-    now: &str,
-    reference: &Reference,
-    was_in: &Utf8Path,
-    is_in: &Utf8Path,
-    to: &Utf8Path,
-) -> String {
-    let same_folder = was_in.parent() == is_in.parent();
+fn path_target(now: &str, reference: &Reference, was: Way<'_>, is: Way<'_>) -> String {
     let meant = reference.target.as_str();
-    let old = from_root(was_in, meant.trim_start_matches('/'));
     let bare = meant.rsplit('/').next().unwrap_or(meant);
-    let without_ending = is_file(to.as_str()) && !is_file(bare);
-    let to = match to.as_str().strip_suffix(".md") {
+    let without_ending = is_file(is.to.as_str()) && !is_file(bare) && !meant.is_empty();
+    let to = match is.to.as_str().strip_suffix(".md") {
         Some(path) if without_ending => path,
-        _ => to.as_str(),
+        _ => is.to.as_str(),
     };
-    if same_folder && old == to {
-        return now.to_owned();
+    let last = now.rfind('/').map_or(0, |at| at + 1);
+    // A bracket in a folder's name is judged together with the rest.
+    if only_renamed(was, is) && !bare.is_empty() && !meant.contains(['(', ')']) {
+        let name = to.rsplit('/').next().unwrap_or(to);
+        return now[..last].to_owned() + &encoded(name, now, reference);
     }
     let path = if meant.starts_with('/') {
         format!("/{to}")
     } else {
         let dot = if meant.starts_with("./") { "./" } else { "" };
-        format!("{dot}{}", relative(is_in, to, detour(was_in, meant)))
+        format!("{dot}{}", relative(is.from, to, detour(was.from, meant)))
     };
-    encoded(&path, reference.is_bracketed)
+    // A folder's last mark.
+    let end = if meant.ends_with('/') && !path.ends_with('/') {
+        "/"
+    } else {
+        ""
+    };
+    encoded(&(path + end), now, reference)
 }
 
 /// How many folders more a path climbs than it must.
@@ -405,13 +444,20 @@ fn relative(from: &Utf8Path, to: &str, detour: usize) -> String {
         .take_while(|(a, b)| a == b && **a != "..")
         .count();
     let shared = shared.saturating_sub(detour);
+    // The folder itself.
+    if detour == 0 && from == to {
+        return ".".to_owned();
+    }
     let mut parts = vec![".."; from.len() - shared];
     parts.extend(&to[shared..]);
     parts.join("/")
 }
 
-/// A path as the destination of a Markdown link.
-fn encoded(path: &str, is_bracketed: bool) -> String {
+/// A path as the destination of a Markdown link, with other letters than those of ASCII as they are in the
+/// one that stands there `now`.
+fn encoded(path: &str, now: &str, reference: &Reference) -> String {
+    let is_bracketed = reference.is_bracketed;
+    let is_ascii = now.is_ascii() && !reference.target.is_ascii();
     let mut out = String::with_capacity(path.len());
     for (at, c) in path.char_indices() {
         let is_safe = match c {
@@ -425,7 +471,7 @@ fn encoded(path: &str, is_bracketed: bool) -> String {
             '#' | '?' | '\\' | '<' | '>' => false,
             ' ' => is_bracketed,
             '(' | ')' => is_bracketed || is_balanced(path),
-            c => !c.is_control(),
+            c => !c.is_control() && (c.is_ascii() || !is_ascii),
         };
         if is_safe {
             out.push(c);
