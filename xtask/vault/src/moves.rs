@@ -559,32 +559,62 @@ fn other_labels(text: &str, other: &str) -> Vec<Edit> {
         .collect()
 }
 
+/// The names of the footnotes to which something refers at a place for which this holds.
+fn names<'l>(labels: &'l [Label], is_there: &dyn Fn(usize) -> bool) -> Vec<&'l str> {
+    let references = labels.iter().filter(|label| label.text.is_none());
+    let there = references.filter(|label| is_there(label.place.start));
+    there.map(|label| label.name.as_str()).collect()
+}
+
+/// The footnotes: name, label, and all of each.
+fn notes(labels: &[Label]) -> impl Iterator<Item = (&str, &Label, &Range<usize>)> {
+    let notes = labels
+        .iter()
+        .filter_map(|label| Some((label, label.text.as_ref()?)));
+    notes.map(|(label, whole)| (label.name.as_str(), label, whole))
+}
+
+/// These footnotes, and those to which they refer.
+fn needed<'l>(labels: &'l [Label], mut open: Vec<&'l str>) -> HashSet<&'l str> {
+    let mut needed = HashSet::new();
+    while let Some(name) = open.pop() {
+        if let Some((name, _, whole)) = notes(labels).find(|(note, _, _)| *note == name)
+            && needed.insert(name)
+        {
+            open.extend(names(labels, &|at| whole.contains(&at)));
+        }
+    }
+    needed
+}
+
 /// The footnotes that a section takes along, each with whether nothing else refers to it.
 fn notes_of(text: &str, section: &Range<usize>) -> Result<Vec<(Range<usize>, bool)>> {
     let labels = labels(text);
-    let mut notes = Vec::new();
-    for note in &labels {
-        let Some(whole) = &note.text else { continue };
-        let users = || {
-            labels
-                .iter()
-                .filter(|user| user.text.is_none() && user.name == note.name)
-        };
-        let within = users()
-            .filter(|user| section.contains(&user.place.start))
-            .count();
-        let is_used_elsewhere = users().count() > within;
+    let taken = needed(&labels, names(&labels, &|at| section.contains(&at)));
+    let is_in_taken = |at: usize| {
+        let mut taken = notes(&labels).filter(|(name, _, _)| taken.contains(*name));
+        section.contains(&at) || taken.any(|(_, _, whole)| whole.contains(&at))
+    };
+    let staying = needed(&labels, names(&labels, &|at| !is_in_taken(at)));
+    let mut along = Vec::new();
+    for (name, label, whole) in notes(&labels) {
+        let shown = &text[label.place.clone()];
+        let is_alone = !staying.contains(name);
         if section.contains(&whole.start) {
             ensure!(
-                !is_used_elsewhere,
-                "the footnote `[^{}]` is written in the section, and used outside of it: move its text first",
-                &text[note.place.clone()]
+                is_alone,
+                "the footnote `[^{shown}]` is written in the section, and used outside of it: move its text first"
             );
-        } else if within > 0 {
-            notes.push((whole.clone(), !is_used_elsewhere));
+        } else if taken.contains(name) {
+            let line = text[..whole.start].rfind('\n').map_or(0, |end| end + 1);
+            ensure!(
+                text[line..whole.start].trim().is_empty(),
+                "the footnote `[^{shown}]` is written in a list or a quotation: move its text out first"
+            );
+            along.push((whole.clone(), is_alone));
         }
     }
-    Ok(notes)
+    Ok(along)
 }
 
 /// The headings that stand in no list, quotation or footnote: where they begin.
@@ -1272,6 +1302,25 @@ mod tests {
             now[Utf8Path::new("d/new.md")],
             "# S\n\ns[^1] [^2]\n\n[^1]: one\n    [[b]]\n\n[^2]: two\n"
         );
+        // One footnote refers to another one, which stays because of that.
+        let a = "a[^2]\n\n## S\n\ns[^2] [^3]\n\n## End\n\n[^1]: one\n\n[^2]: two[^1]\n\n[^3]: three[^1]\n";
+        let mut now = texts(&[("a.md", a)]);
+        apply(&mut now, &extract("a.md", "S", "new.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "a[^2]\n\n[[new]]\n\n## End\n\n[^1]: one\n\n[^2]: two[^1]\n\n"
+        );
+        assert_eq!(
+            now[Utf8Path::new("new.md")],
+            "# S\n\ns[^2] [^3]\n\n[^1]: one\n\n[^2]: two[^1]\n\n[^3]: three[^1]\n"
+        );
+        let a = "## S\n\ns[^1]\n\n## End\n\n> [^1]: one\n";
+        let error = apply(&mut texts(&[("a.md", a)]), &extract("a.md", "S", "new.md"));
+        let error = format!("{:#}", error.unwrap_err());
+        assert!(
+            error.contains("`[^1]` is written in a list or a quotation"),
+            "{error}"
+        );
         let a = "# A\n\nx[^1]\n\n## S\n\n[^1]: one\n";
         let error = apply(&mut texts(&[("a.md", a)]), &extract("a.md", "S", "new.md"));
         let error = format!("{:#}", error.unwrap_err());
@@ -1433,7 +1482,7 @@ mod tests {
             (merge("old.md", "old.md"), "into itself"),
             (
                 merge("three.md", "two.md"),
-                "the link to `` at `three.md:3:1` would lead elsewhere",
+                "the link to `#^id` at `three.md:3:1` would lead elsewhere",
             ),
             (extract("old.md", "None", "x.md"), "it has `Old`, `Quoted`"),
             (extract("old.md", "Quoted", "x.md"), "list or a quotation"),
