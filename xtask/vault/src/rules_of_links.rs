@@ -180,8 +180,18 @@ impl Follower<'_> {
         if without.contains('/')
             && let Some(to) = by_path(vault, &self.card.path, without)
         {
+            let is_alone = vault.resolve(stem) == Target::Card(to);
+            let whole = vault.cards[to].path.as_str();
+            let whole = whole.strip_suffix(".md").unwrap_or(whole);
+            // Obsidian takes the end of a path; for others it begins at the vault's root.
+            if !without.starts_with('.') && without.trim_start_matches('/') != whole {
+                let meant = if is_alone { stem } else { whole };
+                let message = format!("there is no card `{target}`: did you mean `{meant}`?");
+                self.add_mended(place, Code::LinkUnknown, message, mend(meant));
+                return None;
+            }
             // Of several cards with one stem the path names one.
-            if vault.resolve(stem) == Target::Card(to) {
+            if is_alone {
                 let message = format!("`{target}` is a path; the stem `{stem}` is enough");
                 self.add_mended(place, Code::LinkByPath, message, mend(stem));
             }
