@@ -544,16 +544,21 @@ fn labels(text: &str) -> Vec<Label> {
 /// The changes that give footnotes of a text other labels where another text has these.
 fn other_labels(text: &str, other: &str) -> Vec<Edit> {
     let (ours, theirs) = (labels(text), labels(other));
-    let is_taken = |labels: &[Label], name: &str| labels.iter().any(|label| label.name == name);
+    let names = |labels: &[Label]| -> HashSet<String> {
+        labels.iter().map(|label| label.name.clone()).collect()
+    };
+    let (our_names, their_names) = (names(&ours), names(&theirs));
     let new = |label: &Label| {
         let name = &text[label.place.clone()];
         let mut names = (2..).map(|number| format!("{name}-{number}"));
         names.find(|name| {
             let name = name.to_lowercase();
-            !is_taken(&ours, &name) && !is_taken(&theirs, &name)
+            !our_names.contains(&name) && !their_names.contains(&name)
         })
     };
-    let clashing = ours.iter().filter(|label| is_taken(&theirs, &label.name));
+    let clashing = ours
+        .iter()
+        .filter(|label| their_names.contains(&label.name));
     clashing
         .filter_map(|label| Some((label.place.clone(), new(label)?)))
         .collect()
