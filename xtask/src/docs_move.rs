@@ -92,7 +92,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.finish {
         return Ok(ExitCode::SUCCESS);
     }
-    let before = read(&root)?;
+    let (before, symbolic) = read(&root)?;
     let mut after = before.clone();
     let changes = changes(args, &root, &before)?;
     let categories = docs_check::rules(&root)?.categories;
@@ -117,6 +117,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     if args.touch {
         touch(&before, &mut after);
+    }
+    for (link, to) in &symbolic {
+        ensure!(
+            after.contains_key(to),
+            "`{link}` is a symbolic link to `{to}`, which would not be there any more: remove the link first"
+        );
+        let stem = vault::stem(link.as_str());
+        let new = after.keys().find(|path| vault::stem(path.as_str()) == stem);
+        if let Some(new) = new.filter(|path| !before.contains_key(*path)) {
+            bail!("`{new}` would have the stem of the symbolic link `{link}`: choose another");
+        }
     }
     for (path, text) in &before {
         ensure!(
@@ -159,21 +170,25 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// The texts of all cards; all have to be readable, for each may hold a link. Of a card that is a symbolic
-/// link to another one there is one text, at that one's place.
-fn read(root: &Utf8Path) -> Result<Texts> {
+/// link to another one there is one text, at that one's place: such links come beside, each with that place.
+fn read(root: &Utf8Path) -> Result<(Texts, Vec<(Utf8PathBuf, Utf8PathBuf)>)> {
     let mut tree = Tree::walk(root)?;
-    let leads_to_card = |path: &Utf8PathBuf| {
+    let mut links = Vec::new();
+    tree.cards.retain(|path| {
         let place = root.join(path);
         let real = place.is_symlink().then(|| place.canonicalize_utf8().ok());
-        real.flatten().is_some_and(|real| real.starts_with(root))
-    };
-    tree.cards.retain(|path| !leads_to_card(path));
+        let real = real.flatten();
+        let below = real.as_ref().and_then(|real| real.strip_prefix(root).ok());
+        links.extend(below.map(|below| (path.clone(), below.to_owned())));
+        below.is_none()
+    });
     let read = vault::in_parallel(&tree.cards, &|_, path| vault::read_text(&root.join(path)));
     let card = |(path, text): (Utf8PathBuf, Result<String, String>)| match text {
         Ok(text) => Ok((path, text)),
         Err(error) => bail!("the card `{path}` can't be read, and it may hold links: {error}"),
     };
-    tree.cards.into_iter().zip(read).map(card).collect()
+    let texts = tree.cards.into_iter().zip(read).map(card);
+    Ok((texts.collect::<Result<_>>()?, links))
 }
 
 /// What the command line asks for.

@@ -212,6 +212,18 @@ fn symbolic_links_stay_what_they_are() {
     link("go-server.md", "how-to/same.md");
     docs_move(&vault, &["web-ui", "web-pages"]);
     assert!(vault.join("how-to/same.md").is_symlink());
+    for (new, why) in [
+        ("other", "`how-to/same.md` is a symbolic link to"),
+        ("reference/same", "the stem of the symbolic link"),
+    ] {
+        let old = if new == "other" { "go-server" } else { "caddy" };
+        let output = run(xtask().args(["docs-move", "--vault", vault.as_str(), old, new]));
+        assert!(
+            text(&output.stderr).contains(why),
+            "{}",
+            text(&output.stderr)
+        );
+    }
     // One that leads out of the vault would change, and is left alone.
     let outside = vault.parent().unwrap().join("outside.md");
     fs::write(&outside, "[[web-pages]]").unwrap();

@@ -352,7 +352,11 @@ impl Olds<'_> {
                 names.flat_map(|key| front.map(|front| front.texts(key)).unwrap_or_default());
             names.into_iter().any(|name| name.trim_matches('/') == stem) && Some(*card) != but
         };
-        if let Some(card) = numbers(&self.vault).find(is_called_so) {
+        let has_it_already = but.is_some_and(|card| self.stem(card) == stem);
+        if let Some(card) = numbers(&self.vault)
+            .find(is_called_so)
+            .filter(|_| !has_it_already)
+        {
             bail!(
                 "`{stem}` is another name of `{}`, which links may mean: choose another",
                 self.path(card)
@@ -500,13 +504,16 @@ fn front_of(olds: &Olds<'_>, from: usize, to: usize) -> Option<Edit> {
     if let Some((place, words)) = edits::value(text, front, "title", &edits::yaml(title)) {
         block.replace_range(place, &words);
     }
-    let end = if block.ends_with('\n') {
-        ""
-    } else {
-        olds.line_end(to)
-    };
+    if !block.ends_with('\n') {
+        block.push_str(olds.line_end(to));
+    }
     let at = bom(olds.texts[to]);
-    Some((at..at, block.split_off(bom(text)) + end))
+    Some((at..at, block.split_off(bom(text)) + olds.line_end(to)))
+}
+
+/// How long the byte order mark is, if there is one.
+fn bom(text: &str) -> usize {
+    if text.starts_with('\u{feff}') { 3 } else { 0 }
 }
 
 /// A footnote's label.
@@ -592,34 +599,66 @@ fn needed<'l>(labels: &'l [Label], mut open: Vec<&'l str>) -> HashSet<&'l str> {
     needed
 }
 
-/// The footnotes that a section takes along, each with whether nothing else refers to it.
-fn notes_of(text: &str, section: &Range<usize>) -> Result<Vec<(Range<usize>, bool)>> {
+/// A footnote that is needed where it is not written: in a section, or in the rest of its card.
+struct Note {
+    /// All of it.
+    whole: Range<usize>,
+    /// Whether it is the section that needs it.
+    to_section: bool,
+    /// Whether it is needed nowhere else.
+    goes: bool,
+}
+
+/// The footnotes that go from a section to the rest of its card, or from there to the section.
+fn notes_between(text: &str, section: &Range<usize>) -> Result<Vec<Note>> {
     let labels = labels(text);
-    let taken = needed(&labels, names(&labels, &|at| section.contains(&at)));
-    let is_in_taken = |at: usize| {
-        let mut taken = notes(&labels).filter(|(name, _, _)| taken.contains(*name));
-        section.contains(&at) || taken.any(|(_, _, whole)| whole.contains(&at))
-    };
-    let staying = needed(&labels, names(&labels, &|at| !is_in_taken(at)));
-    let mut along = Vec::new();
+    let is_in_note = |at: usize| notes(&labels).any(|(_, _, whole)| whole.contains(&at));
+    let needed_by =
+        |is_there: &dyn Fn(usize) -> bool| names(&labels, &|at| is_there(at) && !is_in_note(at));
+    let by_section = needed(&labels, needed_by(&|at| section.contains(&at)));
+    let by_rest = needed(&labels, needed_by(&|at| !section.contains(&at)));
+    let mut between = Vec::new();
     for (name, label, whole) in notes(&labels) {
-        let shown = &text[label.place.clone()];
-        let is_alone = !staying.contains(name);
-        if section.contains(&whole.start) {
-            ensure!(
-                is_alone,
-                "the footnote `[^{shown}]` is written in the section, and used outside of it: move its text first"
-            );
-        } else if taken.contains(name) {
-            let line = text[..whole.start].rfind('\n').map_or(0, |end| end + 1);
-            ensure!(
-                text[line..whole.start].trim().is_empty(),
-                "the footnote `[^{shown}]` is written in a list or a quotation: move its text out first"
-            );
-            along.push((whole.clone(), is_alone));
+        let to_section = !section.contains(&whole.start);
+        let (here, there) = if to_section {
+            (&by_rest, &by_section)
+        } else {
+            (&by_section, &by_rest)
+        };
+        if !there.contains(name) {
+            continue;
+        }
+        let line = text[..whole.start].rfind('\n').map_or(0, |end| end + 1);
+        ensure!(
+            text[line..whole.start].trim().is_empty(),
+            "the footnote `[^{}]` is written in a list or a quotation: move its text out first",
+            &text[label.place.clone()]
+        );
+        between.push(Note {
+            whole: whole.clone(),
+            to_section,
+            goes: !here.contains(name),
+        });
+    }
+    Ok(between)
+}
+
+/// What is left of a range without the footnotes that go, and no blank lines at its end instead of them.
+fn left_of(text: &str, range: Range<usize>, notes: &[Note]) -> Vec<Range<usize>> {
+    let mut left = Vec::new();
+    let mut at = range.start;
+    for note in notes.iter().filter(|note| note.goes) {
+        if range.contains(&note.whole.start) {
+            left.push(at..note.whole.start);
+            at = note.whole.end.min(range.end);
         }
     }
-    Ok(along)
+    if !text[at..range.end].trim().is_empty() || left.is_empty() {
+        left.push(at..range.end);
+    } else if let Some(last) = left.last_mut() {
+        last.end = last.start + text[last.clone()].trim_end_matches(['\r', '\n']).len();
+    }
+    left
 }
 
 /// The headings that stand in no list, quotation or footnote: where they begin.
@@ -663,9 +702,8 @@ fn extracted(olds: &Olds<'_>, old: &Utf8Path, heading: &str, new: &Utf8Path) -> 
     };
     let found = &headings[number];
     let line = |heading: &Heading| {
-        text[..heading.span.start()]
-            .rfind('\n')
-            .map_or(0, |end| end + 1)
+        let end = text[..heading.span.start()].rfind('\n');
+        end.map_or(bom(text), |end| end + 1)
     };
     let tops = top_headings(text);
     let is_top = |heading: &Heading| tops.contains(&heading.span.start());
@@ -702,41 +740,49 @@ fn extracted(olds: &Olds<'_>, old: &Utf8Path, heading: &str, new: &Utf8Path) -> 
         ..olds.whole(card)
     };
     let mut plan = olds.plan();
-    let notes = notes_of(text, &(start..stop))?;
-    let link = format!("[[{}]]{end}{gap}", stem(new.as_str()));
-    // What stays: all but the section, and but the footnotes that only it refers to.
-    let mut gone: Vec<Range<usize>> = notes
-        .iter()
-        .filter(|(_, is_alone)| *is_alone)
-        .map(|(note, _)| note.clone())
-        .chain(std::iter::once(start..stop))
-        .collect();
-    gone.sort_by_key(|range| range.start);
-    let mut left = Vec::new();
-    let mut at = 0;
-    for range in gone {
-        left.push(Piece::Part(part(at..range.start)));
-        if range.start == start {
-            left.push(Piece::Words(link.clone(), None));
-        }
-        at = range.end;
-    }
-    left.push(Piece::Part(part(at..text.len())));
-    let section = Part {
-        deeper: 1_i8.saturating_sub_unsigned(found.level),
-        ..part(start..start + length)
+    let notes = notes_between(text, &(start..stop))?;
+    let words = |words: &str| Piece::Words(words.to_owned(), None);
+    let parts = |range: Range<usize>, deeper: i8| -> Vec<Piece> {
+        let left = left_of(text, range, &notes).into_iter();
+        left.map(|range| {
+            Piece::Part(Part {
+                deeper,
+                ..part(range)
+            })
+        })
+        .collect()
     };
-    let mut taken = vec![
-        Piece::Words(front, None),
-        Piece::Part(section),
-        Piece::Words(end.to_owned(), None),
-    ];
-    for (note, _) in notes {
-        let length = text[note.clone()].trim_end().len();
-        taken.push(Piece::Words(end.to_owned(), None));
-        taken.push(Piece::Part(part(note.start..note.start + length)));
-        taken.push(Piece::Words(end.to_owned(), None));
+    let added = |to_section: bool| -> Vec<Piece> {
+        let added = notes.iter().filter(|note| note.to_section == to_section);
+        let pieces = added.flat_map(|note| {
+            let length = text[note.whole.clone()].trim_end().len();
+            let note = part(note.whole.start..note.whole.start + length);
+            [words(end), Piece::Part(note), words(end)]
+        });
+        pieces.collect()
+    };
+    let mut left = parts(0..start, 0);
+    left.push(Piece::Words(
+        format!("[[{}]]{end}{gap}", stem(new.as_str())),
+        None,
+    ));
+    if stop < text.len() {
+        left.extend(parts(stop..text.len(), 0));
+        let is_cut = notes
+            .iter()
+            .any(|note| note.goes && note.whole.end == text.len());
+        if is_cut || !text.ends_with('\n') && notes.iter().any(|note| !note.to_section) {
+            left.push(words(end));
+        }
     }
+    left.extend(added(false));
+    let mut taken = vec![words(&front)];
+    taken.extend(parts(
+        start..start + length,
+        1_i8.saturating_sub_unsigned(found.level),
+    ));
+    taken.push(words(end));
+    taken.extend(added(true));
     plan.insert(old.to_owned(), left);
     plan.insert(new.to_owned(), taken);
     Ok(plan)
@@ -980,7 +1026,19 @@ impl Composer<'_> {
             );
             let is = within(&news.references[*card], &goals, now);
             ensure!(was.len() == is.len(), "{}", self.tied(part.card));
-            for ((link, old), (_, new)) in was.iter().zip(&is) {
+            let notes = |text: &str, range: &Range<usize>| {
+                let labels = labels(text).into_iter();
+                labels
+                    .filter(|label| range.contains(&label.place.start))
+                    .count()
+            };
+            if olds.texts[part.card].contains("[^") {
+                let same =
+                    notes(olds.texts[part.card], &part.range) == notes(news.texts[*card], now);
+                ensure!(same, "{}", self.tied(part.card));
+            }
+            for ((link, old), (now, new)) in was.iter().zip(&is) {
+                ensure!(link.is_wiki == now.is_wiki, "{}", self.tied(part.card));
                 let leads = |goal: &Goal| matches!(goal, Goal::Card(..));
                 found += usize::from(!leads(old) && leads(new));
                 let same = match (old, new) {
@@ -1023,7 +1081,7 @@ impl Composer<'_> {
 
     fn tied(&self, card: usize) -> String {
         format!(
-            "the parts of `{}` are tied by a reference definition or something that is not closed: \
+            "the parts of `{}` are tied by a reference definition, a footnote or something that is not closed: \
              write the links out, or close it first",
             self.olds.path(card)
         )
@@ -1230,11 +1288,14 @@ mod tests {
                 "[x](e/caf%C3%A9.md) [y](e/caf\u{e9}.md)",
             ),
             (
-                [("d/a.md", "[s](sub/) [f](.)"), ("l.md", "")],
+                [
+                    ("d/a.md", "[s](sub/) [f](.) [g](./) [h](..) [i](../)"),
+                    ("l.md", ""),
+                ],
                 "d/a.md",
                 "e/a.md",
                 "e/a.md",
-                "[s](../d/sub/) [f](../d)",
+                "[s](../d/sub/) [f](../d) [g](./../d/) [h](..) [i](../)",
             ),
             (
                 [("e/new.md", ""), ("l.md", "[[e/new]] [[e/new.md#none]]")],
@@ -1255,7 +1316,7 @@ mod tests {
 
     #[test]
     fn links_in_another_case_are_mended_too() {
-        let mut now = texts(&[("a.md", ""), ("l.md", "[[A]] [[A|x]]")]);
+        let mut now = texts(&[("a.md", ""), ("l.md", "[[A]] [[A|x]]"), ("M.md", "")]);
         apply(&mut now, &rename("a.md", "z.md")).unwrap();
         assert_eq!(now[Utf8Path::new("l.md")], "[[z]] [[z|x]]");
     }
@@ -1313,7 +1374,7 @@ mod tests {
         apply(&mut now, &extract("a.md", "S", "new.md")).unwrap();
         assert_eq!(
             now[Utf8Path::new("a.md")],
-            "a[^2]\n\n[[new]]\n\n## End\n\n[^1]: one\n\n[^2]: two[^1]\n\n"
+            "a[^2]\n\n[[new]]\n\n## End\n\n[^1]: one\n\n[^2]: two[^1]\n"
         );
         assert_eq!(
             now[Utf8Path::new("new.md")],
@@ -1326,13 +1387,26 @@ mod tests {
             error.contains("`[^1]` is written in a list or a quotation"),
             "{error}"
         );
-        let a = "# A\n\nx[^1]\n\n## S\n\n[^1]: one\n";
-        let error = apply(&mut texts(&[("a.md", a)]), &extract("a.md", "S", "new.md"));
-        let error = format!("{:#}", error.unwrap_err());
-        assert!(
-            error.contains("the footnote `[^1]` is written in the section"),
-            "{error}"
+        // What is written in the section and needed in the rest stays, or is in both.
+        let a = "# A\n\nx[^1] y[^2]\n\n## S\n\nz[^2]\n\n[^1]: one\n[^2]: two\n";
+        let mut now = texts(&[("a.md", a)]);
+        apply(&mut now, &extract("a.md", "S", "new.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "# A\n\nx[^1] y[^2]\n\n[[new]]\n\n[^1]: one\n\n[^2]: two\n"
         );
+        assert_eq!(now[Utf8Path::new("new.md")], "# S\n\nz[^2]\n\n[^2]: two\n");
+        // Words that become a footnote in the other card.
+        let cards = [("a.md", "a[^1]\n"), ("b.md", "b[^1]\n\n[^1]: note\n")];
+        for change in [merge("a.md", "b.md"), merge("b.md", "a.md")] {
+            let error = format!("{:#}", apply(&mut texts(&cards), &change).unwrap_err());
+            assert!(error.contains("a footnote or something"), "{error}");
+        }
+        // A byte order mark is the card's.
+        let mut now = texts(&[("a.md", "\u{feff}B\n---\nx\n")]);
+        apply(&mut now, &extract("a.md", "B", "new.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("a.md")], "\u{feff}[[new]]\n");
+        assert_eq!(now[Utf8Path::new("new.md")], "# B\nx\n");
     }
 
     #[test]
@@ -1342,7 +1416,7 @@ mod tests {
         apply(&mut now, &merge("a.md", "b.md")).unwrap();
         assert_eq!(
             now[Utf8Path::new("b.md")],
-            "---\ntitle: B\ntags: [x]\naliases: [Other]\n---\n# B\n\n## A\n"
+            "---\ntitle: B\ntags: [x]\naliases: [Other]\n---\n\n# B\n\n## A\n"
         );
         let broken = [("a.md", "---\ntitle: A: x\n---\n"), ("b.md", "# B\n")];
         for change in [merge("a.md", "b.md"), merge("b.md", "a.md")] {

@@ -314,10 +314,14 @@ pub(crate) fn written(
     let meant = reference.target.trim();
     let depends_on_folder = !reference.is_wiki || is_relative(meant);
     let same_folder = was.from.parent() == is.from.parent() || !depends_on_folder;
+    // By its stem alone a card is named wherever it lies.
+    let is_by_stem = reference.is_wiki && !meant.contains('/');
+    let same_goal =
+        was.to == is.to || (is_by_stem && stem(was.to.as_str()) == stem(is.to.as_str()));
     let is_as_it_was = if meant.is_empty() {
         is.to == is.from
     } else {
-        same_folder && was.to == is.to
+        same_folder && same_goal
     };
     let target = if is.to == is.from && became_one && anchor.is_some() {
         String::new()
@@ -410,13 +414,11 @@ fn path_target(now: &str, reference: &Reference, was: Way<'_>, is: Way<'_>) -> S
         let dot = if meant.starts_with("./") { "./" } else { "" };
         format!("{dot}{}", relative(is.from, to, detour(was.from, meant)))
     };
-    // A folder's last mark.
-    let end = if meant.ends_with('/') && !path.ends_with('/') {
-        "/"
-    } else {
-        ""
-    };
-    encoded(&(path + end), now, reference)
+    // A folder's last mark is a matter of taste.
+    let path = path.strip_suffix("/.").unwrap_or(&path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let end = if meant.ends_with('/') { "/" } else { "" };
+    encoded(&format!("{path}{end}"), now, reference)
 }
 
 /// How many folders more a path climbs than it must.
