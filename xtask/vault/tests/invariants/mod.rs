@@ -417,7 +417,7 @@ fn merged(first: &Texts, now: &Texts, old: &Utf8Path, into: &Utf8Path) {
         assert_eq!(masked(&first[path]), masked(&now[path]), "{path}");
     }
     // Footnotes of both have other labels now.
-    let whole = masked(&now[into]).replace("[^1-2]", "[^1]");
+    let whole = masked(&now[into]).replace("[^1-2", "[^1");
     assert!(whole.contains(masked(&first[into]).trim_end()), "{whole}");
     let body = edits::body(&first[old])..first[old].len();
     let added = letters(&masked_part(&first[old], body));
