@@ -6,8 +6,8 @@
 # What even that can't remove (all parts killed at once) the next run removes.
 #
 # Before this come the variables `nl` (a newline), `marker` (a word that nobody else knows), `whose` (who
-# runs this), `nixpkgs` (a store path, or nothing) and `common` (remote_watch.sh). Nothing more is sent before the greeting, because
-# some shells read their script ahead.
+# runs this), `nixpkgs` (a store path, or nothing) and `common` (remote_watch.sh). Nothing more is sent before
+# the greeting, because some shells read their script ahead.
 #
 # Requests are lines of quoted words on stdin:
 #   beat                      the near side lives
