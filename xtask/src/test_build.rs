@@ -155,6 +155,9 @@ impl Args {
 
 #[derive(Serialize)]
 struct Listed<'a> {
+    /// The machine that was asked, if it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
     container: &'a str,
     component: &'a str,
     version: &'a str,
@@ -647,6 +650,7 @@ impl<'a> Session<'a> {
         for container in described {
             for component in &container.components {
                 output::emit_json(&Listed {
+                    host: self.host.map(|host| host.remote.host()),
                     container: &container.container,
                     component: &component.name,
                     version: &component.version,
