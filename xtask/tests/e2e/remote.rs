@@ -595,14 +595,22 @@ fn logins_that_fail() {
     let careless = format!("StrictHostKeyChecking no\nLogLevel QUIET\n{as_it_was}");
     write(&config, &careless);
     refused(&far, &harness, "basher", &["good"], &parts);
+    assert_eq!(fs_err::read_to_string(&known_hosts).unwrap(), changed);
     // Somebody who wants to know all gets no less.
     write(&known_hosts, &known);
     write(&config, &format!("LogLevel DEBUG3\n{as_it_was}"));
     let built = ended(&mut far.command(&harness, "basher", &["good"]));
     assert_eq!(built.code, Some(0), "{}", built.stderr);
     assert!(!built.stderr.contains("debug"), "{}", built.stderr);
-    write(&known_hosts, &changed);
-    assert_eq!(fs_err::read_to_string(&known_hosts).unwrap(), changed);
+    // It has to read and to run something there.
+    for setting in ["StdinNull yes", "SessionType none"] {
+        write(&config, &format!("{setting}\n{as_it_was}"));
+        let parts = [
+            "could not connect to `basher`",
+            "`ssh -G basher` shows them",
+        ];
+        refused(&far, &harness, "basher", &["good"], &parts);
+    }
 }
 
 /// A folder for PATH with the programs that the other side needs, and these scripts.
