@@ -824,6 +824,41 @@ fn a_laptop_whose_lid_is_closed() {
     );
 }
 
+/// Over somebody's open connection it is not this run's ssh that notices.
+#[test]
+fn an_open_connection_that_falls_silent() {
+    let Some(far) = Far::start() else {
+        return;
+    };
+    let harness = Harness::new(SLOW);
+    let socket = far.path().join("root");
+    let mut master = Command::new("ssh")
+        .args(["-F", far.path().join("config").as_str(), "-M", "-N"])
+        .args(["-S", socket.as_str(), "basher"])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the connection is open", || socket.exists());
+    // As the harness has its settings for ssh from the same file.
+    let config = far.path().join("config");
+    let as_it_was = fs_err::read_to_string(&config).unwrap();
+    write(&config, &format!("ControlPath {socket}\n{as_it_was}"));
+    let child = start(&far, &harness, "basher");
+    assert_eq!(sessions(&far).len(), 1);
+    signal(master.id(), Signal::STOP);
+    let start = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    let taken = start.elapsed();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("has said nothing for"), "{said}");
+    // A second for it to end.
+    assert!(taken < Duration::from_secs(16), "{taken:?}");
+    assert!(gone(&far) < Duration::from_secs(15));
+    master.kill().unwrap();
+    master.wait().unwrap();
+}
+
 /// The processes of sshd that serve a connection.
 fn sessions(far: &Far) -> Vec<u32> {
     children(far.sshd())
