@@ -342,6 +342,12 @@ fn a_machine_can_be_the_default() {
     harness.write("containers/proxy/test-build.json", r#"{ "on": "basher" }"#);
     let refused = command(build, None);
     refused.says(&["not built on the same machine", "as CONTAINER/COMPONENT"]);
+    // What builds nothing needs no agreement, and links go on both.
+    assert_eq!(command(&["--list"], None).code, Some(0));
+    let dropped = command(&["--gc"], None);
+    assert_eq!(dropped.code, Some(0), "{}", dropped.stderr);
+    // The accounts have the same home: the second finds nothing.
+    dropped.says(&["dropped basher:", "/proxy\n", "there were no links"]);
     let named = command(&["authentik/good", "--json"], None);
     assert_eq!(host(&named), "dasher");
     fs_err::remove_dir_all(harness.root().join("containers/proxy")).unwrap();
