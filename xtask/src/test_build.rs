@@ -118,7 +118,7 @@ pub struct Args {
     #[arg(long)]
     no_tests: bool,
     /// Print a JSON line for each component and test: container, component, state, drv, out, seconds,
-    /// phases; with `--list`: container, component, version, description, tests
+    /// phases; with `--list`: container, component, version, description, tests; with `--on`: host, too
     #[arg(long)]
     json: bool,
     /// Write the hashes that were found in place of the pinned ones, and build on; keeps going after a
