@@ -34,8 +34,9 @@ const COMMON: &str = include_str!("remote_watch.sh");
 const COMMAND: &str = "exec sh -s";
 /// How often this side says that it lives; the other side waits for ten seconds.
 const BEAT: Duration = Duration::from_secs(2);
-/// How long the other side may say nothing while it follows a build.
-const SILENCE: Duration = Duration::from_secs(20);
+/// How long the other side may say nothing while it follows a build: a lost connection is to be noticed
+/// within fifteen seconds.
+const SILENCE: Duration = Duration::from_secs(14);
 /// How long it may take to end what runs there and to remove the folder.
 const ENDING: Duration = Duration::from_secs(30);
 /// How long a signal may go unnoticed.

@@ -15,7 +15,7 @@ use crate::sources::{self, Asked, Sources};
 /// The variable that names the machine to build on.
 const VARIABLE: &str = "XTASK_BUILD_HOST";
 /// The name that means this machine.
-const LOCAL: &str = "local";
+pub const LOCAL: &str = "local";
 /// Folders that no component is built from, wherever they are.
 const NEVER: [&str; 5] = [".git", ".venv", ".wireit", "__pycache__", "node_modules"];
 /// What of the repository beside containers takes part in builds.
@@ -47,36 +47,44 @@ pub struct Parcel {
     without: Vec<String>,
 }
 
-/// The machine to build on: what was asked for, else `XTASK_BUILD_HOST`, else what the containers say that
-/// may be meant; one that names none goes where the others go. `None` is this machine.
-pub fn host(repo: &Repo, containers: &[Container], asked: Option<&str>) -> Result<Option<String>> {
-    let variable = std::env::var(VARIABLE).ok();
-    let mut configured = BTreeSet::new();
-    for container in containers {
-        configured.extend(config(repo, container)?.on);
-    }
-    let known = asked.or(variable.as_deref());
-    if known.is_none_or(str::is_empty) && configured.len() > 1 {
+/// The one of [`hosts`] to build on; `None` is this machine.
+pub fn only(mut hosts: BTreeSet<Option<String>>) -> Result<Option<String>> {
+    if hosts.len() > 1 {
         bail!(
             "the containers are not built on the same machine, as their test-build.json say: name one \
              by `--on HOST` or `--on {LOCAL}`, or one container at a time, as CONTAINER/COMPONENT"
         );
     }
-    let configured = configured.into_iter().next();
-    let host = choose(asked, variable.as_deref(), configured.as_deref());
-    Ok(host.map(str::to_owned))
+    Ok(hosts.pop_first().flatten())
 }
 
-fn choose<'a>(
-    asked: Option<&'a str>,
-    variable: Option<&'a str>,
-    configured: Option<&'a str>,
-) -> Option<&'a str> {
+/// The machines that are built on: the one that was asked for, else `XTASK_BUILD_HOST`, else those that the
+/// containers name which may be meant; one that names none goes where the others go. `None` is this machine.
+pub fn hosts(
+    repo: &Repo,
+    containers: &[Container],
+    asked: Option<&str>,
+) -> Result<BTreeSet<Option<String>>> {
+    let variable = std::env::var(VARIABLE).ok();
+    let mut configured = Vec::new();
+    for container in containers {
+        configured.extend(config(repo, container)?.on);
+    }
+    Ok(choose(asked, variable.as_deref(), configured))
+}
+
+fn choose(
+    asked: Option<&str>,
+    variable: Option<&str>,
+    configured: Vec<String>,
+) -> BTreeSet<Option<String>> {
     let variable = variable.filter(|host| !host.is_empty());
-    asked
-        .or(variable)
-        .or(configured)
-        .filter(|host| *host != LOCAL)
+    let hosts = match asked.or(variable) {
+        Some(host) => vec![host.to_owned()],
+        None => configured,
+    };
+    let hosts = hosts.into_iter();
+    hosts.map(|host| (host != LOCAL).then_some(host)).collect()
 }
 
 fn config(repo: &Repo, container: &Container) -> Result<Config> {
@@ -256,7 +264,13 @@ mod tests {
             (None, Some("local"), Some("c"), None),
             (None, Some(""), Some("c"), Some("c")),
         ] {
-            assert_eq!(choose(asked, variable, configured), expected);
+            let configured: Vec<String> = configured.into_iter().map(str::to_owned).collect();
+            let hosts = choose(asked, variable, configured);
+            let host = hosts.first().cloned().flatten();
+            assert_eq!((host.as_deref(), hosts.len() < 2), (expected, true));
         }
+        let named = ["c", "local", "c"].map(str::to_owned).to_vec();
+        let hosts = BTreeSet::from([None, Some("c".to_owned())]);
+        assert_eq!(choose(None, None, named), hosts);
     }
 }

@@ -40,7 +40,10 @@ pub fn explain(host: &str, said: &str) -> String {
         );
     }
     let why = if said.trim().is_empty() {
-        "ssh gave no reason".to_owned()
+        format!(
+            "ssh gave no reason; if its settings have `StdinNull` or `SessionType` for this host \
+             (`ssh -G {host}` shows them), take them out, for it has to read and run something there"
+        )
     } else {
         format!("ssh says\n{}", indented(said))
     };

@@ -118,7 +118,7 @@ pub struct Args {
     #[arg(long)]
     no_tests: bool,
     /// Print a JSON line for each component and test: container, component, state, drv, out, seconds,
-    /// phases; with `--list`: container, component, version, description, tests
+    /// phases; with `--list`: container, component, version, description, tests; with `--on`: host, too
     #[arg(long)]
     json: bool,
     /// Write the hashes that were found in place of the pinned ones, and build on; keeps going after a
@@ -155,6 +155,9 @@ impl Args {
 
 #[derive(Serialize)]
 struct Listed<'a> {
+    /// The machine that was asked, if it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
     container: &'a str,
     component: &'a str,
     version: &'a str,
@@ -238,9 +241,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let names = Names::parse(&args.components, args.all || args.components.is_empty())?;
     let in_play = names.in_play(&repo, &asked)?;
     let sources = in_play.sources(&repo, &asked)?;
-    let name = match args.store {
-        None => shipment::host(&repo, &in_play.containers, args.on.as_deref())?,
-        Some(_) => None,
+    // Nix here knows the way to another store.
+    let here = args.store.as_ref().map(|_| shipment::LOCAL);
+    let hosts = shipment::hosts(&repo, &in_play.containers, here.or(args.on.as_deref()))?;
+    if args.gc {
+        return drop_results(&repo, &processes, &sources, hosts);
+    }
+    // What builds nothing needs no agreement.
+    let name = if args.list && hosts.len() > 1 {
+        None
+    } else {
+        shipment::only(hosts)?
     };
     if args.fetch && name.is_none() {
         bail!("`--fetch` brings results back from another machine: say which by `--on HOST`");
@@ -249,16 +260,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut parcels = Vec::new();
     let host = name.map(|name| {
         Host::connect(&processes, &name, &sources, args.fetch, || {
-            if !args.gc {
-                parcels = build_host::pack(&processes, &repo, &sources)?;
-            }
+            parcels = build_host::pack(&processes, &repo, &sources)?;
             Ok(())
         })
     });
     let host = host.transpose()?;
-    if args.gc {
-        return drop_results(&repo, host.as_ref());
-    }
     let named = (names, in_play, sources);
     let mut session = Session::new(args, &repo, &processes, named, host.as_ref())?;
     session.deliver(&parcels)?;
@@ -361,16 +367,27 @@ pub fn inputs(repo: &Repo, set: PackageSet, sources: &Sources) -> Inputs {
     }
 }
 
-/// Drops the links to results.
-fn drop_results(repo: &Repo, host: Option<&Host<'_>>) -> Result<ExitCode> {
-    if let Some(host) = host {
-        build_host::drop_results(host, repo)?;
-    } else {
-        let links = store_links(&repo.test_build_output())?;
-        for link in &links {
-            fs_err::remove_file(link)?;
+/// Drops the links to results on each machine that is built on.
+fn drop_results(
+    repo: &Repo,
+    processes: &Processes,
+    sources: &[Sources],
+    mut hosts: BTreeSet<Option<String>>,
+) -> Result<ExitCode> {
+    if hosts.is_empty() {
+        hosts.insert(None);
+    }
+    for host in hosts {
+        if let Some(name) = host {
+            let host = Host::connect(processes, &name, sources, false, || Ok(()))?;
+            build_host::drop_results(&host, repo)?;
+        } else {
+            let links = store_links(&repo.test_build_output())?;
+            for link in &links {
+                fs_err::remove_file(link)?;
+            }
+            build_host::say_dropped(links.iter().map(|link| repo.shown(link).to_string()));
         }
-        build_host::say_dropped(links.iter().map(|link| repo.shown(link).to_string()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -647,6 +664,7 @@ impl<'a> Session<'a> {
         for container in described {
             for component in &container.components {
                 output::emit_json(&Listed {
+                    host: self.host.map(|host| host.remote.host()),
                     container: &container.container,
                     component: &component.name,
                     version: &component.version,

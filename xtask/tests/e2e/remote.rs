@@ -100,6 +100,7 @@ fn it_looks_and_ends_as_here() {
         &["fixed_", "--json"],
         &["godo"],
         &["--list"],
+        &["--list", "--json"],
     ] {
         let local = here.test_build(arguments);
         let remote = ended(&mut far.command(&there, "basher", arguments));
@@ -110,7 +111,10 @@ fn it_looks_and_ends_as_here() {
             "{arguments:?}"
         );
         for (far, near) in remote.rows.iter().zip(&local.rows) {
-            assert_eq!(far["host"], "basher");
+            assert_eq!(
+                (&far["host"], &near["host"]),
+                (&"basher".into(), &Value::Null)
+            );
             assert_eq!(far["state"], near["state"]);
         }
         assert_eq!(remote.rows.len(), local.rows.len());
@@ -338,6 +342,12 @@ fn a_machine_can_be_the_default() {
     harness.write("containers/proxy/test-build.json", r#"{ "on": "basher" }"#);
     let refused = command(build, None);
     refused.says(&["not built on the same machine", "as CONTAINER/COMPONENT"]);
+    // What builds nothing needs no agreement, and links go on both.
+    assert_eq!(command(&["--list"], None).code, Some(0));
+    let dropped = command(&["--gc"], None);
+    assert_eq!(dropped.code, Some(0), "{}", dropped.stderr);
+    // The accounts have the same home: the second finds nothing.
+    dropped.says(&["dropped basher:", "/proxy\n", "there were no links"]);
     let named = command(&["authentik/good", "--json"], None);
     assert_eq!(host(&named), "dasher");
     fs_err::remove_dir_all(harness.root().join("containers/proxy")).unwrap();
@@ -591,14 +601,22 @@ fn logins_that_fail() {
     let careless = format!("StrictHostKeyChecking no\nLogLevel QUIET\n{as_it_was}");
     write(&config, &careless);
     refused(&far, &harness, "basher", &["good"], &parts);
+    assert_eq!(fs_err::read_to_string(&known_hosts).unwrap(), changed);
     // Somebody who wants to know all gets no less.
     write(&known_hosts, &known);
     write(&config, &format!("LogLevel DEBUG3\n{as_it_was}"));
     let built = ended(&mut far.command(&harness, "basher", &["good"]));
     assert_eq!(built.code, Some(0), "{}", built.stderr);
     assert!(!built.stderr.contains("debug"), "{}", built.stderr);
-    write(&known_hosts, &changed);
-    assert_eq!(fs_err::read_to_string(&known_hosts).unwrap(), changed);
+    // It has to read and to run something there.
+    for setting in ["StdinNull yes", "SessionType none"] {
+        write(&config, &format!("{setting}\n{as_it_was}"));
+        let parts = [
+            "could not connect to `basher`",
+            "`ssh -G basher` shows them",
+        ];
+        refused(&far, &harness, "basher", &["good"], &parts);
+    }
 }
 
 /// A folder for PATH with the programs that the other side needs, and these scripts.
@@ -810,6 +828,41 @@ fn a_laptop_whose_lid_is_closed() {
         said.contains("the connection to `dasher` was lost"),
         "{said}"
     );
+}
+
+/// Over somebody's open connection it is not this run's ssh that notices.
+#[test]
+fn an_open_connection_that_falls_silent() {
+    let Some(far) = Far::start() else {
+        return;
+    };
+    let harness = Harness::new(SLOW);
+    let socket = far.path().join("root");
+    let mut master = Command::new("ssh")
+        .args(["-F", far.path().join("config").as_str(), "-M", "-N"])
+        .args(["-S", socket.as_str(), "basher"])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the connection is open", || socket.exists());
+    // As the harness has its settings for ssh from the same file.
+    let config = far.path().join("config");
+    let as_it_was = fs_err::read_to_string(&config).unwrap();
+    write(&config, &format!("ControlPath {socket}\n{as_it_was}"));
+    let child = start(&far, &harness, "basher");
+    assert_eq!(sessions(&far).len(), 1);
+    signal(master.id(), Signal::STOP);
+    let start = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    let taken = start.elapsed();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("has said nothing for"), "{said}");
+    // A second for it to end.
+    assert!(taken < Duration::from_secs(16), "{taken:?}");
+    assert!(gone(&far) < Duration::from_secs(15));
+    master.kill().unwrap();
+    master.wait().unwrap();
 }
 
 /// The processes of sshd that serve a connection.
