@@ -684,7 +684,7 @@ fn masked_part(text: &str, part: Range<usize>) -> String {
 /// A text without what changes when a heading's level does.
 fn letters(text: &str) -> String {
     text.chars()
-        .filter(|c| !c.is_whitespace() && !"#=-".contains(*c))
+        .filter(|c| !c.is_whitespace() && !"#=->".contains(*c))
         .collect()
 }
 
