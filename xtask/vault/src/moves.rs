@@ -643,8 +643,9 @@ fn notes_between(text: &str, section: &Range<usize>) -> Result<Vec<Note>> {
     Ok(between)
 }
 
-/// What is left of a range without the footnotes that go, and no blank lines at its end instead of them.
-fn left_of(text: &str, range: Range<usize>, notes: &[Note]) -> Vec<Range<usize>> {
+/// What is left of a range without the footnotes that go; where it ends a card, there are no blank lines at its
+/// end instead of them.
+fn left_of(text: &str, range: Range<usize>, notes: &[Note], is_end: bool) -> Vec<Range<usize>> {
     let mut left = Vec::new();
     let mut at = range.start;
     for note in notes.iter().filter(|note| note.goes) {
@@ -653,7 +654,7 @@ fn left_of(text: &str, range: Range<usize>, notes: &[Note]) -> Vec<Range<usize>>
             at = note.whole.end.min(range.end);
         }
     }
-    if !text[at..range.end].trim().is_empty() || left.is_empty() {
+    if !is_end || left.is_empty() || !text[at..range.end].trim().is_empty() {
         left.push(at..range.end);
     } else if let Some(last) = left.last_mut() {
         last.end = last.start + text[last.clone()].trim_end_matches(['\r', '\n']).len();
@@ -743,7 +744,7 @@ fn extracted(olds: &Olds<'_>, old: &Utf8Path, heading: &str, new: &Utf8Path) -> 
     let notes = notes_between(text, &(start..stop))?;
     let words = |words: &str| Piece::Words(words.to_owned(), None);
     let parts = |range: Range<usize>, deeper: i8| -> Vec<Piece> {
-        let left = left_of(text, range, &notes).into_iter();
+        let left = left_of(text, range.clone(), &notes, range.end > start).into_iter();
         left.map(|range| {
             Piece::Part(Part {
                 deeper,
@@ -1396,6 +1397,11 @@ mod tests {
             "# A\n\nx[^1] y[^2]\n\n[[new]]\n\n[^1]: one\n\n[^2]: two\n"
         );
         assert_eq!(now[Utf8Path::new("new.md")], "# S\n\nz[^2]\n\n[^2]: two\n");
+        // What stands before the section keeps its line.
+        let a = "<div>\n\n[^1]: one\n\n## S\n\ns[^1]\n";
+        let mut now = texts(&[("a.md", a)]);
+        apply(&mut now, &extract("a.md", "S", "new.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("a.md")], "<div>\n\n[[new]]\n");
         // Words that become a footnote in the other card.
         let cards = [("a.md", "a[^1]\n"), ("b.md", "b[^1]\n\n[^1]: note\n")];
         for change in [merge("a.md", "b.md"), merge("b.md", "a.md")] {
