@@ -618,7 +618,12 @@ fn notes_between(text: &str, section: &Range<usize>) -> Result<Vec<Note>> {
     let by_section = needed(&labels, needed_by(&|at| section.contains(&at)));
     let by_rest = needed(&labels, needed_by(&|at| !section.contains(&at)));
     let mut between = Vec::new();
+    let mut seen = HashSet::new();
     for (name, label, whole) in notes(&labels) {
+        // Of several with one label the first is shown.
+        if !seen.insert(name) {
+            continue;
+        }
         let to_section = !section.contains(&whole.start);
         let (here, there) = if to_section {
             (&by_rest, &by_section)

@@ -457,6 +457,9 @@ fn extracted(first: &Texts, now: &Texts, old: &Utf8Path, heading: &str, new: &Ut
         }
         other => other.clone(),
     };
+    if first[old].contains("[^1]") {
+        return; // footnotes were taken along, or are in both with their links
+    }
     let mut is_leads = leads(now);
     // The link that stays in the section's place.
     let left = card::read(&now[old]).links;
@@ -475,9 +478,6 @@ fn extracted(first: &Texts, now: &Texts, old: &Utf8Path, heading: &str, new: &Ut
         if path != old {
             assert_eq!(masked(&first[&path]), masked(&now[&path]), "{path}");
         }
-    }
-    if first[old].contains("[^1]") {
-        return; // footnotes were taken along
     }
     // What stays is what it was, and so is what was taken but for the levels of its headings.
     let span = left[place].span.range();
