@@ -457,7 +457,7 @@ fn extracted(first: &Texts, now: &Texts, old: &Utf8Path, heading: &str, new: &Ut
         }
         other => other.clone(),
     };
-    if first[old].contains("[^1]") {
+    if first[old].contains("[^1]:") {
         return; // footnotes were taken along, or are in both with their links
     }
     let mut is_leads = leads(now);
