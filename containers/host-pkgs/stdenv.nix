@@ -69,6 +69,9 @@ let
     ];
   };
 
+  # With what fixed outputs, and they alone, check whom they reach.
+  certificates = import ./host-certificates.nix { inherit lib; };
+
   # Where an argument comes from: nothing else in the error says so with Nix 2.8.
   given =
     attrs: key:
@@ -155,6 +158,8 @@ let
           outputHashMode = attrs.outputHashMode or "flat";
           # an SRI hash says its algorithm itself; Nix takes an empty one for a fake SHA-256
           outputHashAlgo = attrs.outputHashAlgo or (if attrs.outputHash == "" then "sha256" else null);
+          NIX_SSL_CERT_FILE = certificates;
+          SSL_CERT_FILE = certificates;
         };
 
       env = checkEnv name arguments (
