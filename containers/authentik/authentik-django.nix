@@ -12,6 +12,8 @@
   libxslt,
   openssl,
   patchelf,
+  pins,
+  pinsFile,
   python,
   python-deps,
   runCommand,
@@ -21,6 +23,9 @@
   zlib,
 }:
 
+let
+  gitPackages = builtins.attrNames sources.git-packages;
+in
 stdenv.mkDerivation (finalAttrs: {
   pname = "authentik-django";
   inherit (sources) version;
@@ -70,7 +75,13 @@ stdenv.mkDerivation (finalAttrs: {
   # attributes, not parts of the text below: to list the components is not to want an interpreter
   deps = python-deps;
   interpreter = python;
-  opencontainers = sources.opencontainers or "";
+  # the packages in git, at the revisions of the lock file: python-deps holds them to it
+  modules = map (name: "${sources.${name}}/${pins.sources.${name}.module}") gitPackages;
+  namedModules = map (name: "${name}=${pins.sources.${name}.module}") gitPackages;
+  lock = sources.python-lock;
+  revisions = map (name: "${name}=${sources.git-packages.${name}}") gitPackages;
+  checkGitPackages = ./git-packages.py;
+  checkPackages = ./locked-packages.py;
   scripts = ./console-scripts.py;
   # without one of these nothing starts
   wanted = [
@@ -99,11 +110,9 @@ stdenv.mkDerivation (finalAttrs: {
         find $package -mindepth 1 -maxdepth 1 -type d -exec cp -r '{}' $site/ ';'
       fi
     done
-    if [ -n "$opencontainers" ]; then
-      cp -r $opencontainers/opencontainers $site/
-    else
-      echo "without opencontainers: its pin has no place that can be reached here"
-    fi
+    for module in $modules; do
+      cp -r --no-preserve=mode $module $site/
+    done
 
     cp -r authentik lifecycle blueprints locale manage.py $out/
     mkdir -p $out/web
@@ -112,6 +121,11 @@ stdenv.mkDerivation (finalAttrs: {
     # the project is imported from beside its files
     echo $out >$site/authentik.pth
     $out/bin/python3 $scripts $out $wanted
+    if [ -e $lock/uv.lock ]; then
+      # once more: where the packages were built before, python-deps was not asked
+      $out/bin/python3 $checkGitPackages $lock/uv.lock ${baseNameOf (toString pinsFile)} $revisions
+    fi
+    $out/bin/python3 $checkPackages $lock $namedModules
     runHook postInstall
   '';
 
@@ -129,7 +143,7 @@ stdenv.mkDerivation (finalAttrs: {
           "lifecycle"
           "lxml.etree"
         ]
-        ++ lib.optionals (sources ? opencontainers) [ "opencontainers" ];
+        ++ map (name: pins.sources.${name}.module) gitPackages;
         ifLocked = [
           "gssapi"
           "psycopg"

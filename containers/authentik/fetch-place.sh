@@ -4,10 +4,18 @@ kind="$1" what="$2" version="$3"
 
 case "$kind" in
   git)
+    ref="$version"
+    if [[ $version =~ ^[0-9a-f]{40}$ ]]; then
+      # a commit has no name to ask for
+      ref=HEAD
+    fi
     # a host that doesn't answer at all must not hold up the next place for minutes
-    timeout 20 git ls-remote --exit-code "$what" "$version" >/dev/null
+    timeout 20 git ls-remote --exit-code "$what" "$ref" >/dev/null
     git init --quiet got
-    timeout 600 git -C got fetch --quiet --depth 1 "$what" "$version"
+    # not every server gives a commit by itself
+    timeout 600 git -C got fetch --quiet --depth 1 "$what" "$version" ||
+      { [ "$ref" = HEAD ] && timeout 600 git -C got fetch --quiet "$what" '+refs/*:refs/places/*' &&
+        git -C got rev-parse --verify "$version^{commit}" >got/.git/FETCH_HEAD; }
     git -C got -c advice.detachedHead=false checkout --quiet FETCH_HEAD
     rm -rf got/.git
     ;;

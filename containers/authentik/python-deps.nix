@@ -90,9 +90,12 @@ stdenv.mkDerivation {
   # an attribute, not a part of the text below: to list the components is not to want an interpreter
   interpreter = python;
   tools = build-tools;
+  gitPackages = map (name: "${name}=${sources.git-packages.${name}}") (
+    builtins.attrNames sources.git-packages
+  );
+  checkGitPackages = ./git-packages.py;
 
   dontConfigure = true;
-  # The packages in git have pins of their own, and places that uv does not ask.
   buildPhase = ''
     runHook preBuild
     export HOME=$TMPDIR UV_CACHE_DIR=$TMPDIR/uv UV_PYTHON=$interpreter/bin/python3 UV_PROJECT_ENVIRONMENT=$out
@@ -112,7 +115,12 @@ stdenv.mkDerivation {
       cat lock.txt >&2
       exit 1
     fi
-    uv sync --frozen --no-install-project --no-install-workspace --no-dev --no-install-package opencontainers
+    if [ -e uv.lock ] && ! $interpreter/bin/python3 $checkGitPackages uv.lock ${baseNameOf (toString pinsFile)} $gitPackages; then
+      exit 1
+    fi
+    uv sync --frozen --no-install-project --no-install-workspace --no-dev ${
+      lib.concatMapStringsSep " " (name: "--no-install-package ${name}") (builtins.attrNames sources.git-packages)
+    }
     runHook postBuild
   '';
 

@@ -50,13 +50,13 @@ let
       )
     );
     # what uv reads
-    python-lock = partOf tree "authentik-python-lock" (
+    python-lock = heldToPins tree (partOf tree "authentik-python-lock" (
       type: is:
       if type == "directory" then
         is "packages(/[^/]+)?"
       else
         is "pyproject\\.toml|uv\\.lock|packages/[^/]+/pyproject\\.toml"
-    );
+    ));
     python-lock-id =
       let
         lock = tree + "/uv.lock";
@@ -108,6 +108,34 @@ let
       path = tree + "/web/authentik";
     };
   };
+
+  # The Python packages that are modules of pinned sources, by name: at which revision.
+  git-packages = builtins.mapAttrs (_: pin: pin.version) (lib.filterAttrs (_: pin: pin ? module) pins.sources);
+
+  # `result`, if the lock file of the tree takes what it takes from git at the pinned revisions.
+  # python-deps asks the same while it builds: the lock file of a pinned source can't be read before that.
+  heldToPins =
+    tree: result:
+    let
+      locked = lib.optionals (builtins.pathExists (tree + "/uv.lock")) (
+        builtins.filter (package: package.source ? git)
+          (builtins.fromTOML (builtins.readFile (tree + "/uv.lock"))).package
+      );
+      check =
+        package:
+        let
+          rev = builtins.head (builtins.match ".*#([^#]*)" package.source.git);
+          pinned = git-packages.${package.name} or null;
+        in
+        if pinned == null then
+          throw "uv.lock of ${toString tree} takes the package ${package.name} from git (${package.source.git}), and ${toString pinsFile} has no pin `sources.${package.name}` with a `module`"
+        else if pinned != rev then
+          throw "uv.lock of ${toString tree} takes the package ${package.name} at ${rev}, and the pin `sources.${package.name}` in ${toString pinsFile} is at ${pinned}: put the revision of the lock file there as `version` and ${lib.fakeHash} as `hash`; `cargo xtask test-build python-deps --write-pins` finds the right one"
+        else
+          true;
+    in
+    assert builtins.all check locked;
+    result;
 
   # The files below `tree` of which `keep` says so, asked by type and a function that matches a pattern
   # with the path below `tree`.
@@ -186,4 +214,11 @@ let
         inherit pinsFile;
       };
 in
-pinned // fromTree // parts // { inherit version; }
+pinned
+// fromTree
+// parts
+// {
+  inherit git-packages version;
+  # the steps of the sign-in test that can't be done with it: only a sample may lack any
+  leave-out = if source == null && !(pins.sources ? authentik) then dirOf pinsFile + "/signs-in.json" else null;
+}
