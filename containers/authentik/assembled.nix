@@ -5,11 +5,15 @@
   lib,
   authentik-django,
   authentik-server,
+  cacert,
   closureInfo,
   coreutils,
   lifecycle,
   runCommand,
   runtimeShell,
+  service,
+  sources,
+  tzdata,
   webAssets,
   webui,
 }:
@@ -45,14 +49,13 @@ let
         ln -s $django/{authentik,blueprints,lifecycle,locale,manage.py} $out/
         ln -s $webui/dist $webui/authentik $django/web/icons $out/web/
         ln -s $server/bin/authentik $out/bin/
-        cat >$out/bin/ak <<EOF
-        #!${runtimeShell}
-        # the file that says as what it runs, sockets and keys lie below TMPDIR
-        [ -w "\''${TMPDIR:-}" ] || export TMPDIR=/tmp
-        export PATH=$django/bin:$server/bin:${coreutils}/bin\''${PATH:+:\$PATH}
-        cd $out
-        exec $django/lifecycle/ak "\$@"
-        EOF
+        substitute ${./ak.sh} $out/bin/ak \
+          --subst-var-by shell ${runtimeShell} \
+          --subst-var-by certificates ${cacert}/etc/ssl/certs/ca-bundle.crt \
+          --subst-var-by zones ${tzdata}/share/zoneinfo \
+          --subst-var-by path $django/bin:$server/bin:${coreutils}/bin \
+          --subst-var-by ak $django/lifecycle/ak \
+          --subst-var out
         chmod +x $out/bin/ak
       '';
 
@@ -101,7 +104,8 @@ let
           env -i TMPDIR=$TMPDIR AUTHENTIK_BLUEPRINTS_DIR=/elsewhere $assembled/bin/ak dump_config >config.json
           grep -F '"blueprints_dir": "/elsewhere"' config.json
           # no server runs
-          echo server >authentik-mode
+          mkdir authentik-server
+          echo server >authentik-server/authentik-mode
           if env -i TMPDIR=$TMPDIR $assembled/bin/ak healthcheck; then
             echo "ak says that a server runs" >&2
             exit 1
@@ -109,16 +113,17 @@ let
           touch $out
         '';
 
-    # The server serves the web UI and starts the backend, which answers, or says that it wants a database.
-    serves =
-      runCommand "assembled-serves-${version}"
+    # It starts with a database of its own and does what people want of it: see the program's list of steps.
+    signs-in =
+      runCommand "assembled-signs-in-${version}"
         {
-          inherit assembled webui;
+          inherit assembled service;
           django = authentik-django;
-          program = ./tests/assembled/serves.py;
+          program = ./tests/assembled/signs_in.py;
+          leaveOut = sources.leave-out;
         }
         ''
-          $django/bin/python3 $program $assembled $webui ${version}
+          $django/bin/python3 $program $service/share/plan.json --assembled $assembled ''${leaveOut:+--leave-out $leaveOut}
           touch $out
         '';
   };

@@ -44,6 +44,7 @@ lib.makeScope newScope (
 
     assembled = callPackage ./assembled.nix { };
     image = callPackage ./image.nix { };
+    service = callPackage ./service.nix { };
 
     # The fixed-output derivations whose hash stands in a pins file. Each says where in `pin`:
     # { file; key = the names that lead to the hash; }

@@ -18,6 +18,7 @@ in
     client-ts
     image
     python-deps
+    service
     webui
     webui-deps
     ;

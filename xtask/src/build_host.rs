@@ -11,7 +11,7 @@ use xshell::Cmd;
 use crate::nix::{self, Nix, NixVersion};
 use crate::pkgs::{self, Choice, PackageSet};
 use crate::process::{Interrupted, Processes};
-use crate::remote::{self, Machine, Remote};
+use crate::remote::{self, Forward, Machine, Remote};
 use crate::repo::Repo;
 use crate::setup::HOST_PKGS_SYSTEM;
 use crate::shipment::{self, Parcel};
@@ -41,6 +41,7 @@ impl<'a> Host<'a> {
         name: &str,
         sources: &[Sources],
         fetch: bool,
+        forward: Option<Forward>,
         meanwhile: impl FnOnce() -> Result<()>,
     ) -> Result<Self> {
         // NIX_STORE_DIR of this machine is not that of the other.
@@ -48,7 +49,7 @@ impl<'a> Host<'a> {
         let mut nixpkgs = sources.iter().map(|it| it.nixpkgs.as_ref());
         let nixpkgs = nixpkgs.next().flatten();
         let nixpkgs = nixpkgs.and_then(|nixpkgs| pkgs::path_in_store(store, nixpkgs));
-        let remote = Remote::connect(processes, name, nixpkgs.as_deref(), fetch)?;
+        let remote = Remote::connect(processes, name, nixpkgs.as_deref(), fetch, forward)?;
         meanwhile()?;
         let note = output::Note::new(&format!("connecting to {name}"));
         let greeting = remote.greet()?;

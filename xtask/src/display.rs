@@ -59,6 +59,8 @@ pub struct View<'a> {
     pub elapsed: Duration,
     /// How much longer it takes, going by earlier runs.
     pub left: Option<Duration>,
+    /// What the last line says in the place of counts of builds; no last line if it is empty.
+    pub totals: Option<String>,
 }
 
 /// A colour or weight.
@@ -139,7 +141,11 @@ pub fn frame(view: &View<'_>, size: Size) -> Vec<String> {
         }
     }
     if size.rows > 1 {
-        lines.push(totals(view));
+        match view.totals.as_deref() {
+            None => lines.push(totals(view)),
+            Some("") => {}
+            Some(text) => lines.push(vec![(Style::Plain, text.to_owned())]),
+        }
     }
     // Some terminals wrap as soon as the last column is written.
     let columns = size.columns.saturating_sub(1);

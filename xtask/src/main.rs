@@ -2,6 +2,7 @@
 
 mod build_host;
 mod clients;
+mod commands;
 mod completions;
 mod compute_vendor_hash;
 mod containers;
@@ -28,6 +29,7 @@ mod repo;
 mod report;
 mod run_model;
 mod scratch;
+mod service;
 mod setup;
 mod shipment;
 mod sources;
@@ -60,6 +62,7 @@ struct Cli {
 enum Command {
     Setup(setup::Args),
     TestBuild(test_build::Args),
+    Run(commands::run::Args),
     StripRefs(strip_refs::Args),
     PatchVersion(patch_version::Args),
     ComputeVendorHash(compute_vendor_hash::Args),
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Setup(args) => setup::run(&args),
         Command::TestBuild(args) => test_build::run(&args),
+        Command::Run(args) => commands::run::run(&args),
         Command::StripRefs(args) => strip_refs::run(args),
         Command::PatchVersion(args) => patch_version::run(args),
         Command::ComputeVendorHash(args) => compute_vendor_hash::run(&args),

@@ -230,6 +230,15 @@ impl Processes {
         }
     }
 
+    /// Starts a program that goes on by itself, such as a browser.
+    pub fn detach(&self, command: Cmd<'_>) -> Result<()> {
+        let (text, mut command) = self.prepare(command);
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null());
+        let started = command.stderr(Stdio::null()).process_group(0).spawn();
+        started.map_err(|error| cannot_start(error, &text))?;
+        Ok(())
+    }
+
     /// Starts a process to talk to. Signals are not passed on to it, for whoever talks to it tells it in
     /// words; a second SIGINT kills it.
     pub fn converse(&self, command: Cmd<'_>) -> Result<Conversation> {

@@ -55,6 +55,15 @@ pub enum Machine<'a> {
     There(&'a Remote<'a>),
 }
 
+/// A port of this machine that leads to one of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// The port of 127.0.0.1 here.
+    pub here: u16,
+    /// The port of 127.0.0.1 there.
+    pub there: u16,
+}
+
 /// How the commands of one request hang together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -178,12 +187,13 @@ impl<'a> Remote<'a> {
     /// Starts ssh and sends the script; does not wait for an answer.
     ///
     /// `nixpkgs` is a store path that the greeting says of whether it is there. With `compressed` ssh
-    /// compresses all that travels.
+    /// compresses all that travels; with `forward` a port here leads there as long as the connection lasts.
     pub fn connect(
         processes: &'a Processes,
         host: &str,
         nixpkgs: Option<&Utf8Path>,
         compressed: bool,
+        forward: Option<Forward>,
     ) -> Result<Self> {
         if host.is_empty() || host.starts_with('-') || host.chars().any(is_no_host) {
             bail!(
@@ -191,7 +201,7 @@ impl<'a> Remote<'a> {
             );
         }
         let marker = nonce()?;
-        let mut talk = processes.converse(ssh(processes, host, compressed))?;
+        let mut talk = processes.converse(ssh(processes, host, compressed, forward))?;
         let (stdin, stdout, stderr) = talk.streams().context("talking to ssh")?;
         let (sender, from) = sync_channel(256);
         let for_stdout = sender.clone();
@@ -821,7 +831,12 @@ impl Drop for Remote<'_> {
     }
 }
 
-fn ssh<'a>(processes: &'a Processes, host: &str, compressed: bool) -> Cmd<'a> {
+fn ssh<'a>(
+    processes: &'a Processes,
+    host: &str,
+    compressed: bool,
+    forward: Option<Forward>,
+) -> Cmd<'a> {
     // As Nix has it for its own use of ssh.
     let own = std::env::var("NIX_SSHOPTS").unwrap_or_default();
     let compression = if compressed { "yes" } else { "no" };
@@ -836,13 +851,25 @@ fn ssh<'a>(processes: &'a Processes, host: &str, compressed: bool) -> Cmd<'a> {
             // A connection that is open for others to use is used; this one ends with the run.
             "-oControlMaster=no",
             "-oRemoteCommand=none",
-            "-oClearAllForwardings=yes",
             "-oConnectTimeout=15",
             "-oServerAliveInterval=5",
             "-oServerAliveCountMax=2",
         ])
+        .args(forwarding(forward))
         .arg(format!("-oCompression={compression}"))
         .args(["--", host, COMMAND])
+}
+
+/// What ssh forwards: nothing, or one port and that by a connection of its own, since one that is open for
+/// others to use would forward it for as long as it lasts.
+fn forwarding(forward: Option<Forward>) -> Vec<String> {
+    match forward {
+        None => vec!["-oClearAllForwardings=yes".to_owned()],
+        Some(Forward { here, there }) => vec![
+            "-oControlPath=none".to_owned(),
+            format!("-L127.0.0.1:{here}:127.0.0.1:{there}"),
+        ],
+    }
 }
 
 fn is_no_host(c: char) -> bool {

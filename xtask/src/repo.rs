@@ -96,6 +96,11 @@ impl Repo {
         self.root.join("target/test-build")
     }
 
+    /// Where the data of a service that `run` starts are kept.
+    pub fn run_data(&self, name: &str) -> Utf8PathBuf {
+        self.root.join("target/run").join(name)
+    }
+
     /// What xtask keeps between runs.
     pub fn state(&self) -> Utf8PathBuf {
         self.root.join("target/xtask")

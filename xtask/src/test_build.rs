@@ -19,7 +19,7 @@ use crate::nix::{
 use crate::pins::Nixpkgs;
 use crate::pkgs::{self, Choice, PackageSet};
 use crate::process::{Input, Interrupted, Processes};
-use crate::remote::Remote;
+use crate::remote::{Forward, Machine, Remote};
 use crate::repo::Repo;
 use crate::report::{self, Logs};
 use crate::run_model::{After, Row, Run, Running, Said, State, Target, names_phase};
@@ -134,9 +134,87 @@ pub struct Args {
     /// Show Nix's command lines, all that Nix says and, on a terminal too, all that builders print
     #[arg(short, long)]
     verbose: bool,
+    /// What is built is used: the connection is kept, with a port forwarded, and no table is shown.
+    #[arg(skip)]
+    forward: Option<Forward>,
+}
+
+/// What `run` wants to be built.
+pub struct ForService {
+    /// As on the command line.
+    pub components: Vec<String>,
+    /// `--sample`.
+    pub sample: bool,
+    /// `--source`.
+    pub source: Option<Utf8PathBuf>,
+    /// `--pins`.
+    pub pins: Option<Utf8PathBuf>,
+    /// `--pkgs`.
+    pub pkgs: Option<PackageSet>,
+    /// `--on`.
+    pub on: Option<String>,
+    /// `--verbose`.
+    pub verbose: bool,
+    /// The port that another machine forwards.
+    pub forward: Forward,
+}
+
+/// What was built, and where.
+pub struct Built<'a> {
+    /// The machine that built.
+    pub machine: Machine<'a>,
+    /// This repository.
+    pub repo: &'a Repo,
+    /// What starts processes here.
+    pub processes: &'a Processes,
+    /// The container.
+    pub container: String,
+    /// `sample`, `source`, `pins`, or nothing for the release itself.
+    pub kind: &'static str,
+    /// The port that is forwarded, if another machine built.
+    pub forward: Option<Forward>,
+    /// The outputs by component.
+    outs: BTreeMap<String, String>,
+}
+
+impl Built<'_> {
+    /// The output of a component.
+    pub fn out(&self, component: &str) -> Option<&str> {
+        self.outs.get(component).map(String::as_str)
+    }
 }
 
 impl Args {
+    /// The arguments with which components are built to be used.
+    pub fn for_service(wanted: ForService) -> Self {
+        Self {
+            components: wanted.components,
+            list: false,
+            all: false,
+            sample: wanted.sample,
+            source: wanted.source,
+            pins: wanted.pins,
+            pkgs: wanted.pkgs,
+            on: wanted.on,
+            fetch: false,
+            builders: None,
+            max_jobs: None,
+            substituters: None,
+            store: None,
+            option: Vec::new(),
+            gc: false,
+            keep_going: false,
+            keep_failed: false,
+            no_tests: true,
+            json: false,
+            write_pins: false,
+            junit: None,
+            quiet: false,
+            verbose: wanted.verbose,
+            forward: Some(wanted.forward),
+        }
+    }
+
     /// The settings that Nix gets as they are.
     fn settings(&self) -> Vec<(String, String)> {
         let named = [
@@ -220,6 +298,14 @@ struct Outcome {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    build(args, None)
+}
+
+/// What is done with what was built.
+pub type Use<'u> = &'u mut dyn FnMut(&Built<'_>) -> Result<ExitCode>;
+
+/// Builds, and says how it went; if all is there, `after` has the last word.
+pub fn build(args: &Args, after: Option<Use<'_>>) -> Result<ExitCode> {
     let repo = Repo::find()?;
     let asked = Asked {
         sample: args.sample,
@@ -253,16 +339,28 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         shipment::only(hosts)?
     };
+    if after.is_some() && name.is_none() && !cfg!(target_os = "linux") {
+        bail!(
+            "services run on Linux: `--on HOST` names a machine that builds and runs it, and forwards its port"
+        );
+    }
     if args.fetch && name.is_none() {
         bail!("`--fetch` brings results back from another machine: say which by `--on HOST`");
     }
     // What is sent is packed while ssh connects.
     let mut parcels = Vec::new();
     let host = name.map(|name| {
-        Host::connect(&processes, &name, &sources, args.fetch, || {
-            parcels = build_host::pack(&processes, &repo, &sources)?;
-            Ok(())
-        })
+        Host::connect(
+            &processes,
+            &name,
+            &sources,
+            args.fetch,
+            args.forward,
+            || {
+                parcels = build_host::pack(&processes, &repo, &sources)?;
+                Ok(())
+            },
+        )
     });
     let host = host.transpose()?;
     let named = (names, in_play, sources);
@@ -281,7 +379,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
             continue;
         }
-        return session.finish(&progress, round);
+        let rows = round.rows();
+        let code = session.finish(&progress, round)?;
+        let Some(after) = after.filter(|_| code == ExitCode::SUCCESS) else {
+            return Ok(code);
+        };
+        return after(&session.built(&rows));
     }
 }
 
@@ -379,7 +482,7 @@ fn drop_results(
     }
     for host in hosts {
         if let Some(name) = host {
-            let host = Host::connect(processes, &name, sources, false, || Ok(()))?;
+            let host = Host::connect(processes, &name, sources, false, None, || Ok(()))?;
             build_host::drop_results(&host, repo)?;
         } else {
             let links = store_links(&repo.test_build_output())?;
@@ -521,6 +624,28 @@ impl<'a> Session<'a> {
             nix,
             announced: false,
         })
+    }
+
+    /// What was built, to be used.
+    fn built(&self, rows: &[Row]) -> Built<'_> {
+        let outs = rows.iter().filter_map(|row| {
+            let out = row.out.clone()?;
+            Some((row.component.clone(), out))
+        });
+        Built {
+            machine: match self.remote() {
+                Some(remote) => remote.into(),
+                None => self.processes.into(),
+            },
+            repo: self.repo,
+            processes: self.processes,
+            container: rows
+                .first()
+                .map_or_else(String::new, |row| row.container.clone()),
+            kind: self.sources.first().map_or("", |it| it.results),
+            forward: self.args.forward.filter(|_| self.host.is_some()),
+            outs: outs.collect(),
+        }
     }
 
     /// Sends what the build needs to the machine that builds, if it is another.
@@ -774,8 +899,12 @@ impl<'a> Session<'a> {
             .iter()
             .map(|target| (&*target.container, &*target.component, &target.out));
         let links = self.links(links);
-        self.nix
-            .sizes_and_links(remote, outs, &links, !self.args.fetch)
+        self.nix.sizes_and_links(
+            remote,
+            outs,
+            &links,
+            !self.args.fetch && self.args.forward.is_none(),
+        )
     }
 
     fn rows(&self, run: &Run, targets: &[Target], after: &After, elapsed: Duration) -> Vec<Row> {
@@ -848,6 +977,7 @@ impl<'a> Session<'a> {
             expected: counts.expected,
             failed: counts.failed,
             elapsed,
+            totals: None,
         }
     }
 
@@ -949,10 +1079,12 @@ impl<'a> Session<'a> {
                 .collect();
             build_host::fetch(host, self.processes, &wanted, &folder)?;
         }
-        output::say(format!(
-            "\n{}",
-            report::rows_table(rows, &outcome.sizes).trim_end()
-        ));
+        // What is used says enough by itself.
+        let is_used = self.args.forward.is_some() && rows.iter().all(|row| row.out.is_some());
+        if !is_used {
+            let table = report::rows_table(rows, &outcome.sizes);
+            output::say(format!("\n{}", table.trim_end()));
+        }
         for slower in run.built().filter_map(|built| self.history.slower(&built)) {
             output::say(slower);
         }
@@ -1045,6 +1177,14 @@ impl<'a> Session<'a> {
 }
 
 impl Round {
+    /// The rows of what was built.
+    fn rows(&self) -> Vec<Row> {
+        match self {
+            Self::Built(outcome) => outcome.rows.clone(),
+            Self::Listed | Self::NotEvaluated { .. } => Vec::new(),
+        }
+    }
+
     fn stale(&self) -> &[Stale] {
         match self {
             Self::Listed => &[],

@@ -1,0 +1,817 @@
+"""signs_in.py PLAN --assembled PATH [--leave-out FILE] [--image ARCHIVE] [--data DIR]: starts the service and proves that it does what people want of it.
+
+What is done is the list STEPS below: each step has a name, by which FILE (JSON: a name and the reason) leaves
+it out; what was left out is said. All is asked by HTTP, as a browser or a program would, but for what says
+which libraries the processes loaded.
+
+It fails at the first step that does not hold, with the lines of the logs that matter and what was waited
+for. Exit codes: 0 all steps hold, 1 one does not, 2 could not run.
+"""
+
+import argparse
+import base64
+import contextlib
+import hashlib
+import html
+import http.client
+import http.cookiejar
+import json
+import os
+import pathlib
+import re
+import secrets
+import signal
+import struct
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+# what starts the service lies beside its plan
+sys.path.insert(0, str(pathlib.Path(sys.argv[1]).resolve().parent))
+import supervise
+
+STEPS = []
+FLOW = "default-authentication-flow"
+
+# What may be in a log as an error, by a word of the line and the exception that it names, with the reason; a
+# file below `authentik/` with which it must not be there.
+ALLOWED = [
+    {
+        "word": "webauthn_mds_import",
+        "exception": "FileNotFoundError",
+        "without": "stages/authenticator_webauthn/mds/blob.jwt",
+        "reason": "a public copy of the source lacks this file of the FIDO alliance",
+    },
+]
+
+# Libraries of which a process may hold one only, and of which kind it must be: two of a kind have the same
+# functions on different data.
+SINGLE = ["libcrypto", "libgssapi_krb5", "libkrb5", "libpq", "libssl", "libxml2", "libxmlsec1", "libxslt"]
+
+
+class Failed(Exception):
+    """A step does not hold."""
+
+
+def step(function):
+    """Puts a step into the list, by the function's name."""
+    STEPS.append((function.__name__.replace("_", "-"), function))
+    return function
+
+
+def hold(truth, words):
+    """Fails with these words unless it is true."""
+    if not truth:
+        raise Failed(words)
+
+
+# ---- asking
+
+
+class Answer:
+    """A status, headers, the address after redirects, and a body."""
+
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.url = response.url
+        self.body = response.read()
+
+    def json(self):
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise Failed(f"{self.url} answers {self.status} with what is no JSON: {self.body[:300]!r}") from None
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Stops where the server sends one elsewhere than to itself."""
+
+    def redirect_request(self, request, *arguments):
+        address = urllib.parse.urljoin(request.full_url, arguments[-1])
+        if urllib.parse.urlsplit(address).netloc != urllib.parse.urlsplit(request.full_url).netloc:
+            return None
+        return super().redirect_request(request, *arguments)
+
+
+class Browser:
+    """Somebody who asks, with cookies of their own, or a token."""
+
+    def __init__(self, address, token=None):
+        self.address = address
+        self.token = token
+        self.jar = http.cookiejar.CookieJar()
+        self.opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(self.jar), NoRedirect()
+        )
+
+    def ask(self, path, method="GET", data=None, wanted=(200,), headers=None):
+        address = urllib.parse.urljoin(self.address, path)
+        request = urllib.request.Request(address, method=method)
+        request.add_header("Accept", "application/json, text/html;q=0.9, */*;q=0.5")
+        if self.token:
+            request.add_header("Authorization", f"Bearer {self.token}")
+        for cookie in self.jar:
+            if cookie.name == "authentik_csrf":
+                request.add_header("X-authentik-CSRF", cookie.value)
+        for name, value in (headers or {}).items():
+            request.add_header(name, value)
+        if data is not None:
+            if not isinstance(data, bytes):
+                data = json.dumps(data).encode()
+                request.add_header("Content-Type", "application/json")
+            request.data = data
+        try:
+            with self.opener.open(request, timeout=60) as response:
+                answer = Answer(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                answer = Answer(error)
+        except (OSError, http.client.HTTPException) as error:
+            raise Failed(f"{method} {address}: {error}") from None
+        hold(
+            answer.status in wanted,
+            f"{method} {address} answers {answer.status} and not {wanted[0]}: {short(answer.body)}",
+        )
+        return answer
+
+    def all(self, path, **query):
+        """All results of a list."""
+        found, page = [], 1
+        while page:
+            text = urllib.parse.urlencode(query | {"page": page, "page_size": 100})
+            answer = self.ask(f"{path}?{text}").json()
+            found += answer["results"]
+            page = answer["pagination"]["next"]
+        return found
+
+    def challenge(self, flow, answer=None, query=""):
+        """What the flow executor asks next, after an answer to what it asked last."""
+        path = f"/api/v3/flows/executor/{flow}/?query={urllib.parse.quote(query, safe='')}"
+        if answer is None:
+            return self.ask(path).json()
+        return self.ask(path, "POST", answer).json()
+
+
+def short(body):
+    """The beginning of a body, a page of HTML without its tags."""
+    text = body.decode(errors="replace")
+    if "<html" in text[:200].lower():
+        text = " ".join(html.unescape(re.sub(r"(?s)<(script|style).*?</\1>|<[^>]*>", " ", text)).split())
+    return text[:500]
+
+
+def component(challenge):
+    return challenge.get("component", str(challenge))
+
+
+# ---- the test
+
+
+class Test:
+    """What the steps know of each other."""
+
+    def __init__(self, service, assembled):
+        self.service = service
+        self.assembled = pathlib.Path(assembled)
+        self.errors = []
+        self.allowed = []
+        self.warnings = []
+        self.lines = {}
+        self.tasks = 0
+        supervise.LISTENERS.append(self.hear)
+
+    @property
+    def address(self):
+        return self.service.address
+
+    @property
+    def api(self):
+        return Browser(self.address, self.service.secrets["token"])
+
+    def hear(self, part, line):
+        """Sorts out what a part says."""
+        self.lines.setdefault(part, []).append(line)
+        if part not in self.service.plan["parts"]:
+            return
+        try:
+            said = json.loads(line)
+        except ValueError:
+            if "Traceback" in line or "Error:" in line:
+                self.errors.append(f"{part}: {line}")
+            return
+        if not isinstance(said, dict):
+            return
+        status = said.get("status")
+        if isinstance(status, int) and status >= 500 and not self.starting(said):
+            self.errors.append(f"{part}: {line}")
+        if said.get("level") in ("error", "critical", "fatal", "panic"):
+            for entry in ALLOWED:
+                if entry["word"] in line and entry["exception"] in line:
+                    self.allowed.append((entry, line))
+                    return
+            self.errors.append(f"{part}: {line}")
+        elif said.get("level") == "warning":
+            self.warnings.append(line)
+
+    def starting(self, said):
+        """Whether it is the answer that says that the backend is not up yet."""
+        path = str(said.get("request") or said.get("path") or said.get("event") or "")
+        return "/-/health/" in path
+
+    def until(self, seconds, what, check):
+        """Waits for a result that is one, as long as all runs."""
+        end = time.monotonic() + seconds
+        while True:
+            result = check()
+            if result:
+                return result
+            self.service.look()
+            hold(time.monotonic() < end, f"waited {seconds} s for {what}")
+            time.sleep(0.3)
+
+    def sign_in(self, browser, password):
+        """Goes through the login flow: what is asked after the password."""
+        user = self.service.plan["login"]["user"]
+        first = browser.challenge(FLOW)
+        hold(
+            component(first) == "ak-stage-identification",
+            f"the flow begins with {component(first)}, not ak-stage-identification: {first}",
+        )
+        second = browser.challenge(FLOW, {"component": "ak-stage-identification", "uid_field": user})
+        hold(
+            component(second) == "ak-stage-password",
+            f"after the user's name comes {component(second)}, not ak-stage-password: {second}",
+        )
+        return browser.challenge(FLOW, {"component": "ak-stage-password", "password": password})
+
+    def signed_in(self):
+        """A browser in which the user signed in."""
+        browser = Browser(self.address)
+        last = self.sign_in(browser, self.service.secrets["password"])
+        hold(
+            component(last) == "xak-flow-redirect",
+            f"after the right password comes {component(last)}, not xak-flow-redirect: {last}",
+        )
+        return browser
+
+    def who(self, browser, wanted=(200,)):
+        answer = browser.ask("/api/v3/core/users/me/", wanted=wanted)
+        return answer.json()["user"]["username"] if answer.status == 200 else None
+
+    def flow(self, slug):
+        found = self.api.all("/api/v3/flows/instances/", slug=slug)
+        hold(len(found) == 1, f"there is no flow {slug}")
+        return found[0]["pk"]
+
+    def processes(self):
+        """The processes of the service: those that know its secret, with the name of each."""
+        wanted = b"AUTHENTIK_SECRET_KEY=" + self.service.secrets["secret_key"].encode()
+        for entry in pathlib.Path("/proc").iterdir():
+            if entry.name.isdecimal() and entry.name != str(os.getpid()):
+                with contextlib.suppress(OSError):
+                    if wanted in (entry / "environ").read_bytes():
+                        command = (entry / "cmdline").read_bytes().split(b"\0")
+                        yield entry, b" ".join(command).decode(errors="replace")[:80]
+
+
+# ---- the steps
+
+
+@step
+def database(test):
+    """PostgreSQL starts on a socket."""
+    test.service.prepare()
+    test.service.start_database()
+    return test.service.sql("postgres", "SHOW server_version").strip()
+
+
+@step
+def migrations(test):
+    """`ak migrate` makes the tables."""
+    test.service.migrate()
+    count = test.service.sql(test.service.plan["database"], "SELECT count(*) FROM django_migrations")
+    return f"{count.strip()} migrations"
+
+
+@step
+def ready(test):
+    """Server and worker start, and the server says that it is ready."""
+    start = time.monotonic()
+    test.service.start_parts()
+    test.service.wait_ready()
+    return f"after {time.monotonic() - start:.1f} s"
+
+
+@step
+def bootstrap(test):
+    """The worker made the first user."""
+
+    def token():
+        answer = test.api.ask("/api/v3/core/users/me/", wanted=(200, 401, 403))
+        return answer.status == 200 and answer.json()["user"]["username"]
+
+    return test.until(300, "the worker to make the first user and its token", token)
+
+
+@step
+def version(test):
+    """The server is of the version that was built."""
+    says = test.api.ask("/api/v3/admin/version/").json()["version_current"]
+    wanted = test.service.plan["version"]
+    hold(says == wanted, f"the server says that it is {says}; {wanted} was built")
+    return says
+
+
+@step
+def login_page(test):
+    """The login page comes with all that it names, of the web UI of this version."""
+    browser = Browser(test.address)
+    page = browser.ask(f"/if/flow/{FLOW}/", headers={"Accept": "text/html"})
+    text = page.body.decode()
+    named = set(re.findall(r'(?:src|href)="([^"]*/static/[^"]*)"', text))
+    hold(any("FlowInterface" in name for name in named), f"the login page names no FlowInterface: {named}")
+    for name in sorted(named):
+        answer = browser.ask(name, wanted=(200, 404))
+        there = pathlib.Path(test.assembled, "web/dist/flow").glob("FlowInterface-*.js")
+        there = sorted(file.name for file in there)
+        hold(
+            answer.status == 200 and answer.body,
+            f"the login page wants {name}, which the web UI has not got; it has {there}: is it of another version?",
+        )
+    return f"{len(named)} files"
+
+
+@step
+def wrong_password(test):
+    """A wrong password does not sign in."""
+    browser = Browser(test.address)
+    last = test.sign_in(browser, "wrong")
+    hold(
+        component(last) == "ak-stage-password" and "password" in last.get("response_errors", {}),
+        f"after a wrong password comes {component(last)}: {last}",
+    )
+    hold(test.who(browser, (403, 401, 200)) is None, "a wrong password signed in")
+
+
+@step
+def right_password(test):
+    """The right one does, and the API says who it is."""
+    browser = test.signed_in()
+    user = test.who(browser)
+    hold(user == test.service.plan["login"]["user"], f"the API takes the user for {user}")
+    test.browser = browser
+    return user
+
+
+def built_in(test):
+    """The paths of the blueprints that are to be applied by themselves."""
+    folder = test.assembled / "blueprints"
+    for file in sorted(folder.rglob("*.yaml")):
+        if 'instantiate: "false"' not in file.read_text():
+            yield str(file.relative_to(folder))
+
+
+@step
+def blueprints(test):
+    """All that are built in are applied, and none is in error."""
+    wanted = set(built_in(test))
+    hold(wanted, "there are no blueprints")
+
+    def applied():
+        found = test.api.all("/api/v3/managed/blueprints/")
+        bad = [f"{it['path']} ({it['status']})" for it in found if it["status"] in ("error", "warning")]
+        hold(not bad, f"blueprints that do not apply: {', '.join(bad)}")
+        good = {it["path"] for it in found if it["status"] == "successful"}
+        test.missing = sorted(wanted - good)
+        return not test.missing
+
+    try:
+        test.until(300, "all blueprints to be applied", applied)
+    except Failed as failed:
+        raise Failed(f"{failed}; not applied: {', '.join(getattr(test, 'missing', []))}") from None
+    return f"{len(wanted)} of {len(wanted)} successful"
+
+
+@step
+def worker_tasks(test):
+    """The worker ran tasks, and none failed."""
+
+    def settled():
+        found = test.api.all("/api/v3/tasks/tasks/")
+        return found if any(it["state"] == "done" for it in found) else None
+
+    found = test.until(120, "a task of the worker to be done", settled)
+    bad = []
+    for task in found:
+        if task["aggregated_status"] != "error":
+            continue
+        text = json.dumps(task)
+        entry = next((it for it in ALLOWED if it["word"] in text and it["exception"] in text), None)
+        if entry:
+            test.allowed.append((entry, text))
+        else:
+            bad.append(f"{task['actor_name']}: {text[:1500]}")
+    hold(not bad, "tasks that failed:\n" + "\n".join(bad))
+    test.tasks = sum(task["state"] == "done" for task in found)
+    return f"{test.tasks} done"
+
+
+@step
+def database_driver(test):
+    """psycopg is the one that was compiled here."""
+    loaded = {}
+    for process, command in test.processes():
+        with contextlib.suppress(OSError):
+            maps = (process / "maps").read_text()
+            if "psycopg" in maps:
+                for name in re.findall(r"\S*/psycopg\w*/\S*\.so\S*", maps):
+                    loaded[name] = command
+    hold(
+        any("/psycopg_c/" in name for name in loaded),
+        f"no process loaded psycopg's C implementation, but {sorted(loaded) or 'none of it'}",
+    )
+    hold(not any("/psycopg_binary/" in name for name in loaded), f"psycopg's own libpq is loaded: {loaded}")
+
+
+@step
+def libraries(test):
+    """No process holds two libraries of a kind, and all come from the store."""
+    count = 0
+    for process, command in test.processes():
+        try:
+            maps = (process / "maps").read_text()
+        except OSError:
+            continue
+        files = {line.split(None, 5)[5] for line in maps.splitlines() if line.count(" ") > 4 and ".so" in line}
+        count += bool(files)
+        for name in SINGLE:
+            of_it = sorted(it for it in files if re.match(rf"{re.escape(name)}(-[0-9a-f]+)?\.so", it.rpartition("/")[2]))
+            hold(len(of_it) < 2, f"two {name} in one process ({command}): {' and '.join(of_it)}")
+            hold(
+                all(it.startswith("/nix/store/") for it in of_it),
+                f"{name} in the process {command} is {of_it}, which is not in the store",
+            )
+    hold(count, "no process of the service could be looked at")
+    return f"{count} processes"
+
+
+@step
+def certificate(test):
+    """A certificate is generated."""
+    made = test.api.ask(
+        "/api/v3/crypto/certificatekeypairs/generate/",
+        "POST",
+        {"common_name": f"signs-in {secrets.token_hex(4)}", "validity_days": 30},
+    ).json()
+    test.certificate = made["pk"]
+    path = f"/api/v3/crypto/certificatekeypairs/{made['pk']}/view_certificate/"
+    test.pem = test.api.ask(path).json()["data"]
+    hold("BEGIN CERTIFICATE" in test.pem, f"the certificate is none: {test.pem[:200]}")
+
+
+@step
+def oauth2(test):
+    """An application signs its users in by OpenID Connect: code, token, signature, claims."""
+    import jwt
+
+    api, callback = test.api, "http://localhost:1/callback"
+    scopes = [
+        it["pk"]
+        for it in api.all("/api/v3/propertymappings/provider/scope/")
+        if it["scope_name"] in ("openid", "email", "profile")
+    ]
+    hold(len(scopes) >= 3, "the scopes openid, email and profile are missing")
+    provider = api.ask(
+        "/api/v3/providers/oauth2/",
+        "POST",
+        {
+            "name": "signs-in oauth2",
+            "authorization_flow": test.flow("default-provider-authorization-implicit-consent"),
+            "invalidation_flow": test.flow("default-provider-invalidation-flow"),
+            "client_type": "confidential",
+            "redirect_uris": [{"matching_mode": "strict", "url": callback}],
+            "signing_key": test.certificate,
+            "property_mappings": scopes,
+        },
+        wanted=(201,),
+    ).json()
+    application = {"name": "signs-in oauth2", "slug": "signs-in-oauth2", "provider": provider["pk"]}
+    api.ask("/api/v3/core/applications/", "POST", application, wanted=(201,))
+    places = Browser(test.address).ask("/application/o/signs-in-oauth2/.well-known/openid-configuration").json()
+    hold(places["issuer"].startswith(test.address), f"the issuer is {places['issuer']}")
+
+    verifier, state, nonce = (secrets.token_urlsafe(48) for _ in range(3))
+    asked = {
+        "response_type": "code",
+        "client_id": provider["client_id"],
+        "redirect_uri": callback,
+        "scope": "openid email profile",
+        "state": state,
+        "nonce": nonce,
+        "code_challenge": base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("="),
+        "code_challenge_method": "S256",
+    }
+    browser = test.signed_in()
+    address = f"{places['authorization_endpoint']}?{urllib.parse.urlencode(asked)}"
+    last = follow_flow(browser, browser.ask(address, wanted=(200, 302)), callback)
+    answer = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(last).query))
+    hold(answer.get("state") == state and "code" in answer, f"the application is answered {answer}")
+    form = urllib.parse.urlencode(
+        {
+            "grant_type": "authorization_code",
+            "code": answer["code"],
+            "redirect_uri": callback,
+            "client_id": provider["client_id"],
+            "client_secret": provider["client_secret"],
+            "code_verifier": verifier,
+        }
+    )
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    token = Browser(test.address).ask(places["token_endpoint"], "POST", form.encode(), headers=headers).json()
+    keys = Browser(test.address).ask(places["jwks_uri"]).json()["keys"]
+    kid = jwt.get_unverified_header(token["id_token"])["kid"]
+    key = next((it for it in keys if it["kid"] == kid), None)
+    hold(key, f"the JWKS has no key {kid}: {keys}")
+    try:
+        claims = jwt.decode(
+            token["id_token"],
+            jwt.PyJWK(key).key,
+            algorithms=["RS256"],
+            audience=provider["client_id"],
+            issuer=places["issuer"],
+        )
+    except jwt.PyJWTError as error:
+        raise Failed(f"the ID token does not hold: {error}") from None
+    user = test.service.plan["login"]["user"]
+    hold(claims["nonce"] == nonce, f"the nonce of the ID token is another: {claims}")
+    hold(claims.get("preferred_username") == user, f"the ID token is of {claims.get('preferred_username')}: {claims}")
+    info = Browser(test.address, token["access_token"]).ask(places["userinfo_endpoint"]).json()
+    hold(info["sub"] == claims["sub"], f"userinfo is of another: {info}")
+    return f"an ID token of {user}"
+
+
+def follow_flow(browser, answer, callback):
+    """Goes through the flow to which an answer leads: the address of the application at its end."""
+    place = urllib.parse.urlsplit(answer.url)
+    location = answer.headers.get("Location", "")
+    if location.startswith(callback):
+        return location
+    slug = re.fullmatch(r"/if/flow/([^/]+)/", place.path)
+    hold(slug, f"the authorization leads to {answer.url}: {short(answer.body)}")
+    last = browser.challenge(slug[1], query=place.query)
+    hold(component(last) == "xak-flow-redirect", f"the flow {slug[1]} asks for {component(last)}: {last}")
+    if not last["to"].startswith(callback):
+        answer = browser.ask(last["to"], wanted=(200, 302))
+        return answer.headers.get("Location") or answer.url
+    return last["to"]
+
+
+@step
+def saml(test):
+    """A SAML provider signs its metadata and its response, and both verify."""
+    import xmlsec
+    from lxml import etree
+
+    # the versions that xmlsec and lxml were compiled for and run with are compared when it is imported
+    names = {"ds": "http://www.w3.org/2000/09/xmldsig#"}
+
+    def verify(document, what):
+        signatures = document.xpath("//ds:Signature", namespaces=names)
+        hold(signatures, f"{what} has no signature")
+        key = xmlsec.Key.from_memory(test.pem, xmlsec.constants.KeyDataFormatCertPem)
+        for signature in signatures:
+            context = xmlsec.SignatureContext()
+            context.key = key
+            xmlsec.tree.add_ids(document, ["ID"])
+            try:
+                context.verify(signature)
+            except xmlsec.Error as error:
+                raise Failed(f"a signature of {what} does not hold: {error}") from None
+        return len(signatures)
+
+    api = test.api
+    provider = api.ask(
+        "/api/v3/providers/saml/",
+        "POST",
+        {
+            "name": "signs-in saml",
+            "authorization_flow": test.flow("default-provider-authorization-implicit-consent"),
+            "invalidation_flow": test.flow("default-provider-invalidation-flow"),
+            "acs_url": "http://localhost:1/acs",
+            "audience": "signs-in",
+            "issuer": "authentik-signs-in",
+            "signing_kp": test.certificate,
+            "sign_assertion": True,
+            "sign_response": True,
+            "sp_binding": "post",
+            "property_mappings": [it["pk"] for it in api.all("/api/v3/propertymappings/provider/saml/")],
+        },
+        wanted=(201,),
+    ).json()
+    application = {"name": "signs-in saml", "slug": "signs-in-saml", "provider": provider["pk"]}
+    api.ask("/api/v3/core/applications/", "POST", application, wanted=(201,))
+    metadata = api.ask(f"/api/v3/providers/saml/{provider['pk']}/metadata/").json()["metadata"]
+    verify(etree.fromstring(metadata.encode()), "the metadata")
+
+    browser = test.signed_in()
+    answer = browser.ask("/application/saml/signs-in-saml/sso/binding/init/")
+    place = urllib.parse.urlsplit(answer.url)
+    slug = re.fullmatch(r"/if/flow/([^/]+)/", place.path)
+    hold(slug, f"the sign-on leads to {answer.url}: {short(answer.body)}")
+    last = browser.challenge(slug[1], query=place.query)
+    hold(component(last) == "ak-stage-autosubmit", f"the flow {slug[1]} asks for {component(last)}: {last}")
+    response = etree.fromstring(base64.b64decode(last["attrs"]["SAMLResponse"]))
+    count = verify(response, "the response")
+    user = test.service.plan["login"]["user"]
+    text = etree.tostring(response).decode()
+    hold(user in text, f"the response does not name {user}: {text[:500]}")
+    return f"{count} signatures of the response"
+
+
+def keytab(principal, realm):
+    """A keytab with a key of this principal."""
+
+    def counted(text):
+        return struct.pack(">H", len(text)) + text.encode()
+
+    names = principal.split("/")
+    entry = struct.pack(">H", len(names)) + counted(realm) + b"".join(map(counted, names))
+    entry += struct.pack(">IIB", 1, 0, 1) + struct.pack(">HH", 18, 32) + bytes(range(32))
+    return b"\x05\x02" + struct.pack(">i", len(entry)) + entry
+
+
+@step
+def kerberos(test):
+    """A Kerberos source calls gssapi: for a browser that negotiates, and to check a password."""
+    api, realm = test.api, "SIGNS-IN.INVALID"
+    source = api.ask(
+        "/api/v3/sources/kerberos/",
+        "POST",
+        {
+            "name": "signs-in kerberos",
+            "slug": "signs-in-kerberos",
+            "realm": realm,
+            "krb5_conf": f"[libdefaults]\ndefault_realm = {realm}\ndns_lookup_kdc = false\n"
+            f"[realms]\n{realm} = {{\n kdc = 127.0.0.1:1\n}}\n",
+            "spnego_server_name": f"HTTP/localhost@{realm}",
+            "spnego_keytab": "data:;base64," + base64.b64encode(keytab("HTTP/localhost", realm)).decode(),
+        },
+        wanted=(201,),
+    ).json()
+    token = base64.b64encode(b"no ticket").decode()
+    answer = Browser(test.address).ask(
+        "/source/kerberos/signs-in-kerberos/?state=signs-in",
+        headers={"Authorization": f"Negotiate {token}"},
+        wanted=(401,),
+    )
+    hold("Negotiate" in answer.headers.get("WWW-Authenticate", ""), f"it does not negotiate: {answer.headers}")
+    user = api.ask("/api/v3/core/users/me/").json()["user"]
+    connection = {"user": user["pk"], "source": source["pk"], "identifier": f"{user['username']}@{realm}"}
+    api.ask("/api/v3/sources/user_connections/kerberos/", "POST", connection, wanted=(201,))
+    before = len(test.warnings)
+    last = test.sign_in(Browser(test.address), "neither here nor there")
+    hold(component(last) == "ak-stage-password", f"a wrong password leads to {component(last)}: {last}")
+
+    def failed():
+        return any("failed to kinit" in line for line in test.warnings[before:])
+
+    test.until(10, "gssapi to try the password (`failed to kinit` in the log)", failed)
+    api.ask("/api/v3/sources/kerberos/signs-in-kerberos/", "DELETE", wanted=(204,))
+    loaded = set()
+    for process, _ in test.processes():
+        with contextlib.suppress(OSError):
+            loaded |= set(re.findall(r"\S*/libgssapi_krb5\.so\S*", (process / "maps").read_text()))
+    hold(loaded, "no process loaded libgssapi_krb5")
+
+
+@step
+def memory(test):
+    """What server and worker take, to be known."""
+    sums = {}
+    for process, command in test.processes():
+        with contextlib.suppress(OSError):
+            rollup = (process / "smaps_rollup").read_text()
+            amount = int(re.search(r"Pss:\s+(\d+)", rollup)[1])
+            name = "worker" if "worker" in command else "server"
+            sums[name] = sums.get(name, 0) + amount
+    return ", ".join(f"{name} {amount >> 10} MiB" for name, amount in sorted(sums.items()))
+
+
+@step
+def restart(test):
+    """Server and worker end when they are told to and know everybody when they are started again."""
+    names = list(test.service.plan["parts"])
+    test.service.stop_parts(names)
+    test.service.start_parts()
+    test.service.wait_ready()
+    user = test.who(test.browser)
+    hold(user == test.service.plan["login"]["user"], f"the session is that of {user} after a restart")
+    return test.who(test.signed_in())
+
+
+def dump(test):
+    """All of the database, as text."""
+    text = test.service.sql(test.service.plan["database"], "", "pg_dump", ("--no-owner",))
+    # lines with random words
+    return [line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
+
+
+@step
+def second_migration(test):
+    """A second `ak migrate` changes nothing."""
+    test.service.stop_parts(list(test.service.plan["parts"]))
+    before = dump(test)
+    test.service.migrate()
+    after = dump(test)
+    new = [line for line in after if line not in set(before)]
+    gone = [line for line in before if line not in set(after)]
+    hold(before == after, "a second `ak migrate` changes the database:\n" + "\n".join((new + gone)[:20]))
+    return f"{len(before)} lines of a dump"
+
+
+@step
+def logs(test):
+    """No log holds an error that is not known, and no answer was a 5xx."""
+    for entry in ALLOWED:
+        seen = any(it is entry for it, _ in test.allowed)
+        there = (test.assembled / "authentik" / entry["without"]).exists()
+        if there:
+            hold(not seen, f"{entry['word']} fails though the tree has {entry['without']}")
+        elif seen:
+            print(f"  allowed: {entry['word']}, {entry['exception']}: {entry['reason']}", flush=True)
+    hold(not test.errors, "errors in the logs:\n" + "\n".join(line[:3000] for line in test.errors[:10]))
+    return f"{sum(len(lines) for lines in test.lines.values())} lines"
+
+
+# ---- running
+
+
+def matter(test):
+    """The lines of the logs that say most about a failure."""
+    for part, lines in test.lines.items():
+        words = re.compile(r'"level": ?"(error|critical|fatal)"|Traceback|Error|FATAL|rror while loading')
+        found = [line for line in lines if words.search(line)][-8:] if part != "postgresql" else []
+        for line in found or lines[-4:]:
+            print(f"  {part}: {line[:3000]}", file=sys.stderr)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="signs_in")
+    parser.add_argument("plan", type=pathlib.Path)
+    parser.add_argument("--assembled", required=True)
+    parser.add_argument("--leave-out", type=pathlib.Path)
+    parser.add_argument("--image")
+    parser.add_argument("--data", type=pathlib.Path)
+    arguments = parser.parse_args()
+    plan = json.loads(arguments.plan.read_text())
+    left_out = json.loads(arguments.leave_out.read_text()) if arguments.leave_out else {}
+    unknown = set(left_out) - {name for name, _ in STEPS}
+    if unknown:
+        print(f"{arguments.leave_out} names steps that do not exist: {', '.join(sorted(unknown))}", file=sys.stderr)
+        return 2
+    supervise.emit = lambda **event: None
+    runtime = supervise.runtime_folder()
+    data = arguments.data or pathlib.Path(tempfile.mkdtemp(prefix="signs-in.", dir=runtime))
+    data.mkdir(parents=True, exist_ok=True)
+    data.chmod(0o711)
+    service = supervise.Service(plan, data.absolute(), runtime, durable=False)
+
+    def stop(number, frame):
+        service.stopping += 1
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+    test = Test(service, arguments.assembled)
+    name, started, code = "start", time.monotonic(), 0
+    try:
+        if arguments.image:
+            service.image = supervise.Engine(arguments.image, f"signs-in-{runtime.name.rpartition('.')[2]}")
+        for name, function in STEPS:
+            if name in left_out:
+                print(f"{name}: left out: {left_out[name]}", flush=True)
+                continue
+            began = time.monotonic()
+            said = function(test)
+            print(f"{name}: {said or 'holds'} ({time.monotonic() - began:.1f} s)", flush=True)
+        print(f"{plan['name']} {plan['version']} signs in ({time.monotonic() - started:.0f} s)")
+    except (Failed, supervise.Ended, supervise.CouldNot) as failed:
+        matter(test)
+        print(f"{name} ({' '.join(dict(STEPS)[name].__doc__.split()) if name in dict(STEPS) else name}): {failed}", file=sys.stderr)
+        code = 1
+    except supervise.Stopped:
+        print(f"{name}: interrupted", file=sys.stderr)
+        code = 1
+    finally:
+        service.stop_parts()
+        if service.image:
+            service.image.remove([*plan["parts"], "migrate"])
+        supervise.remove(runtime)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,3 @@
+//! The sub-commands, a file each: arguments and entry. No command needs another.
+
+pub mod run;

@@ -1,0 +1,330 @@
+//! `cargo xtask run`: starts what was built, with all that it needs, and ends it.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::display::{Display, Mode, glance};
+use crate::output;
+use crate::pkgs::PackageSet;
+use crate::process::{Input, Interrupted, Processes};
+use crate::remote::{Forward, Machine, owner};
+use crate::report::labelled;
+use crate::service::{Event, Events, Parts};
+use crate::test_build::{self, Built};
+
+/// The component that starts a container's service.
+const SERVICE: &str = "service";
+/// Its program.
+const PROGRAM: &str = "bin/service";
+/// The longest time between two drawings.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Start what was built, with a database of its own
+///
+/// Builds the component `service` of a container, if it is not built yet, and starts it: PostgreSQL of
+/// the package set on a socket, the migrations, the server and the worker. When it is ready, its address
+/// and a user with a password are printed, and from then on what the parts log. Ctrl-C ends all of it in
+/// order, a second one kills it; nothing runs on. The data are kept for the next run.
+///
+/// Services run on Linux. With `--on HOST` another machine builds and runs it, and the port is forwarded
+/// to this one over the ssh connection. As root all parts run as the user 65534, who has to be able to
+/// enter the folder of the data.
+///
+/// Exit codes: 1 a part of it failed, 2 could not run, 129, 130 or 143 ended by SIGHUP, SIGINT or
+/// SIGTERM.
+///
+/// Example: `cargo xtask run --sample --open`
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub struct Args {
+    /// The container whose service is started [default: the only one that has one]
+    #[arg(value_name = "CONTAINER")]
+    container: Option<String>,
+    /// Run the sample in the repository
+    #[arg(long, conflicts_with_all = ["source", "pins"])]
+    sample: bool,
+    /// Run what is built from a working tree in place of the pinned sources
+    #[arg(long, value_name = "PATH")]
+    source: Option<Utf8PathBuf>,
+    /// Take the pins from another file than the container's pins.json
+    #[arg(long, value_name = "FILE")]
+    pins: Option<Utf8PathBuf>,
+    /// The package set to build over [default: nixpkgs where it can be had, else host]
+    #[arg(long, value_name = "SET")]
+    pkgs: Option<PackageSet>,
+    /// Build and run on another machine, HOST or USER@HOST as for ssh; `local` is this one [default:
+    /// `XTASK_BUILD_HOST`, else `on` in containers/CONTAINER/test-build.json, else local]
+    #[arg(long, value_name = "HOST")]
+    on: Option<String>,
+    /// Run the container image, by podman or docker, as it will be deployed
+    #[arg(long)]
+    image: bool,
+    /// The port of 127.0.0.1 to listen on
+    #[arg(long, value_name = "N", default_value_t = 9000, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+    /// Where the data are kept [default: target/run/NAME; on another machine a folder in the user's
+    /// state]
+    #[arg(long, value_name = "DIR")]
+    data: Option<Utf8PathBuf>,
+    /// Remove the data of earlier runs first
+    #[arg(long)]
+    fresh: bool,
+    /// Open the address in a browser when it is ready
+    #[arg(long)]
+    open: bool,
+    /// Show command lines, and what the parts log before they are ready
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let of_container = |component: &str| match &args.container {
+        Some(container) => format!("{}/{component}", container.trim_end_matches('/')),
+        None => component.to_owned(),
+    };
+    let mut components = vec![of_container(SERVICE)];
+    if args.image {
+        components.push(of_container("image"));
+    }
+    let on_port = check_port(args.port)?;
+    let build = test_build::Args::for_service(test_build::ForService {
+        components,
+        sample: args.sample,
+        source: args.source.clone(),
+        pins: args.pins.clone(),
+        pkgs: args.pkgs,
+        on: args.on.clone(),
+        verbose: args.verbose,
+        forward: Forward {
+            here: args.port,
+            there: on_port,
+        },
+    });
+    test_build::build(&build, Some(&mut |built| start(args, on_port, built)))
+}
+
+/// Makes sure that a port of this machine is free; one that may be free on another.
+fn check_port(port: u16) -> Result<u16> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
+        format!("port {port} of 127.0.0.1 can't be listened on: `--port N` takes another")
+    })?;
+    // Above those that are given out below, below those that are given out to whoever asks for any.
+    let seed = std::process::id() ^ u32::from(port);
+    Ok(20_000 + u16::try_from(seed % 10_000).unwrap_or_default())
+}
+
+/// Starts the service that was built and follows it to its end.
+fn start(args: &Args, on_port: u16, built: &Built<'_>) -> Result<ExitCode> {
+    let service = built.out(SERVICE).context("a service was built")?;
+    let port = match built.machine {
+        Machine::Here(_) => args.port,
+        Machine::There(_) => on_port,
+    };
+    let data = data_folder(args, built)?;
+    let program = Utf8Path::new(service).join(PROGRAM);
+    let mut command = built.machine.cmd(program.as_str()).args([
+        "--data",
+        data.as_str(),
+        "--port",
+        &port.to_string(),
+    ]);
+    if args.fresh {
+        command = command.arg("--fresh");
+    }
+    if let Some(image) = built.out("image").filter(|_| args.image) {
+        command = command.args(["--image", image]);
+    }
+    let mut screen = Screen::new(args, built);
+    let mut events = Events::default();
+    let status = built.machine.stream(command, TICK, |input| {
+        match input {
+            Input::Bytes(bytes) => {
+                for event in events.push(bytes) {
+                    screen.take(event)?;
+                }
+            }
+            Input::Pause => screen.refresh(),
+        }
+        Ok(())
+    });
+    if let Some(event) = events.finish() {
+        screen.take(event)?;
+    }
+    screen.display.finish();
+    let interrupted = built.processes.acknowledge();
+    finish(status, interrupted, &screen.errors)
+}
+
+/// Says how it ended.
+fn finish(
+    status: Result<ExitStatus>,
+    interrupted: Option<Interrupted>,
+    errors: &[String],
+) -> Result<ExitCode> {
+    for error in errors {
+        output::say(format!("error: {error}"));
+    }
+    if let Some(interrupted) = interrupted {
+        output::say(interrupted.to_string());
+        return Ok(interrupted.exit_code());
+    }
+    let status = status?;
+    match status.code() {
+        Some(1) => Ok(ExitCode::from(1)),
+        Some(2) if !errors.is_empty() => Ok(ExitCode::from(2)),
+        _ => bail!("what starts the service ended ({status})"),
+    }
+}
+
+/// Where the data of this service are kept.
+fn data_folder(args: &Args, built: &Built<'_>) -> Result<Utf8PathBuf> {
+    let name = match built.kind {
+        "" => built.container.clone(),
+        kind => format!("{}-{kind}", built.container),
+    };
+    match (&args.data, built.machine) {
+        (Some(folder), Machine::Here(_)) if folder.is_relative() => {
+            let current = std::env::current_dir().context("finding the current folder")?;
+            let current = Utf8PathBuf::from_path_buf(current);
+            let Ok(current) = current else {
+                bail!("the current folder is not UTF-8: give `--data` from the root on")
+            };
+            Ok(current.join(folder))
+        }
+        (Some(folder), Machine::There(remote)) if folder.is_relative() => bail!(
+            "`--data {folder}` is on `{}`: give it from the root on",
+            remote.host()
+        ),
+        (Some(folder), _) => Ok(folder.clone()),
+        (None, Machine::Here(_)) => Ok(built.repo.run_data(&name)),
+        (None, Machine::There(remote)) => {
+            let greeting = remote.greeting();
+            // Nobody else enters the home of root.
+            let state = if greeting.get("USER") == Some("root") {
+                "/var/lib".into()
+            } else if let Some(state) = greeting.get("XDG_STATE_HOME") {
+                Utf8PathBuf::from(state)
+            } else {
+                Utf8Path::new(greeting.get("HOME").unwrap_or("/")).join(".local/state")
+            };
+            Ok(state.join("xtask/run").join(owner(built.repo)).join(name))
+        }
+    }
+}
+
+/// What is seen of a service.
+struct Screen<'a> {
+    args: &'a Args,
+    processes: &'a Processes,
+    /// The port here, if another machine listens on another.
+    forwarded: Option<Forward>,
+    display: Display,
+    parts: Parts,
+    start: Instant,
+    is_ready: bool,
+    errors: Vec<String>,
+}
+
+impl<'a> Screen<'a> {
+    fn new(args: &'a Args, built: &Built<'a>) -> Self {
+        Self {
+            args,
+            processes: built.processes,
+            forwarded: built.forward,
+            display: Display::new(Mode::choose(false)),
+            parts: Parts::default(),
+            start: Instant::now(),
+            is_ready: false,
+            errors: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, event: Event) -> Result<()> {
+        let now = Instant::now();
+        match event {
+            Event::Part { part, state } => {
+                if let Some(time) = self.parts.note(&part, &state, now)
+                    && !self.is_ready
+                {
+                    self.label(&part, &format!("ready after {}", glance(time)));
+                }
+            }
+            Event::Log { part, line } => {
+                self.parts.said(&part, &line, now);
+                let shown = self.is_ready || self.args.verbose;
+                if shown || self.display.mode() == Mode::Plain {
+                    self.label(&part, &line);
+                }
+            }
+            Event::Ready {
+                address,
+                user,
+                password,
+            } => {
+                self.is_ready = true;
+                self.display.finish();
+                self.ready(&address, &user, &password)?;
+            }
+            Event::Error { message } => self.errors.push(nix_log::plain(&message).into_owned()),
+            Event::Other(line) => self.label("run", &line),
+        }
+        Ok(())
+    }
+
+    fn ready(&mut self, address: &str, user: &str, password: &str) -> Result<()> {
+        let mut address = address.to_owned();
+        if let Some(Forward { here, there }) = self.forwarded {
+            address = address.replacen(&format!(":{there}"), &format!(":{here}"), 1);
+            TcpStream::connect((Ipv4Addr::LOCALHOST, here)).with_context(|| {
+                format!("ssh does not forward port {here} of 127.0.0.1: is forwarding allowed over there?")
+            })?;
+        }
+        let time = glance(self.start.elapsed());
+        output::emit(&format!("ready after {time}: {address}"))?;
+        output::emit(&format!("user: {user}  password: {password}"))?;
+        if self.args.open {
+            let program = if cfg!(target_os = "macos") {
+                "open"
+            } else {
+                "xdg-open"
+            };
+            if let Err(error) = self
+                .processes
+                .detach(self.processes.cmd(program).arg(&address))
+            {
+                output::say(format!("`--open`: {error:#}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn label(&mut self, part: &str, line: &str) {
+        let colours = self.display.mode() == Mode::Live;
+        let line = if line.is_empty() { " " } else { line };
+        self.display
+            .line(&labelled(&nix_log::plain(part), line, colours));
+    }
+
+    fn refresh(&mut self) {
+        let (parts, start, is_ready) = (&self.parts, self.start, self.is_ready);
+        self.display.refresh(|| {
+            if is_ready {
+                crate::display::View {
+                    totals: Some(String::new()),
+                    ..Default::default()
+                }
+            } else {
+                parts.view(start, Instant::now())
+            }
+        });
+    }
+}
