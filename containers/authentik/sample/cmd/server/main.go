@@ -1,8 +1,14 @@
 package main
 
-import "os"
+import (
+	"log/slog"
+	"os"
+
+	"goauthentik.io/internal/logs"
+)
 
 func main() {
+	slog.SetDefault(logs.New(os.Stderr))
 	if err := rootCmd().Execute(); err != nil {
 		os.Exit(1)
 	}
