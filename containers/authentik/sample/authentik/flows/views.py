@@ -2,7 +2,7 @@
 
 import json
 
-from django.http import HttpResponseRedirect, JsonResponse, QueryDict
+from django.http import Http404, HttpResponseRedirect, JsonResponse, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.shortcuts import get_object_or_404, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -17,7 +17,9 @@ SESSION_PLAN = "authentik/flows/plan"
 
 def default(request, designation):
     """Goes to the page of the first flow for something."""
-    flow = get_object_or_404(Flow.objects.order_by("slug")[:1], designation=designation)
+    flow = Flow.objects.filter(designation=designation).order_by("slug").first()
+    if flow is None:
+        raise Http404
     query = request.GET.urlencode()
     return HttpResponseRedirect(f"/if/flow/{flow.slug}/" + (f"?{query}" if query else ""))
 

@@ -49,6 +49,9 @@ def work():
     seen = None
     while not told.is_set():
         try:
+            if seen is None:
+                # what a worker that was killed has left behind
+                Task.objects.filter(state="running").update(state="queued")
             if (found := fingerprint()) != seen:
                 send(DISCOVERY)
                 seen = found

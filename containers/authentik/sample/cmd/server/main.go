@@ -10,6 +10,7 @@ import (
 func main() {
 	slog.SetDefault(logs.New(os.Stderr))
 	if err := rootCmd().Execute(); err != nil {
+		slog.Error(err.Error())
 		os.Exit(1)
 	}
 }

@@ -104,10 +104,11 @@ func checkServer(config settings) error {
 
 func rootCmd() *cobra.Command {
 	root := &cobra.Command{
-		Use:          "authentik",
-		Short:        "Start authentik instance",
-		Version:      constants.VERSION(),
-		SilenceUsage: true,
+		Use:           "authentik",
+		Short:         "Start authentik instance",
+		Version:       constants.VERSION(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
 		RunE: func(command *cobra.Command, _ []string) error {
 			config, err := load()
 			if err != nil {
