@@ -9,16 +9,19 @@ from pathlib import Path
 
 
 def _defaults() -> dict:
-    """As much of YAML as default.yml has: names with values, and names with such below them."""
-    config, section = {}, {}
+    """As much of YAML as default.yml has: names with values or nothing (`null`), and names with such below them."""
+    config = {}
+    open_sections = [(-1, config)]
     for line in Path(__file__).with_name("default.yml").read_text().splitlines():
         name, _, value = line.partition(":")
-        if not value:
-            section = config.setdefault(name, {})
-        elif name.startswith(" "):
-            section[name.strip()] = value.strip()
+        depth = len(name) - len(name.lstrip())
+        while open_sections[-1][0] >= depth:
+            open_sections.pop()
+        section, name, value = open_sections[-1][1], name.strip(), value.strip()
+        if value:
+            section[name] = None if value == "null" else value
         else:
-            config[name] = value.strip()
+            open_sections.append((depth, section.setdefault(name, {})))
     return config
 
 

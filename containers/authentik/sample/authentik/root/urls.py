@@ -1,18 +1,24 @@
 """What answers which path."""
 
-from django.http import HttpResponse, JsonResponse
+import psycopg
+from django.http import JsonResponse
 from django.urls import path
 from lxml import etree
 
 from authentik import VERSION
 from authentik.admin.files.backends import static
-from authentik.blueprints import models as blueprints
+from authentik.blueprints import views as blueprints
+from authentik.core import views as core
+from authentik.flows import views as flows
+from authentik.root import monitoring
+from authentik.tasks import views as tasks
 
 
 def version(request):
-    """The version, and that of the XML library which the build linked."""
+    """The version, and those of the libraries which the build linked."""
     libxml = ".".join(str(part) for part in etree.LIBXML_VERSION)
-    return JsonResponse({"version_current": VERSION, "libxml": libxml})
+    libpq = f"{psycopg.pq.version()}, {psycopg.pq.__impl__}"
+    return JsonResponse({"version_current": VERSION, "libxml": libxml, "libpq": libpq})
 
 
 def files(request):
@@ -20,15 +26,17 @@ def files(request):
     return JsonResponse({"results": static.list_files()})
 
 
-def blueprints_available(request):
-    """The blueprints, and how long each is."""
-    sizes = {path: len(blueprints.retrieve(path)) for path in blueprints.find()}
-    return JsonResponse({"results": sizes})
-
-
 urlpatterns = [
-    path("-/health/live/", lambda request: HttpResponse(status=200)),
+    path("", core.root),
+    path("-/health/live/", monitoring.live),
+    path("-/health/ready/", monitoring.ready),
+    path("flows/-/default/<slug:designation>/", flows.default),
+    path("if/flow/<slug:slug>/", flows.interface),
     path("api/v3/admin/version/", version),
     path("api/v3/admin/file/", files),
-    path("api/v3/managed/blueprints/available/", blueprints_available),
+    path("api/v3/core/users/me/", core.me),
+    path("api/v3/flows/executor/<slug:slug>/", flows.executor),
+    path("api/v3/managed/blueprints/", blueprints.instances),
+    path("api/v3/managed/blueprints/available/", blueprints.available),
+    path("api/v3/tasks/tasks/", tasks.tasks),
 ]

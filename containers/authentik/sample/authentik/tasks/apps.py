@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class AuthentikTasksConfig(AppConfig):
+    name = "authentik.tasks"
+    label = "authentik_tasks"
