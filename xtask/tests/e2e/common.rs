@@ -84,12 +84,17 @@ pub fn is_there(program: &str) -> bool {
     found || passed_over(program, program)
 }
 
-/// Says that a part of a test is passed over; fails where CI runs, which has all.
+/// Says that a part of a test is passed over for want of a program; fails where CI runs, which has all.
+pub fn passed_over(missing: &str, package: &str) -> bool {
+    not_tested(&format!(
+        "there is no {missing}: `apt-get install {package}` brings what is tested with it"
+    ))
+}
+
+/// Says why a part of a test is passed over; fails where CI runs.
 ///
 /// It is said past the test harness, which shows nothing of tests that pass.
-pub fn passed_over(missing: &str, package: &str) -> bool {
-    let said =
-        format!("there is no {missing}: `apt-get install {package}` brings what is tested with it");
+pub fn not_tested(said: &str) -> bool {
     assert!(std::env::var_os("CI").is_none(), "{said}");
     let said = format!("NOT TESTED, {said}\n");
     std::io::stderr().write_all(said.as_bytes()).unwrap();

@@ -16,6 +16,7 @@ mod common;
 mod completions;
 mod containers;
 mod daemon;
+mod deploy;
 mod docs_check;
 mod docs_faults;
 mod docs_move;
