@@ -5,6 +5,7 @@
   go_1_25,
   openapi-generator-cli,
   runCommand,
+  schema-json,
   sources,
 }:
 
@@ -62,6 +63,7 @@ stdenvNoCC.mkDerivation (finalAttrs: {
       {
         client = finalAttrs.finalPackage;
         program = ./tests/client-go;
+        schema = schema-json;
         nativeBuildInputs = [ go_1_25 ];
       }
       ''
@@ -72,6 +74,7 @@ stdenvNoCC.mkDerivation (finalAttrs: {
         go build ./...
         go vet ./...
         cp $program/*_test.go .
+        cp $schema openapi.json
         go test .
         touch $out
       '';

@@ -5,6 +5,7 @@
   nodejs_24,
   openapi-generator-cli,
   runCommand,
+  schema-json,
   sources,
   typescript,
 }:
@@ -65,12 +66,17 @@ stdenvNoCC.mkDerivation (finalAttrs: {
       {
         client = finalAttrs.finalPackage;
         program = ./tests/client-ts;
-        nativeBuildInputs = [ typescript ];
+        schema = schema-json;
+        nativeBuildInputs = [
+          nodejs_24
+          typescript
+        ];
       }
       ''
         cp -r $program/. .
         mkdir -p node_modules/@goauthentik
         ln -s $client node_modules/@goauthentik/api
+        node schema-types.mjs $schema >schema-types.ts
         tsc -p tsconfig.json
         tsc -p tsconfig.wrong.json >wrong.txt || true
         if [ "$(grep -c 'error TS' wrong.txt)" != 1 ] || ! grep -q '^types-wrong.ts.*error TS2322' wrong.txt; then
@@ -87,12 +93,14 @@ stdenvNoCC.mkDerivation (finalAttrs: {
       {
         client = finalAttrs.finalPackage;
         program = ./tests/client-ts/request.mjs;
+        schema = schema-json;
         nativeBuildInputs = [ nodejs_24 ];
       }
       ''
         mkdir -p node_modules/@goauthentik
         ln -s $client node_modules/@goauthentik/api
         cp $program request.mjs
+        cp $schema openapi.json
         node request.mjs
         touch $out
       '';

@@ -67,6 +67,7 @@ stdenvNoCC.mkDerivation {
 
   # over nixpkgs; over host-pkgs the settings come from the machine's clients themselves
   impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [
+    "FETCH_GITCONFIG"
     "GIT_PROXY_COMMAND"
     "GOPROXY"
     "SOCKS_SERVER"
@@ -80,6 +81,11 @@ stdenvNoCC.mkDerivation {
 
   buildCommand = ''
     export HOME=$TMPDIR NODE_EXTRA_CA_CERTS=$SSL_CERT_FILE GIT_SSL_CAINFO=$SSL_CERT_FILE
+    # the text of a gitconfig, from `cargo xtask test-build`
+    if [ -n "''${FETCH_GITCONFIG:-}" ]; then
+      printf '%s' "$FETCH_GITCONFIG" >$TMPDIR/gitconfig
+      export GIT_CONFIG_GLOBAL=$TMPDIR/gitconfig GIT_CONFIG_NOSYSTEM=1
+    fi
 
     # Puts what the place has into the output, if it has all that is wanted.
     attempt() {

@@ -23,6 +23,7 @@ lib.makeScope newScope (
     build-tools = callPackage ./build-tools.nix { };
     openapi-generator-cli = callPackage ./openapi-generator-cli.nix { };
 
+    schema-json = callPackage ./schema-json.nix { };
     client-go = callPackage ./client-go.nix { };
     client-ts = callPackage ./client-ts.nix { };
 

@@ -184,6 +184,7 @@ if [ -n "${outputHash+set}" ] && [ -d /host/clients ]; then
   export NPM_CONFIG_USERCONFIG=/host/clients/npmrc
   export PIP_CONFIG_FILE=/host/clients/pip.conf
   export GOENV=/host/clients/go.env
+  export GIT_CONFIG_GLOBAL=/host/clients/gitconfig GIT_CONFIG_NOSYSTEM=1
   source /host/clients/proxy.sh
 fi
 

@@ -1,4 +1,4 @@
-//! This machine's settings for npm, pip, Go and cargo, handed to the builders that fetch.
+//! This machine's settings for npm, pip, Go, cargo and git, handed to the builders that fetch.
 //!
 //! A fixed-output derivation must reach the network as the user does: through the same registry, proxy
 //! and login. Only what says *where and how to connect* is taken, by a list of allowed keys; what names
@@ -53,6 +53,16 @@ const CARGO_FILE_KEYS: [&str; 5] = [
 /// The variables that most programs take a proxy from, in either case.
 const PROXY_KEYS: [&str; 4] = ["http_proxy", "https_proxy", "no_proxy", "all_proxy"];
 
+/// Prints git's `url.BASE.insteadOf` settings of the system, the user and the environment, not those of a
+/// repository that one happens to stand in. The variable `GIT_CONFIG` counts for `git config` alone.
+const GIT_SCRIPT: &str = r"unset GIT_CONFIG
+command -v git >/dev/null || exit 1
+exec git --git-dir=/dev/null config -z --includes --get-regexp '^url\..*\.insteadof$'";
+/// The addresses that git can use without a file or program of this machine, such as a key for ssh.
+const GIT_SCHEMES: [&str; 3] = ["git://", "http://", "https://"];
+/// The variable that hands git's settings to builders over nixpkgs, which see no folder of this machine.
+const GIT_VARIABLE: &str = "FETCH_GITCONFIG";
+
 /// Settings: sorted, so that the same input writes the same bytes.
 pub type Settings = BTreeMap<String, String>;
 
@@ -69,6 +79,8 @@ pub struct Found {
     pub cargo: Vec<String>,
     /// What `go env` says, if there is Go.
     pub go: Option<Settings>,
+    /// What [`git_command`] prints.
+    pub git: String,
 }
 
 /// Where a machine's settings files are.
@@ -101,7 +113,7 @@ impl Files {
 
 impl Found {
     /// The files for the builders, by name.
-    pub fn files(&self) -> [(&'static str, String); 5] {
+    pub fn files(&self) -> [(&'static str, String); 6] {
         let of_environment = || {
             let known = |(key, _): &&(String, String)| GO_KEYS.contains(&key.as_str());
             self.environment.iter().filter(known).cloned().collect()
@@ -113,6 +125,7 @@ impl Found {
             ("go.env", go_env(&go)),
             ("cargo.toml", cargo_toml(&self.cargo)),
             ("proxy.sh", proxy_sh(&self.environment)),
+            ("gitconfig", gitconfig(&self.git)),
         ]
     }
 }
@@ -137,6 +150,7 @@ pub fn write(processes: &Processes) -> Result<Utf8PathBuf> {
         pip: read_all(&files.pip)?,
         cargo: read_all(&files.cargo)?,
         go: go_settings(processes)?,
+        git: git_settings(processes)?,
         environment,
     };
     let files = found.files();
@@ -479,6 +493,59 @@ fn go_env(settings: &Settings) -> String {
         })
 }
 
+/// The command that prints git's settings on addresses. It ends with 1 if there are none or there is no git.
+pub fn git_command() -> [&'static str; 3] {
+    ["sh", "-c", GIT_SCRIPT]
+}
+
+/// The variables for builders over nixpkgs. Those of a daemon are the daemon's own.
+pub fn nixpkgs_environment(processes: &Processes) -> Result<Vec<(String, String)>> {
+    Ok(git_variables(&git_settings(processes)?))
+}
+
+/// The same from what [`git_command`] printed.
+pub fn git_variables(printed: &str) -> Vec<(String, String)> {
+    let text = gitconfig(printed);
+    let variable = (!text.is_empty()).then(|| (GIT_VARIABLE.to_owned(), text));
+    variable.into_iter().collect()
+}
+
+/// What [`git_command`] prints here.
+fn git_settings(processes: &Processes) -> Result<String> {
+    let [program, arguments @ ..] = git_command();
+    let captured = processes.capture(processes.cmd(program).args(arguments))?;
+    match captured.status.code() {
+        Some(0) => Ok(captured.stdout),
+        Some(1) => Ok(String::new()),
+        _ => Err(anyhow!(
+            "reading git's settings on addresses failed ({}): {}",
+            captured.status,
+            captured.stderr.trim()
+        )),
+    }
+}
+
+/// A configuration file for git that says which addresses to ask in place of others, from settings that
+/// each end with a NUL and have a newline before their value; in the order in which git reads them.
+fn gitconfig(printed: &str) -> String {
+    let settings = printed.split_terminator('\0').filter_map(|setting| {
+        let (key, value) = setting.split_once('\n')?;
+        let base = key.strip_prefix("url.")?.strip_suffix(".insteadof")?;
+        let is_usable = GIT_SCHEMES.iter().any(|scheme| base.starts_with(scheme));
+        // No address holds them, nor does a file everything that git reads from a variable.
+        let is_odd = |text: &str| text.contains(|c: char| c.is_control());
+        (is_usable && !is_odd(base) && !is_odd(value)).then_some((base, value))
+    });
+    settings.fold(String::new(), |text, (base, value)| {
+        text + "[url " + &git_quoted(base) + "]\n\tinsteadOf = " + &git_quoted(value) + "\n"
+    })
+}
+
+/// Text as it stands in quotes in a configuration file of git.
+fn git_quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
+}
+
 /// Shell text that sets the proxy variables.
 fn proxy_sh(environment: &[(String, String)]) -> String {
     let settings: Settings = environment
@@ -678,7 +745,91 @@ proxy = 'p.example:80'
         );
     }
 
+    #[test]
+    fn gits_addresses() {
+        let printed = "url.https://m.example/.insteadof\nhttps://a.example/\0\
+                       url.https://u:t@m.example/\"\\.insteadof\nb \"q\" \\ # x\0\
+                       url.https://m.example/.insteadof\ngh:\0\
+                       url.git@m.example:.insteadof\nhttps://a.example/\0\
+                       url./srv/mirror/.insteadof\nhttps://a.example/\0\
+                       url.ext::sh -c x.insteadof\nhttps://a.example/\0\
+                       url.https://n.example/.insteadof\na\nb\0\
+                       url.https://n.example/.insteadof\0\
+                       url.https://n.example/.pushinsteadof\na\0\
+                       http.extraheader\nAuthorization: x\0";
+        let expected = r#"[url "https://m.example/"]
+	insteadOf = "https://a.example/"
+[url "https://u:t@m.example/\"\\"]
+	insteadOf = "b \"q\" \\ # x"
+[url "https://m.example/"]
+	insteadOf = "gh:"
+"#;
+        assert_eq!(gitconfig(printed), expected);
+        assert_eq!(
+            git_variables(printed),
+            [(GIT_VARIABLE.to_owned(), expected.to_owned())]
+        );
+        assert_eq!(git_variables("url./x.insteadof\ny\0"), []);
+    }
+
+    /// What the command prints with this configuration of the user's.
+    fn printed_by_git(config: &Utf8Path, variables: &[(&str, &str)]) -> String {
+        let processes = Processes::new(false).unwrap();
+        let [program, arguments @ ..] = git_command();
+        let command = processes
+            .cmd(program)
+            .args(arguments)
+            .env("GIT_CONFIG_GLOBAL", config)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .envs(variables.iter().copied());
+        processes.capture(command).unwrap().stdout
+    }
+
+    #[test]
+    fn git_says_which_addresses() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            output::write_atomically(&path, text.as_bytes(), 0o644).unwrap();
+            path
+        };
+        write("included", "[URL \"git://i.example/\"]\n\tINSTEADOF = i:\n");
+        let global = write(
+            "global",
+            "[credential]\n\thelper = !touch /tmp/x\n[url \"https://g.example/\"]\n\t\
+             insteadOf = g:\n\tpushInsteadOf = p:\n[include]\n\tpath = included\n",
+        );
+        let other = write("other", "[url \"https://o.example/\"]\n\tinsteadOf = o:\n");
+        let variables = [
+            ("GIT_CONFIG", other.as_str()),
+            ("GIT_CONFIG_COUNT", "2"),
+            ("GIT_CONFIG_KEY_0", "url.https://v.example/.insteadOf"),
+            ("GIT_CONFIG_VALUE_0", "v:"),
+            ("GIT_CONFIG_KEY_1", "http.extraHeader"),
+            ("GIT_CONFIG_VALUE_1", "X: y"),
+        ];
+        assert_eq!(
+            printed_by_git(&global, &variables),
+            "url.https://g.example/.insteadof\ng:\0url.git://i.example/.insteadof\ni:\0\
+             url.https://v.example/.insteadof\nv:\0"
+        );
+        assert_eq!(printed_by_git("/dev/null".into(), &[]), "");
+        // What is written is read back by git itself.
+        let odd = "url.https://a.example/\"\\b]#;.insteadof\n \"x\" \\n # ; \0";
+        assert_eq!(printed_by_git(&write("odd", &gitconfig(odd)), &[]), odd);
+    }
+
     proptest! {
+        #[test]
+        fn gitconfig_has_a_line_for_each_setting(base in "[ -~äß]*", value in "[ -~äß]*") {
+            let text = gitconfig(&format!("url.https://{base}.insteadof\n{value}\0"));
+            let lines: Vec<&str> = text.lines().collect();
+            prop_assert_eq!(lines.len(), 2);
+            prop_assert!(lines[0].starts_with("[url \"https://") && lines[0].ends_with("\"]"));
+            prop_assert!(lines[1].starts_with("\tinsteadOf = \"") && lines[1].ends_with('"'));
+        }
+
         #[test]
         fn npmrc_reads_back(text in "((//h/:x|registry|@a:registry|cache)( ?)=( ?)[a-z${}]*\n)*") {
             let once = npmrc(&[text], &[]);

@@ -353,10 +353,20 @@ impl<'a> Remote<'a> {
         })
     }
 
-    /// Shows builders the settings of the machine's own npm, pip, Go and cargo, and its Rust.
+    /// Shows builders the settings of the machine's own npm, pip, Go, cargo and git, and its Rust.
     fn prepare_builders(&self) -> Result<()> {
         let uses_host_pkgs = !self.environment.borrow().is_empty();
-        if self.prepared.replace(true) || !uses_host_pkgs {
+        if self.prepared.replace(true) {
+            return Ok(());
+        }
+        let cmd = |program: &str| self.processes.cmd(program);
+        let [shell, script @ ..] = clients::git_command();
+        let git = cmd(shell).args(script);
+        if !uses_host_pkgs {
+            let answer = self.capture(git)?;
+            let printed = answer.status.success().then_some(answer.stdout);
+            let variables = clients::git_variables(&printed.unwrap_or_default());
+            *self.environment.borrow_mut() = variables;
             return Ok(());
         }
         let greeting = self.greeting.borrow().clone();
@@ -365,7 +375,6 @@ impl<'a> Remote<'a> {
         let prefix = node.and_then(|node| node.parent()?.parent());
         let files = clients::Files::new(variable, prefix);
         let all = [&files.npm, &files.pip, &files.cargo];
-        let cmd = |program: &str| self.processes.cmd(program);
         let mut questions: Vec<Cmd<'_>> = all
             .into_iter()
             .flatten()
@@ -373,6 +382,7 @@ impl<'a> Remote<'a> {
             .collect();
         let go = clients::go_command();
         questions.push(cmd(go[0]).args(&go[1..]));
+        questions.push(git);
         let home = variable("HOME").unwrap_or_default();
         let rust = r#"PATH=$PATH:"${CARGO_HOME:-$1/.cargo}/bin"; exec rustc --print sysroot"#;
         questions.push(cmd("sh").args(["-c", rust, "sh", &home]));
@@ -387,6 +397,7 @@ impl<'a> Remote<'a> {
         let (npm, pip, cargo) = (texts(&files.npm), texts(&files.pip), texts(&files.cargo));
         let mut rest = answers.map(|answer| answer.status.success().then_some(answer.stdout));
         let go = rest.next().flatten();
+        let git = rest.next().flatten();
         let rust = rest.next().flatten();
         let found = Found {
             environment: greeting.fields.into_iter().collect(),
@@ -394,6 +405,7 @@ impl<'a> Remote<'a> {
             pip,
             cargo,
             go: go.and_then(|text| serde_json::from_str(&text).ok()),
+            git: git.unwrap_or_default(),
         };
         let rust = rust.map(|text| Utf8PathBuf::from(text.trim()));
         // By a name that nobody can guess: there may be logins among them.

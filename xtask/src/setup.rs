@@ -26,6 +26,18 @@ const HOST_TOOLS: &str = "containers/host-pkgs/host-tools.json";
 /// Which libraries host-pkgs takes from the host, below the root of the repository.
 const LIBRARIES: &str = "containers/host-pkgs/libraries.json";
 
+/// Where Debian has PostgreSQL's server programs: VERSION/bin below it.
+const POSTGRESQL: &str = "/usr/lib/postgresql";
+
+/// Has Debian's packages of PostgreSQL make no database and so start no server when they are installed:
+/// they ask for the setting as the last line does. What is there already is left as it is.
+const NO_MAIN_CLUSTER: &str = r#"set -e
+folder=/etc/postgresql-common
+mkdir -p $folder/createcluster.d
+file=$folder/createcluster.d/zz-no-main-cluster.conf
+[ -e $file ] || echo 'create_main_cluster = false' >$file
+[ "$(pg_conftool $folder/createcluster.conf show -bs create_main_cluster)" = off ]"#;
+
 /// The system that host-pkgs has packages for (containers/host-pkgs/default.nix).
 pub const HOST_PKGS_SYSTEM: &str = "x86_64-linux";
 
@@ -68,7 +80,8 @@ const OFF_PATH: [&str; 2] = [
 /// Nothing is installed without `--install`. With it, what is lacking for the main job and is a package
 /// is installed by apt on Debian and its likes, through sudo for a user who is not root; elsewhere the
 /// remedies are shown. What the main job can do without is a warning, and is installed only by
-/// `--install --optional`.
+/// `--install --optional`. PostgreSQL is installed without a database of the machine's own, by a file in
+/// /etc/postgresql-common/createcluster.d, so that no server is started.
 ///
 /// Whether Nix can isolate builders is tried with a tiny derivation that has no output. It leaves its
 /// `.drv` file and an empty lock in the store, the same ones each time.
@@ -121,6 +134,8 @@ struct Machine {
     /// The version of /usr/bin/python3's pip.
     pip: Option<String>,
     certificates: Option<Utf8PathBuf>,
+    /// The folder of PostgreSQL's server programs.
+    postgresql: Option<Utf8PathBuf>,
     /// The programs of [`PROGRAMS`], and `node`, wherever they are on PATH.
     on_path: BTreeMap<&'static str, Utf8PathBuf>,
 }
@@ -392,14 +407,28 @@ fn findings(machine: &Machine) -> Vec<Finding> {
         None => certificates.package("ca-certificates"),
     });
     let tools = machine.tools.iter();
+    let larger = if host == Need::Main {
+        Need::LargerComponents
+    } else {
+        host
+    };
     findings.extend(tools.map(|(name, tool)| {
-        let need = if tool.is_library && host == Need::Main {
-            Need::LargerComponents
-        } else {
-            host
-        };
+        let need = if tool.is_library { larger } else { host };
         tool_finding(machine, name, tool, need)
     }));
+    let postgresql = Finding::new(
+        "postgresql",
+        "`cargo xtask run` and the image's test of signing in have a server of it",
+        larger,
+    );
+    let postgresql = match &machine.postgresql {
+        Some(folder) => postgresql.there(folder.as_str()),
+        None => postgresql.package("postgresql"),
+    };
+    findings.push(Finding {
+        tool: true,
+        ..postgresql
+    });
     let pip = Finding::new("pip", "host-pkgs fetches Python packages with it", host);
     let pip = match &machine.pip {
         Some(version) => pip.there(version),
@@ -833,7 +862,7 @@ fn install(processes: &Processes, packages: &[String], debian: bool, json: bool)
     if !root && find_on_path("sudo").is_none() {
         anyhow::bail!("only root can install, and there is no sudo: as root, run `{by_hand}`");
     }
-    let apt = |arguments: &[&str]| {
+    let as_root = |arguments: &[&str]| {
         let mut words = Vec::new();
         if json {
             words.extend(["sh", "-c", "exec \"$@\" >&2", "sh"]);
@@ -841,9 +870,12 @@ fn install(processes: &Processes, packages: &[String], debian: bool, json: bool)
         if !root {
             words.push("sudo");
         }
-        words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
         words.extend(arguments);
         processes.foreground(processes.cmd(words[0]).args(&words[1..]))
+    };
+    let apt = |arguments: &[&str]| {
+        let apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
+        as_root(&[&apt[..], arguments].concat())
     };
     if let Err(error) = apt(&["update"]) {
         if error.downcast_ref::<Interrupted>().is_some() {
@@ -852,9 +884,30 @@ fn install(processes: &Processes, packages: &[String], debian: bool, json: bool)
         // One place of many that does not answer is enough for this; the packages may be known still.
         output::say(format!("warning: {error:#}: what apt knew before is taken"));
     }
+    let mut packages: Vec<&str> = packages.iter().map(String::as_str).collect();
+    if packages.contains(&"postgresql") {
+        // What asks for the setting comes with the first package, which makes no database itself.
+        let set = apt(&[
+            "install",
+            "-y",
+            "--no-install-recommends",
+            "postgresql-common",
+        ])
+        .and_then(|()| as_root(&["sh", "-c", NO_MAIN_CLUSTER]));
+        if let Err(error) = set {
+            if error.downcast_ref::<Interrupted>().is_some() {
+                return Err(error);
+            }
+            output::say(format!(
+                "warning: {error:#}: PostgreSQL is left out, for it would make a database and start a \
+                 server; see create_main_cluster in /etc/postgresql-common/createcluster.conf"
+            ));
+            packages.retain(|package| *package != "postgresql");
+        }
+    }
     // With recommended packages: those of nix-bin make the users that builders run as.
     let mut arguments = vec!["install", "-y", "--install-recommends"];
-    arguments.extend(packages.iter().map(String::as_str));
+    arguments.extend(packages);
     apt(&arguments).map_err(|error| {
         if error.downcast_ref::<Interrupted>().is_some() {
             return error;
@@ -936,6 +989,7 @@ fn look(
         tools: tools.clone(),
         pip: pip(processes)?,
         certificates: certificates(),
+        postgresql: postgresql(POSTGRESQL.into()),
         on_path: names
             .chain(&["node"])
             .filter_map(|name| Some((*name, find_on_path(name)?)))
@@ -1016,6 +1070,20 @@ fn is_in_usr(tool: &str) -> bool {
     let path = Utf8Path::new(folder).join(tool);
     path.canonicalize_utf8()
         .is_ok_and(|real| real.starts_with("/usr") && real.is_file())
+}
+
+/// The folder of the highest version of PostgreSQL's server programs.
+fn postgresql(versions: &Utf8Path) -> Option<Utf8PathBuf> {
+    let entries = versions.read_dir_utf8().ok()?;
+    let found = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let numbers = entry.file_name().split('.').map(str::parse);
+        let version: Vec<u32> = numbers.collect::<Result<_, _>>().ok()?;
+        let folder = entry.path().join("bin");
+        let is_complete = ["initdb", "postgres"].map(|it| folder.join(it).is_file());
+        (is_complete == [true, true]).then_some((version, folder))
+    });
+    Some(found.max()?.1)
 }
 
 /// The first file of this name on PATH.
@@ -1334,6 +1402,7 @@ mod tests {
             missing: BTreeSet::new(),
             pip: Some("23.0".to_owned()),
             certificates: Some("/c".into()),
+            postgresql: Some("/usr/lib/postgresql/15/bin".into()),
             on_path: names
                 .into_iter()
                 .map(|name| (name, format!("/usr/bin/{name}").into()))
@@ -1351,6 +1420,7 @@ mod tests {
             missing: tools.values().flat_map(|it| it.programs.clone()).collect(),
             pip: None,
             certificates: None,
+            postgresql: None,
             on_path: BTreeMap::new(),
             ..complete()
         }
@@ -1378,10 +1448,10 @@ mod tests {
         assert_eq!(packages(&findings, true), Vec::<&str>::new());
         let text = render(&findings, LOOKED);
         assert!(
-            // pip is counted with them
+            // pip and PostgreSQL are counted with them
             text.contains(&format!(
                 "\nhost tools    ok     all {} that",
-                tools().len() + 1
+                tools().len() + 2
             )),
             "{text}"
         );
@@ -1404,6 +1474,7 @@ mod tests {
             "git",
             "ca-certificates",
             "npm",
+            "postgresql",
             "python3-pip",
             "xz-utils",
         ] {
@@ -1450,6 +1521,43 @@ mod tests {
             let text = render(&found, step);
             assert_eq!(text.contains(offer), offered, "{text}");
             assert!(text.contains("the main job can run: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn postgresql_is_for_larger_components() {
+        let machine = Machine {
+            postgresql: None,
+            ..complete()
+        };
+        let found = findings(&machine);
+        assert!(!is_lacking(&found));
+        assert_eq!(in_state(State::Warning, &machine), ["postgresql"]);
+        assert_eq!(packages(&found, false), ["postgresql"]);
+    }
+
+    #[test]
+    fn the_highest_postgresql_that_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let add = |version: &str, programs: &[&str]| {
+            let bin = folder.join(version).join("bin");
+            fs_err::create_dir_all(&bin).unwrap();
+            for program in programs {
+                output::write_atomically(&bin.join(program), b"x", 0o755).unwrap();
+            }
+        };
+        let found = || postgresql(folder).map(|bin| bin.strip_prefix(folder).unwrap().to_string());
+        assert_eq!(postgresql(&folder.join("none")), None);
+        assert_eq!(found(), None);
+        // Client programs alone, a version to come, a folder of something else.
+        add("17", &["psql"]);
+        add("18", &["initdb"]);
+        add("lib", &["initdb", "postgres"]);
+        assert_eq!(found(), None);
+        for (version, highest) in [("9.6", "9.6"), ("15", "15"), ("9.10", "15"), ("16", "16")] {
+            add(version, &["initdb", "postgres"]);
+            assert_eq!(found(), Some(format!("{highest}/bin")));
         }
     }
 
@@ -1513,7 +1621,7 @@ mod tests {
             assert!(lacking(&bare(PackageSet::Host)).len() > 19);
             assert_eq!(lacking(&bare(PackageSet::Nixpkgs)), Vec::<String>::new());
             let text = render(&findings(&bare(PackageSet::Nixpkgs)), LOOKED);
-            let none = format!("host tools    warning  0 of {}", tools().len() + 1);
+            let none = format!("host tools    warning  0 of {}", tools().len() + 2);
             assert!(text.contains(&none), "{text}");
             assert!(!text.contains("warning bzip2"), "{text}");
         }

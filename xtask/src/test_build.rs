@@ -435,7 +435,8 @@ pub fn package_set<'a>(
         drv_means_outputs: !version.is_at_least(2, 13),
     });
     if choice.set == PackageSet::Nixpkgs {
-        return Ok((choice, plain.with_store(store)));
+        let environment = clients::nixpkgs_environment(processes)?;
+        return Ok((choice, Nix::new(processes, environment).with_store(store)));
     }
     let clients = clients::write(processes)?;
     let variable = |name: &str| std::env::var(name).ok();

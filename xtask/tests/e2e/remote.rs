@@ -125,6 +125,29 @@ fn it_looks_and_ends_as_here() {
 }
 
 #[test]
+fn builders_have_the_settings_of_git_there() {
+    let Some(far) = Far::start() else {
+        return;
+    };
+    let setting = "[url \"https://there.example/\"]\n\tinsteadOf = \"a:\"\n";
+    let header = "[http]\n\textraHeader = X-Token: secret\n";
+    write(
+        &far.path().join("home/.gitconfig"),
+        &format!("{header}{setting}"),
+    );
+    let here = far.path().join("gitconfig-here");
+    write(&here, &setting.replace("there", "here"));
+    let script = r#"shown = sh "shown" { } "cat /host/clients/gitconfig; exit 1";"#;
+    let harness = Harness::new(script);
+    for (account, _) in SHELLS {
+        let mut command = far.command(&harness, account, &["shown"]);
+        let ended = ended(command.env("GIT_CONFIG_GLOBAL", &here));
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        assert_eq!(text(&harness.log("shown-")), setting);
+    }
+}
+
+#[test]
 fn running_builds_have_a_line_each() {
     let Some(far) = Far::start() else {
         return;

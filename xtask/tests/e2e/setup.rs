@@ -154,6 +154,57 @@ fn install_brings_what_is_lacking() {
     }
 }
 
+/// On a machine without PostgreSQL, whose /etc is a copy.
+#[test]
+fn postgresql_is_installed_without_a_database() {
+    if !is_debian_like() {
+        return;
+    }
+    let conf = "/etc/postgresql-common/createcluster.d/zz-no-main-cluster.conf";
+    for (said_of_the_setting, is_installed) in [("off", true), ("on", false)] {
+        // Each call of apt-get writes down what is set by then.
+        let machine = Machine::new("");
+        let called = machine.path().join("called");
+        let folder = machine.path().join("programs");
+        let apt =
+            format!("set=; [ ! -e {conf} ] || read -r set <{conf}; echo \"$set: $*\" >>{called}");
+        fs_err::remove_file(folder.join("apt-get")).unwrap();
+        let conftool = format!("echo {said_of_the_setting}");
+        programs(
+            &folder,
+            &[("apt-get", &apt), ("pg_conftool", &conftool)],
+            &["mkdir"],
+        );
+        let script = format!(
+            "[ ! -d /usr/lib/postgresql ] || mount -t tmpfs none /usr/lib/postgresql; \
+             cp -a /etc/. $D; rm -rf $D/postgresql-common; mount --bind $D /etc; \
+             PATH={folder}; exec \"$@\""
+        );
+        let Some(output) = in_mounts(&script, xtask().args(["setup", "--install"])) else {
+            return;
+        };
+        let said = text(&output.stderr);
+        let calls = fs_err::read_to_string(called).unwrap();
+        let calls: Vec<&str> = calls.lines().collect();
+        assert_eq!(calls.len(), 3, "{calls:?}\n{said}");
+        assert_eq!(calls[0], ": update");
+        assert_eq!(
+            calls[1],
+            ": install -y --no-install-recommends postgresql-common"
+        );
+        let install = "create_main_cluster = false: install -y --install-recommends ";
+        let packages = calls[2].strip_prefix(install).unwrap();
+        let has_it = packages.split(' ').any(|package| package == "postgresql");
+        assert_eq!(has_it, is_installed, "{packages}");
+        assert!(packages.split(' ').any(|package| package == "nix-bin"));
+        assert_eq!(
+            said.contains("PostgreSQL is left out"),
+            !is_installed,
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn an_apt_that_fails_is_explained() {
     if !is_debian_like() {

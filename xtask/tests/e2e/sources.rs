@@ -3,6 +3,7 @@
 //! Places on loopback stand in for the mirrors and registries, which a test can't break. Each test
 //! makes content of its own, so that no source is in the store already.
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -184,6 +185,86 @@ fn git_places_are_asked_in_order() {
     ] {
         assert!(said.contains(&part), "{part}\n{said}");
     }
+}
+
+/// Settings of git for an address that a server stands in for; with others that would stop any fetch,
+/// run a program or send a secret.
+fn git_settings(folder: &Utf8Path, port: u16) -> Utf8PathBuf {
+    let path = folder.join("gitconfig-of-the-user");
+    let text = format!(
+        "[url \"git://127.0.0.1:{port}/\"]
+            insteadOf = https://unreachable.invalid/
+            pushInsteadOf = https://elsewhere.invalid/
+        [protocol]
+            allow = never
+        [credential]
+            helper = \"!touch {folder}/ran\"
+        [core]
+            hooksPath = {folder}/hooks
+            fsmonitor = {folder}/fsmonitor
+            sshCommand = touch {folder}/ran
+        [http]
+            extraHeader = X-Token: of-the-user\n"
+    );
+    fs_err::write(&path, text).unwrap();
+    path
+}
+
+/// The one setting of [`git_settings`] that builders get.
+fn handed_git_settings(port: u16) -> String {
+    format!("[url \"git://127.0.0.1:{port}/\"]\n\tinsteadOf = \"https://unreachable.invalid/\"\n")
+}
+
+#[test]
+fn git_asks_where_its_user_would() {
+    let sample = Sample::new();
+    let files = sample.new_module_files();
+    let repositories = tempfile::tempdir().unwrap();
+    let server = git_server(Utf8Path::from_path(repositories.path()).unwrap(), &files);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Utf8Path::from_path(folder.path()).unwrap();
+    // The daemon's builders have to get to what is in it.
+    fs_err::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let settings = git_settings(folder, server.port);
+    sample.pin_module(&json!([
+        { "git": "https://unreachable.invalid/module", "rev": "v3.{version}" },
+    ]));
+    let said = sample.build_with_module(&[
+        ("GIT_CONFIG_GLOBAL", settings.as_str()),
+        ("TMPDIR", folder.as_str()),
+    ]);
+    let taken = "taken from git: https://unreachable.invalid/module v3.2026.2.0";
+    assert!(said.contains(taken), "{said}");
+    assert!(!folder.join("ran").exists());
+    let mut find = Command::new("find");
+    let handed = stdout(find.arg(folder).args(["-name", "gitconfig"]));
+    let handed = fs_err::read_to_string(handed.trim()).unwrap();
+    assert_eq!(handed, handed_git_settings(server.port));
+}
+
+#[test]
+fn git_is_told_by_a_variable_where_no_folder_is_shown() {
+    let sample = Sample::new();
+    let files = sample.new_module_files();
+    let repositories = tempfile::tempdir().unwrap();
+    let server = git_server(Utf8Path::from_path(repositories.path()).unwrap(), &files);
+    sample.pin_module(&json!([
+        { "git": "https://unreachable.invalid/module", "rev": "v3.{version}" },
+    ]));
+    let mut build = nix("nix-build");
+    build
+        .arg(root().join("containers/authentik"))
+        .args(host_pkgs())
+        .args(["--argstr", "pins", sample.path.join("pins.json").as_str()])
+        .args(["--no-out-link", "-A", "sources.client-go"])
+        .env("FETCH_GITCONFIG", handed_git_settings(server.port));
+    let output = run(&mut build);
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("taken from git: https://unreachable.invalid/module"),
+        "{said}"
+    );
 }
 
 #[test]

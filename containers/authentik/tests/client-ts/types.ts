@@ -1,5 +1,7 @@
 // Uses the client the way a program would. Must pass `tsc -p tsconfig.json`,
-// with the real client and with the one made from the sample schema.
+// with the real client and with the one made from the sample schema. Which
+// properties models have and of what types is in schema-types.ts, which
+// schema-types.mjs makes from the schema: it is not the same in each release.
 
 import {
     AdminApi,
@@ -13,27 +15,13 @@ import {
     CoreUsersListTypeEnum,
     FlowsApi,
     type Middleware,
-    type PaginatedApplicationList,
-    type Pagination,
     PolicyEngineMode,
     ResponseError,
-    type User,
     UserTypeEnum,
     type Version,
 } from "@goauthentik/api";
+import { holds, type Same } from "./same.ts";
 
-// Holds when A and B are the same type.
-type Same<A, B> =
-    (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
-function holds<T extends true>(): T | void {}
-
-holds<Same<Application["provider"], number | null | undefined>>();
-holds<Same<Application["launchUrl"], string | null>>();
-holds<Same<Pagination["totalPages"], number>>();
-holds<Same<PaginatedApplicationList["results"], Array<Application>>>();
-holds<Same<User["dateJoined"], Date>>();
-holds<Same<User["lastLogin"], Date | null | undefined>>();
-holds<Same<User["attributes"], { [key: string]: any } | undefined>>();
 holds<Same<CoreApplicationsListRequest["superuserFullList"], boolean | undefined>>();
 holds<Same<(typeof PolicyEngineMode)["Any"], "any">>();
 holds<Same<(typeof CoreUsersListTypeEnum)["ServiceAccount"], "service_account">>();
