@@ -30,7 +30,7 @@ class Task(models.Model):
         """Keeps a line about the run."""
         self.logs.append(
             {
-                "timestamp": timezone.localtime().isoformat(),
+                "timestamp": timezone.now().isoformat(),
                 "log_level": level,
                 "logger": self.actor_name,
                 "event": event,

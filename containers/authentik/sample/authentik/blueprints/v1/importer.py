@@ -3,11 +3,15 @@
 import os
 
 import yaml
-from django.db import transaction
+from django.db import connection, transaction
 
 from authentik.core.models import Token, User
 from authentik.flows.models import Flow
 from authentik.flows.stages import STAGES
+
+
+# one at a time, however many workers there are
+LOCK = 1001
 
 
 class Invalid(Exception):
@@ -39,7 +43,8 @@ def parse(text: str) -> dict:
 
 def apply(blueprint: dict):
     """All its entries, or none."""
-    with transaction.atomic():
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         for entry in blueprint.get("entries") or []:
             _apply(entry)
 
