@@ -16,25 +16,16 @@
 let
   inherit (assembled) version;
 
-  entrypoint =
-    runCommand "authentik-entrypoint-${version}"
-      {
-        inherit assembled;
-        django = authentik-django;
-        meta.mainProgram = "entrypoint";
-      }
-      ''
-        mkdir -p $out/bin
-        substitute ${./entrypoint.sh} $out/bin/entrypoint \
-          --subst-var-by shell ${runtimeShell} \
-          --subst-var-by blueprints $django/blueprints \
-          --subst-var-by ak $assembled/bin/ak
-        chmod +x $out/bin/entrypoint
-      '';
-
   # What others look for at places of its own.
   root = runCommand "authentik-root-${version}" { inherit assembled; } ''
-    mkdir -p $out/bin $out/etc/ssl/certs $out/usr/bin $out/usr/share
+    mkdir -p $out/bin $out/etc/ssl/certs $out/usr/bin $out/usr/share $out/blueprints/custom
+    (
+      # beside those of others, which are mounted at custom
+      built_in=$(readlink -f $assembled/blueprints)
+      cd $built_in
+      find . -type d -exec mkdir -p $out/blueprints/{} ';'
+      find . -type f -exec ln -s $built_in/{} $out/blueprints/{} ';'
+    )
     ln -s $assembled/bin/* ${bashInteractive}/bin/* ${coreutils}/bin/* $out/bin/
     ln -s ${coreutils}/bin/env $out/usr/bin/env
     ln -s ${tzdata}/share/zoneinfo $out/usr/share/zoneinfo
@@ -47,7 +38,7 @@ let
     fi
     cat >$out/etc/passwd <<EOF
     root:x:0:0:root:/:/bin/bash
-    nobody:x:${user}:${user}:authentik:/tmp:/bin/bash
+    nobody:x:${user}:0:authentik:/tmp:/bin/bash
     EOF
     cat >$out/etc/group <<EOF
     root:x:0:
@@ -66,18 +57,20 @@ let
     contents = [ root ];
     # registries compress layers by themselves; skopeo 1.9 reads no archive that is compressed as a whole
     compressor = "none";
-    # what is written, be it a mount or not; whoever runs as another user can write there as well
+    # Blueprints configure who may do what: nobody writes there. Into the others the group of root may, so
+    # that any user of it can run the image.
     extraCommands = ''
-      mkdir -m 1777 -p tmp blueprints certs data media
-      ln -s /media data/media
+      mkdir -m 1777 tmp
+      mkdir -m 0770 certs data
+      find blueprints -type d -exec chmod 0555 {} ';'
     '';
     config = {
       Entrypoint = [
         "${authentik-django}/bin/dumb-init"
         "--"
-        "${entrypoint}/bin/entrypoint"
+        "${assembled}/bin/ak"
       ];
-      User = "${user}:${user}";
+      User = "${user}:0";
       WorkingDir = "/";
       ExposedPorts = {
         "9000/tcp" = { };
@@ -90,6 +83,7 @@ let
         "PYTHONDONTWRITEBYTECODE=1"
         "PYTHONUNBUFFERED=1"
         "SSL_CERT_FILE=${cacert}/etc/ssl/certs/ca-bundle.crt"
+        "PYTHONTZPATH=${tzdata}/share/zoneinfo"
         "TZDIR=${tzdata}/share/zoneinfo"
         "AUTHENTIK_BLUEPRINTS_DIR=/blueprints"
         "AUTHENTIK_STORAGE__FILE__PATH=/data"
@@ -136,48 +130,17 @@ let
           touch $out
         '';
 
-    # The entry point links the built-in blueprints beside others, which it leaves alone, and `ak` answers.
-    entrypoint =
-      runCommand "image-entrypoint-${version}"
+    # What it holds beside the store: the built-in blueprints, which nobody can change, and folders with the
+    # modes that they need.
+    root =
+      runCommand "image-root-${version}"
         {
-          inherit entrypoint;
+          inherit image;
           django = authentik-django;
+          program = ./tests/image/root.py;
         }
         ''
-          start() {
-            env -i PATH=${coreutils}/bin TMPDIR=$TMPDIR AUTHENTIK_BLUEPRINTS_DIR=$PWD/blueprints \
-              $entrypoint/bin/entrypoint dump_config
-          }
-          built_in=$(cd $django/blueprints && find . -name '*.yaml' | sort)
-          first=''${built_in%%$'\n'*}
-          mkdir -p blueprints/mine "$(dirname blueprints/$first)"
-          echo mine >blueprints/mine/own.yaml
-          echo mine >blueprints/$first
-          ln -s /nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-authentik-django-1/blueprints/gone.yaml blueprints/
-          # as often as the container starts
-          for _ in 1 2; do
-            start >config.json
-            grep -F "\"blueprints_dir\": \"$PWD/blueprints\"" config.json
-            test "$(cat blueprints/$first blueprints/mine/own.yaml)" = "$(printf 'mine\nmine')"
-            test ! -L blueprints/gone.yaml
-            for file in $built_in; do
-              test $file = $first || test "$(readlink blueprints/$file)" = $django/blueprints/''${file#./}
-            done
-          done
-          echo "$(wc -w <<<$built_in) built-in blueprints"
-
-          # where nothing can be written
-          rm -r blueprints
-          mkdir -m 555 blueprints
-          start >config.json 2>said.txt
-          grep -F "the built-in blueprints are read from $django/blueprints" said.txt
-          grep -F "\"blueprints_dir\": \"$django/blueprints\"" config.json
-          chmod 755 blueprints
-          echo mine >blueprints/own.yaml
-          chmod 555 blueprints
-          start >config.json 2>said.txt
-          grep -F "built-in blueprints are missing among those in $PWD/blueprints" said.txt
-          grep -F "\"blueprints_dir\": \"$PWD/blueprints\"" config.json
+          $django/bin/python3 $program $image $django/blueprints
           touch $out
         '';
   };

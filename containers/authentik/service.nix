@@ -24,6 +24,9 @@ let
     login = {
       user = "akadmin";
       path = "/";
+      # what the worker makes: the user with a token, and the flow
+      who = "/api/v3/core/users/me/";
+      flow = "/api/v3/flows/executor/default-authentication-flow/?query=";
     };
     environment = {
       AUTHENTIK_POSTGRESQL__HOST = "{database_folder}";
@@ -32,6 +35,8 @@ let
       AUTHENTIK_POSTGRESQL__PASSWORD = "{secret_database}";
       AUTHENTIK_SECRET_KEY = "{secret_secret_key}";
       AUTHENTIK_STORAGE__FILE__PATH = "{storage}";
+      # watched for certificates: it has to be there
+      AUTHENTIK_CERT_DISCOVERY_DIR = "{certificates}";
       # nobody is told of a trial
       AUTHENTIK_DISABLE_STARTUP_ANALYTICS = "true";
       AUTHENTIK_DISABLE_UPDATE_CHECK = "true";

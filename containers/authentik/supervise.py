@@ -1,8 +1,8 @@
 """supervise.py PLAN --data DIR [--port N] [--fresh] [--image ARCHIVE]: starts a service and all that it needs,
 and ends it with everything that it started.
 
-PLAN is a file that service.nix writes: the parts of the service (such as server and worker), the command that
-prepares the database, settings, and where it says that it is ready. The parts run against a PostgreSQL of
+PLAN is a file that service.nix writes: the parts of the service, server and worker, the command that prepares
+the database, settings, and where it says that it is ready. The parts run against a PostgreSQL of
 their own, whose data is kept below DIR from run to run; so are its passwords and what the service stores. It
 listens on a socket only. As root all of them run as the user 65534.
 
@@ -250,7 +250,7 @@ class Service:
     def prepare(self):
         """Makes the folders and passwords that are not there yet."""
         self.check_port()
-        for name in ["storage", "home"]:
+        for name in ["certificates", "home", "storage"]:
             folder = self.data / name
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)
@@ -357,6 +357,7 @@ class Service:
             "address": f"127.0.0.1:{self.port}",
             "database_folder": "/run/postgresql" if inside else str(self.runtime / "database"),
             "storage": "/data" if inside else str(self.data / "storage"),
+            "certificates": "/certs" if inside else str(self.data / "certificates"),
             "database": self.plan["database"],
         }
         known |= {f"secret_{name}": value for name, value in self.secrets.items()}
@@ -399,10 +400,12 @@ class Service:
         for name, part in self.plan["parts"].items():
             self.start(name, part["arguments"])
 
-    def is_ready(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+    def answers(self, path, token=False):
+        """Whether the server answers a path with success."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        headers = {"Authorization": f"Bearer {self.secrets['token']}"} if token else {}
         try:
-            connection.request("GET", self.plan["ready"])
+            connection.request("GET", path, headers=headers)
             return 200 <= connection.getresponse().status < 300
         except (OSError, http.client.HTTPException):
             return False
@@ -410,9 +413,13 @@ class Service:
             connection.close()
 
     def wait_ready(self, seconds=READY):
-        self.wait(seconds, f"{self.plan['ready']} to answer", self.is_ready, pause=0.2)
-        for name in self.plan["parts"]:
-            emit(event="part", part=name, state="ready")
+        """Waits until the server says that it is ready, and the worker has made what signing in takes."""
+        ready, login = self.plan["ready"], self.plan["login"]
+        self.wait(seconds, f"the server to answer {ready}", lambda: self.answers(ready), pause=0.2)
+        emit(event="part", part="server", state="ready")
+        for path, token in [(login["who"], True), (login["flow"], False)]:
+            self.wait(seconds, f"the worker to make what {path} wants", lambda: self.answers(path, token), pause=0.2)
+        emit(event="part", part="worker", state="ready")
 
     def wait(self, seconds, what, check, pause=0.05):
         """Waits until `check` says so, as long as all parts run."""
@@ -571,7 +578,7 @@ def work(arguments, plan, lock, runtime, name):
     """Starts the service and follows it until it ends or is told to."""
     data = arguments.data
     if arguments.fresh:
-        for old in ["postgresql", "postgresql.new", "storage", "home", "secrets.json", "version"]:
+        for old in ["postgresql", "postgresql.new", "certificates", "home", "storage", "secrets.json", "version"]:
             path = data / old
             remove(path) if path.is_dir() else path.unlink(missing_ok=True)
     LOCKS.append(lock)

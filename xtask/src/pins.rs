@@ -111,6 +111,8 @@ struct RawSource {
     mode: Mode,
     #[serde(default)]
     files: Vec<Utf8PathBuf>,
+    /// The Python module that the backend takes from it.
+    module: Option<String>,
     places: Vec<Place>,
 }
 
@@ -530,12 +532,15 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-+_".contains(&byte);
-        if text.starts_with(|first: char| first.is_ascii_digit()) && text.bytes().all(plain) {
+        let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_commit = text.len() == 40 && text.bytes().all(hexadecimal);
+        let begins = text.starts_with(|first: char| first.is_ascii_digit());
+        if is_commit || begins && text.bytes().all(plain) {
             Ok(Self(text.to_owned()))
         } else {
             Err(format!(
                 "malformed version `{text}`: it must start with a digit and hold letters, digits, \
-                 `.`, `-`, `+`, `_` only"
+                 `.`, `-`, `+`, `_` only, or be a commit of 40 hexadecimal digits"
             ))
         }
     }
@@ -611,6 +616,16 @@ impl<'de> Deserialize<'de> for Source {
                 return Err(format!(
                     "the file `{file}` must be relative and without `..`"
                 ));
+            }
+            let in_names = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if let Some(module) = raw.module {
+                if module.is_empty() || !module.chars().all(in_names) {
+                    return Err(format!("`{module}` is not the name of a Python module"));
+                }
+                // It is compared with the revision in the lock file.
+                if raw.version.is_none() {
+                    return Err("a `module` needs `version`, its revision".to_owned());
+                }
             }
             Ok(Self {
                 version: raw.version,
