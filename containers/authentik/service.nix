@@ -12,12 +12,12 @@
 let
   inherit (assembled) version;
 
-  # what supervise.py reads; in {} what a run knows
+  # what supervise.py reads; in {} what a run knows, in @ what the builder does
   plan = {
     name = "authentik";
     inherit version;
-    postgresql = "${postgresql}";
-    program = "${assembled}/bin/ak";
+    postgresql = "@postgresql@";
+    program = "@assembled@/bin/ak";
     database = "authentik";
     migrate = [ "migrate" ];
     ready = "/-/health/ready/";
@@ -79,6 +79,8 @@ runCommand "service-${version}"
     plan = builtins.toJSON plan;
     passAsFile = [ "plan" ];
     program = ./supervise.py;
+    # attributes, not parts of the text: to list the components is not to want an interpreter
+    inherit assembled postgresql;
     interpreter = python;
     meta = {
       description = "PostgreSQL, server and worker of authentik, started and ended as one";
@@ -89,7 +91,7 @@ runCommand "service-${version}"
   }
   ''
     mkdir -p $out/bin $out/share
-    cp $planPath $out/share/plan.json
+    substitute $planPath $out/share/plan.json --subst-var assembled --subst-var postgresql
     cp $program $out/share/supervise.py
     cat >$out/bin/service <<EOF
     #!${runtimeShell}
