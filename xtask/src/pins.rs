@@ -715,6 +715,12 @@ mod tests {
       "mode": "flat",
       "files": ["a", "b/c"],
       "places": [{{ "pypi": "generator", "version": "{{version}}" }}]
+    }},
+    "package": {{
+      "version": "ceb4fcc090851717a3069d78e85ceb1e86c2740c",
+      "hash": "{HASH}",
+      "module": "a_module",
+      "places": [{{ "git": "https://example.org/b", "rev": "{{version}}" }}]
     }}
   }}
 }}"#
@@ -920,6 +926,24 @@ mod tests {
                 r#""version": "seven""#,
                 19,
                 "malformed version `seven`",
+            ),
+            (
+                r#""version": "ceb4fcc0"#,
+                r#""version": "ceb4fcc"#,
+                26,
+                "or be a commit of 40 hexadecimal digits",
+            ),
+            (
+                r#""a_module""#,
+                r#""a/module""#,
+                30,
+                "`a/module` is not the name of a Python module",
+            ),
+            (
+                r#""version": "ceb4fcc090851717a3069d78e85ceb1e86c2740c","#,
+                "",
+                30,
+                "a `module` needs `version`, its revision",
             ),
         ] {
             let text = good();
