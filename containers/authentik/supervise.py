@@ -321,7 +321,8 @@ class Service:
     def start_database(self):
         cluster = self.cluster()
         command = [self.postgresql("postgres"), "-D", str(cluster), "-k", str(self.runtime / "database")]
-        command += ["-c", "listen_addresses=", "-c", "max_connections=200"]
+        # what a crash of the machine loses are the last moments, and nothing is half-written
+        command += ["-c", "listen_addresses=", "-c", "max_connections=200", "-c", "synchronous_commit=off"]
         if not self.durable:
             command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
         part = Part("postgresql", command, {}, signal.SIGINT)
@@ -528,7 +529,7 @@ def write(path, text, mode):
 
 def take(data):
     """Makes the data folder, and takes it for this run: a description of the lock's file, open."""
-    closed = can_enter(data)
+    closed = can_enter(data.parent)
     if closed:
         raise CouldNot(
             f"as root the service runs as the user {NOBODY}, who can't enter {closed}: `--data DIR` takes another "
@@ -633,6 +634,7 @@ def watch(arguments, plan):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, frame: told.append(number))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    os.umask(0o022)
     try:
         lock = take(arguments.data)
         clean_up_after(lock, os.geteuid())

@@ -72,7 +72,7 @@ pub struct Args {
     port: u16,
     /// Where the data are kept [default: target/run/NAME; on another machine a folder in the user's
     /// state]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     data: Option<Utf8PathBuf>,
     /// Remove the data of earlier runs first
     #[arg(long)]

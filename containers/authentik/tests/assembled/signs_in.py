@@ -187,7 +187,8 @@ class Test:
         self.allowed = []
         self.warnings = []
         self.lines = {}
-        self.tasks = 0
+        # in the names of what is made: the data may be those of an earlier run
+        self.word = secrets.token_hex(4)
         supervise.LISTENERS.append(self.hear)
 
     @property
@@ -422,8 +423,7 @@ def worker_tasks(test):
         else:
             bad.append(f"{task['actor_name']}: {text[:1500]}")
     hold(not bad, "tasks that failed:\n" + "\n".join(bad))
-    test.tasks = sum(task["state"] == "done" for task in found)
-    return f"{test.tasks} done"
+    return f"{sum(task['state'] == 'done' for task in found)} done"
 
 
 @step
@@ -471,7 +471,7 @@ def certificate(test):
     made = test.api.ask(
         "/api/v3/crypto/certificatekeypairs/generate/",
         "POST",
-        {"common_name": f"signs-in {secrets.token_hex(4)}", "validity_days": 30},
+        {"common_name": f"signs-in {test.word}", "validity_days": 30},
     ).json()
     test.certificate = made["pk"]
     path = f"/api/v3/crypto/certificatekeypairs/{made['pk']}/view_certificate/"
@@ -495,7 +495,7 @@ def oauth2(test):
         "/api/v3/providers/oauth2/",
         "POST",
         {
-            "name": "signs-in oauth2",
+            "name": f"signs-in oauth2 {test.word}",
             "authorization_flow": test.flow("default-provider-authorization-implicit-consent"),
             "invalidation_flow": test.flow("default-provider-invalidation-flow"),
             "client_type": "confidential",
@@ -505,9 +505,10 @@ def oauth2(test):
         },
         wanted=(201,),
     ).json()
-    application = {"name": "signs-in oauth2", "slug": "signs-in-oauth2", "provider": provider["pk"]}
+    slug = f"signs-in-oauth2-{test.word}"
+    application = {"name": slug, "slug": slug, "provider": provider["pk"]}
     api.ask("/api/v3/core/applications/", "POST", application, wanted=(201,))
-    places = Browser(test.address).ask("/application/o/signs-in-oauth2/.well-known/openid-configuration").json()
+    places = Browser(test.address).ask(f"/application/o/{slug}/.well-known/openid-configuration").json()
     hold(places["issuer"].startswith(test.address), f"the issuer is {places['issuer']}")
 
     verifier, state, nonce = (secrets.token_urlsafe(48) for _ in range(3))
@@ -604,7 +605,7 @@ def saml(test):
         "/api/v3/providers/saml/",
         "POST",
         {
-            "name": "signs-in saml",
+            "name": f"signs-in saml {test.word}",
             "authorization_flow": test.flow("default-provider-authorization-implicit-consent"),
             "invalidation_flow": test.flow("default-provider-invalidation-flow"),
             "acs_url": "http://localhost:1/acs",
@@ -618,18 +619,19 @@ def saml(test):
         },
         wanted=(201,),
     ).json()
-    application = {"name": "signs-in saml", "slug": "signs-in-saml", "provider": provider["pk"]}
+    slug = f"signs-in-saml-{test.word}"
+    application = {"name": slug, "slug": slug, "provider": provider["pk"]}
     api.ask("/api/v3/core/applications/", "POST", application, wanted=(201,))
     metadata = api.ask(f"/api/v3/providers/saml/{provider['pk']}/metadata/").json()["metadata"]
     verify(etree.fromstring(metadata.encode()), "the metadata")
 
     browser = test.signed_in()
-    answer = browser.ask("/application/saml/signs-in-saml/sso/binding/init/")
+    answer = browser.ask(f"/application/saml/{slug}/sso/binding/init/")
     place = urllib.parse.urlsplit(answer.url)
-    slug = re.fullmatch(r"/if/flow/([^/]+)/", place.path)
-    hold(slug, f"the sign-on leads to {answer.url}: {short(answer.body)}")
-    last = browser.challenge(slug[1], query=place.query)
-    hold(component(last) == "ak-stage-autosubmit", f"the flow {slug[1]} asks for {component(last)}: {last}")
+    flow = re.fullmatch(r"/if/flow/([^/]+)/", place.path)
+    hold(flow, f"the sign-on leads to {answer.url}: {short(answer.body)}")
+    last = browser.challenge(flow[1], query=place.query)
+    hold(component(last) == "ak-stage-autosubmit", f"the flow {flow[1]} asks for {component(last)}: {last}")
     response = etree.fromstring(base64.b64decode(last["attrs"]["SAMLResponse"]))
     count = verify(response, "the response")
     user = test.service.plan["login"]["user"]
@@ -653,13 +655,13 @@ def keytab(principal, realm):
 @step
 def kerberos(test):
     """A Kerberos source calls gssapi: for a browser that negotiates, and to check a password."""
-    api, realm = test.api, "SIGNS-IN.INVALID"
+    api, realm, slug = test.api, f"{test.word.upper()}.INVALID", f"signs-in-kerberos-{test.word}"
     source = api.ask(
         "/api/v3/sources/kerberos/",
         "POST",
         {
-            "name": "signs-in kerberos",
-            "slug": "signs-in-kerberos",
+            "name": slug,
+            "slug": slug,
             "realm": realm,
             "krb5_conf": f"[libdefaults]\ndefault_realm = {realm}\ndns_lookup_kdc = false\n"
             f"[realms]\n{realm} = {{\n kdc = 127.0.0.1:1\n}}\n",
@@ -670,7 +672,7 @@ def kerberos(test):
     ).json()
     token = base64.b64encode(b"no ticket").decode()
     answer = Browser(test.address).ask(
-        "/source/kerberos/signs-in-kerberos/?state=signs-in",
+        f"/source/kerberos/{slug}/?state=signs-in",
         headers={"Authorization": f"Negotiate {token}"},
         wanted=(401,),
     )
@@ -686,7 +688,7 @@ def kerberos(test):
         return any("failed to kinit" in line for line in test.warnings[before:])
 
     test.until(10, "gssapi to try the password (`failed to kinit` in the log)", failed)
-    api.ask("/api/v3/sources/kerberos/signs-in-kerberos/", "DELETE", wanted=(204,))
+    api.ask(f"/api/v3/sources/kerberos/{slug}/", "DELETE", wanted=(204,))
     loaded = set()
     for process, _ in test.processes():
         with contextlib.suppress(OSError):
