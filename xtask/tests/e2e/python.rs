@@ -230,3 +230,137 @@ fn a_lock_file_that_does_not_match_is_named_with_its_pin() {
         "{said}"
     );
 }
+
+/// A lock file that takes a package from git.
+fn git_lock(revision: &str) -> String {
+    format!(
+        "version = 1\n\n[[package]]\nname = \"opencontainers\"\nversion = \"0.0.14\"\n\
+         source = {{ git = \"https://example.invalid/oci?rev={revision}#{revision}\" }}\n\n\
+         [[package]]\nname = \"django\"\nversion = \"5.2.11\"\nsource = {{ registry = \"r\" }}\n"
+    )
+}
+
+const PINNED: &str = "ceb4fcc090851717a3069d78e85ceb1e86c2740c";
+const OTHER: &str = "0000000000000000000000000000000000000000";
+
+/// Of a working tree the lock file is held to the pins before anything is built.
+#[test]
+fn a_package_from_git_is_held_to_its_pin() {
+    let sample = Sample::new();
+    let pins = sample.path.join("pins.json");
+    let python_deps = || {
+        run(xtask()
+            .args([
+                "test-build",
+                "python-deps",
+                "authentik-django",
+                "--pkgs",
+                "host",
+                "-q",
+            ])
+            .args(["--source", sample.path.as_str(), "--pins", pins.as_str()]))
+    };
+    let lock = sample.path.join("uv.lock");
+    fs_err::write(&lock, git_lock(OTHER)).unwrap();
+    let output = python_deps();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("has no pin `sources.opencontainers` with a `module`"),
+        "{said}"
+    );
+
+    let pin = format!(
+        "\"sources\": {{ \"opencontainers\": {{ \"version\": \"{PINNED}\", \"module\": \"opencontainers\", \
+         \"hash\": \"sha256-Q6SJed0K6eIrqQ9mNAD4RGx+YCJvnI5E+0KGp5fBtTU=\", \
+         \"places\": [{{ \"git\": \"https://example.invalid/oci\", \"rev\": \"{{version}}\" }}] }},"
+    );
+    sample.change("pins.json", "\"sources\": {", &pin);
+    let output = python_deps();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for part in [OTHER, PINNED, "the pin `sources.opencontainers`"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+/// Of a pinned source the builders do, by programs of their own.
+#[test]
+fn builders_hold_the_lock_file_to_the_pins() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = Utf8Path::from_path(folder.path()).unwrap().join("uv.lock");
+    let check = |revision: &str, pinned: &[&str]| {
+        fs_err::write(&lock, git_lock(revision)).unwrap();
+        let program = root().join("containers/authentik/git-packages.py");
+        let mut command = Command::new("python3");
+        let output = run(command
+            .arg(program)
+            .args([lock.as_str(), "pins.json"])
+            .args(pinned));
+        (output.status.success(), text(&output.stderr))
+    };
+    let pinned = format!("opencontainers={PINNED}");
+    assert!(check(PINNED, &[&pinned]).0);
+    let (good, said) = check(OTHER, &[&pinned]);
+    assert!(!good);
+    for part in [
+        OTHER,
+        PINNED,
+        "the pin `sources.opencontainers` in pins.json",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let (good, said) = check(PINNED, &[]);
+    assert!(
+        !good && said.contains("pins.json has no pin `sources.opencontainers`"),
+        "{said}"
+    );
+}
+
+/// A package that the project names, and that nobody installed, fails the build.
+#[test]
+fn a_package_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Utf8Path::from_path(folder.path()).unwrap();
+    let check = |project: &str, lock: Option<&str>, modules: &[&str]| {
+        fs_err::write(folder.join("pyproject.toml"), project).unwrap();
+        let file = folder.join("uv.lock");
+        match lock {
+            Some(lock) => fs_err::write(file, lock).unwrap(),
+            None if file.exists() => fs_err::remove_file(file).unwrap(),
+            None => {}
+        }
+        let program = root().join("containers/authentik/locked-packages.py");
+        let mut command = Command::new("python3");
+        command.arg(program).arg(folder).args(modules);
+        let output = run(command.current_dir(folder));
+        (output.status.success(), text(&output.stderr))
+    };
+    let of = |names: &str| format!("[project]\nname = \"x\"\ndependencies = [{names}]\n");
+    let workspace = "[tool.uv.sources]\nof-the-tree = { workspace = true }\n";
+    assert!(check(&of(""), None, &[]).0);
+    // for other systems, maybe
+    assert!(check(&of("\"no-such; sys_platform == 'win32'\""), None, &[]).0);
+    let (good, said) = check(&of("\"no-such==1.0\""), None, &[]);
+    assert!(
+        !good && said.contains("no-such: not among the installed packages"),
+        "{said}"
+    );
+    let (good, said) = check(
+        &of("\"opencontainers\""),
+        Some(&git_lock(PINNED)),
+        &["opencontainers=no_such_module"],
+    );
+    assert!(
+        !good && said.contains("no module no_such_module of the pinned source"),
+        "{said}"
+    );
+    let (good, said) = check(&(of("\"of-the-tree\"") + workspace), None, &[]);
+    assert!(
+        !good && said.contains("no folder packages/of-the-tree in the tree"),
+        "{said}"
+    );
+    fs_err::create_dir_all(folder.join("packages/of-the-tree")).unwrap();
+    fs_err::write(folder.join("packages/of-the-tree/pyproject.toml"), "").unwrap();
+    assert!(check(&(of("\"of-the-tree\"") + workspace), None, &[]).0);
+}
