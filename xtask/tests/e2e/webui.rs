@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::common::{hash, nix, root, run, sample_copy, stdout, text, xtask};
 
 /// A package of host-pkgs, as its store path.
-fn host_package(attribute: &str) -> Utf8PathBuf {
+pub fn host_package(attribute: &str) -> Utf8PathBuf {
     let path = stdout(
         nix("nix-build")
             .args(["--no-out-link", "-A", attribute])

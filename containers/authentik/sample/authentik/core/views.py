@@ -1,7 +1,7 @@
 """The pages for people, and who the API takes somebody for."""
 
-from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
-from django.utils.html import format_html
+from django.http import HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
 
 from authentik.api.answers import authenticated
 from authentik.core.auth import AuthenticationFailed, user_of
@@ -15,9 +15,7 @@ def root(request):
         user = None
     if user is None:
         return HttpResponseRedirect("/flows/-/default/authentication/?next=/")
-    return HttpResponse(
-        format_html("<!DOCTYPE html><title>authentik</title><p>Signed in: {} ({})</p>", user.username, user.name)
-    )
+    return render(request, "if/user.html", {"title": "authentik", "user": user})
 
 
 @authenticated
