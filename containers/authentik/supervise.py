@@ -464,14 +464,22 @@ class Service:
                 part.kill()
                 part.process.wait()
                 self.parts.pop(part.name)
+                if self.image and part.name != "postgresql":
+                    # its container may outlive the program that started it, and has a name of which there is one
+                    self.image.remove([part.name])
                 emit(event="part", part=part.name, state="ended")
+
+
+def engine_program():
+    """The container engine to use: what XTASK_CONTAINER_ENGINE names, or one on PATH; None without one."""
+    return os.environ.get("XTASK_CONTAINER_ENGINE") or shutil.which("podman") or shutil.which("docker")
 
 
 class Engine:
     """A container engine that runs the parts from an image."""
 
     def __init__(self, archive, name):
-        found = os.environ.get("XTASK_CONTAINER_ENGINE") or shutil.which("podman") or shutil.which("docker")
+        found = engine_program()
         if not found:
             raise CouldNot("`--image` wants podman or docker, and neither is on PATH")
         self.program = found
@@ -646,7 +654,7 @@ def watch(arguments, plan):
         emit(event="error", message=f"{error.filename}: {error.strerror}")
         return 2
     name = f"xtask-run-{runtime.name.rpartition('.')[2]}"
-    engine = shutil.which("podman") or shutil.which("docker") if arguments.image else None
+    engine = engine_program() if arguments.image else None
     os.ftruncate(lock, 0)
     since = time.strftime("%H:%M:%S")
     containers = [f"{name}-{part}" for part in [*plan["parts"], "migrate"]]

@@ -1,16 +1,18 @@
-"""signs_in.py PLAN --assembled PATH [--leave-out FILE] [--image ARCHIVE] [--data DIR]: starts the service and proves that it does what people want of it.
+"""signs_in.py PLAN --assembled PATH [--leave-out FILE] [--image ARCHIVE [--memory LIMIT]] [--data DIR]: starts
+the service and proves that it does what people want of it.
 
 What is done is the list STEPS below: each step has a name, by which FILE (JSON: a name and the reason) leaves
 it out; what was left out is said. All is asked by HTTP, as a browser or a program would, but for what says
 which libraries the processes loaded.
 
-It fails at the first step that does not hold, with the lines of the logs that matter and what was waited
-for. Exit codes: 0 all steps hold, 1 one does not, 2 could not run.
+It fails at the first step that does not hold: the last lines are the step, what was waited for and what the
+logs have to say of it. Exit codes: 0 all steps hold, 1 one does not, 2 could not run.
 """
 
 import argparse
 import base64
 import contextlib
+import errno
 import hashlib
 import html
 import http.client
@@ -276,7 +278,7 @@ class Test:
 
     def processes(self):
         """The processes of the service with the command line of each: those that know its secret, and their
-        children, who may have written over what they know."""
+        children, who may have written over what they know; a container engine's own are none."""
         wanted = b"AUTHENTIK_SECRET_KEY=" + self.service.secrets["secret_key"].encode()
         parents, found = {}, set()
         for entry in pathlib.Path("/proc").iterdir():
@@ -292,6 +294,8 @@ class Test:
         for name in sorted(found, key=int):
             process = pathlib.Path("/proc", name)
             with contextlib.suppress(OSError):
+                if not os.readlink(process / "exe").startswith("/nix/store/"):
+                    continue
                 command = (process / "cmdline").read_bytes().split(b"\0")
                 yield process, b" ".join(command).decode(errors="replace")
 
@@ -697,16 +701,65 @@ def kerberos(test):
 
 
 @step
+def confined(test):
+    """In a container nothing has rights, and nothing can be written but what is to be."""
+    if not test.service.image:
+        return "no container"
+    # without root the engine's user stands for the one inside
+    user = supervise.NOBODY if os.geteuid() == 0 else os.geteuid()
+    count = 0
+    for process, command in test.processes():
+        try:
+            status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
+        except OSError:
+            continue
+        hold(status["Uid"].split() == [str(user)] * 4, f"{command[:80]} runs as {status['Uid']}, not {user}")
+        for name in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]:
+            hold(int(status[name], 16) == 0, f"{command[:80]} has capabilities: {name} {status[name]}")
+        hold(status["NoNewPrivs"].strip() == "1", f"{command[:80]} may gain rights by what it starts")
+        for folder in ["", "blueprints", "blueprints/custom", "etc", "nix/store"]:
+            # as whoever runs this test, who may be root
+            place = process / "root" / folder / "signs-in"
+            try:
+                place.touch()
+                place.unlink()
+            except OSError as error:
+                words = f"{command[:80]}: to write to /{folder} fails by {error.strerror}"
+                hold(error.errno == errno.EROFS or os.geteuid() != 0, words)
+            else:
+                raise Failed(f"{command[:80]} can write to /{folder}")
+        count += 1
+    hold(count, "no process of the service could be looked at")
+    return f"{count} processes"
+
+
+def peak(process):
+    """The most memory that the group of a process had, in bytes, if it is in a group of its own."""
+    ours = pathlib.Path("/proc/self/cgroup").read_text().splitlines()
+    for line in (process / "cgroup").read_text().splitlines():
+        if line in ours:
+            continue
+        _, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            return int(pathlib.Path(f"/sys/fs/cgroup/memory{path}/memory.max_usage_in_bytes").read_text())
+        if not controllers and pathlib.Path(f"/sys/fs/cgroup{path}/memory.peak").exists():
+            return int(pathlib.Path(f"/sys/fs/cgroup{path}/memory.peak").read_text())
+    return None
+
+
+@step
 def memory(test):
-    """What server and worker take, to be known."""
-    sums = {}
+    """What server and worker take, to be known; in a container also the most that they took."""
+    sums, peaks = {}, {}
     for process, command in test.processes():
         with contextlib.suppress(OSError):
             rollup = (process / "smaps_rollup").read_text()
             amount = int(re.search(r"Pss:\s+(\d+)", rollup)[1])
-            name = "worker" if "manage worker" in command else "server"
+            name = "worker" if "manage worker" in command or command.endswith("/ak worker") else "server"
             sums[name] = sums.get(name, 0) + amount
-    return ", ".join(f"{name} {amount >> 10} MiB" for name, amount in sorted(sums.items()))
+            if test.service.image and (most := peak(process)):
+                peaks[name] = f", at most {most >> 20} MiB with files"
+    return "; ".join(f"{name} {amount >> 10} MiB{peaks.get(name, '')}" for name, amount in sorted(sums.items()))
 
 
 @step
@@ -767,15 +820,63 @@ def matter(test):
             print(f"  {part}: {line[:3000]}", file=sys.stderr)
 
 
+def raised(lines):
+    """What the tracebacks in these lines of a log end with, and what programs say that can't be loaded."""
+    inside = False
+    for line in lines:
+        text = line
+        if line.startswith("{"):
+            with contextlib.suppress(ValueError):
+                said = json.loads(line)
+                text = str(said.get("exception") or said.get("exc") or "")
+                inside = False
+        for piece in text.splitlines():
+            if piece.startswith("Traceback (most recent call last)"):
+                inside = True
+            elif "error while loading shared libraries" in piece:
+                yield piece
+            elif inside and piece.strip() and not piece.startswith((" ", "The above exc", "During handling of")):
+                yield piece
+
+
+def cause(test, failed):
+    """What is behind a failure: lines of the logs, without those that say the same."""
+    words = str(failed).split()
+    for part, lines in test.lines.items():
+        if part == "postgresql" and len(test.lines) > 1:
+            continue
+        found = list(raised(lines))
+        # what the failure is about by its name, as the path of a blueprint
+        named = [word for word in words if re.fullmatch(r"[\w-]+/[\w/.-]+\.\w+", word)]
+        found += [line for line in lines if any(word in line for word in named)]
+        if isinstance(failed, supervise.Ended) and str(failed).startswith(f"{part} "):
+            found = found or lines[-5:]
+        for line in list(dict.fromkeys(found))[-6:]:
+            yield f"  {part}: {line[:500]}"
+
+
+def report(test, name, failed):
+    """Says what does not hold: logs first, and at the end the step, what was wrong, and what is behind it."""
+    matter(test)
+    # of a part that ended its last lines are above
+    said = str(failed).splitlines()[0] if isinstance(failed, supervise.Ended) else str(failed)
+    doc = dict(STEPS)[name].__doc__ if name in dict(STEPS) else "The service can be started."
+    lines = [f"{name} does not hold ({' '.join(doc.split())}): {said}", *cause(test, failed)]
+    print("\n".join(lines), file=sys.stderr)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="signs_in")
     parser.add_argument("plan", type=pathlib.Path)
     parser.add_argument("--assembled", required=True)
     parser.add_argument("--leave-out", type=pathlib.Path)
     parser.add_argument("--image")
+    parser.add_argument("--memory", help="limit of server and worker in a container, each, in place of the plan's")
     parser.add_argument("--data", type=pathlib.Path)
     arguments = parser.parse_args()
     plan = json.loads(arguments.plan.read_text())
+    if arguments.memory:
+        plan["memory"] |= dict.fromkeys(plan["parts"], arguments.memory)
     left_out = json.loads(arguments.leave_out.read_text()) if arguments.leave_out else {}
     unknown = set(left_out) - {name for name, _ in STEPS}
     if unknown:
@@ -807,8 +908,7 @@ def main():
             print(f"{name}: {said or 'holds'} ({time.monotonic() - began:.1f} s)", flush=True)
         print(f"{plan['name']} {plan['version']} signs in ({time.monotonic() - started:.0f} s)")
     except (Failed, supervise.Ended, supervise.CouldNot) as failed:
-        matter(test)
-        print(f"{name} ({' '.join(dict(STEPS)[name].__doc__.split()) if name in dict(STEPS) else name}): {failed}", file=sys.stderr)
+        report(test, name, failed)
         code = 1
     except supervise.Stopped:
         print(f"{name}: interrupted", file=sys.stderr)

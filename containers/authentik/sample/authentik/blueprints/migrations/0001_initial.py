@@ -5,7 +5,10 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     initial = True
-    dependencies = []
+    # brings 0010 of authentik_rbac before authentik_core's turn, which comes by the alphabet
+    dependencies = [
+        ("authentik_rbac", "0010_remove_role_group_alter_role_name"),
+    ]
 
     operations = [
         migrations.CreateModel(
