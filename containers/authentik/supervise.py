@@ -31,6 +31,7 @@ import json
 import os
 import pathlib
 import secrets
+import select
 import shutil
 import signal
 import socket
@@ -40,9 +41,10 @@ import tempfile
 import threading
 import time
 
-# How long a part may take to end when it is told to, in seconds; what is started on another machine has
-# eight seconds in all before it is killed there.
+# How long parts may take to end when they are told to, in seconds, and the database after them; what is
+# started on another machine has twelve seconds in all before it is killed there.
 ENDING = 5
+ENDING_DATABASE = 3
 # How long until the service has to be ready, in seconds: a first migration takes minutes on a slow machine.
 READY = 900
 # The user as whom everything runs if root starts it: PostgreSQL refuses to run as root.
@@ -51,6 +53,11 @@ NOBODY = 65534
 LONGEST_SOCKET = 107
 # What is no longer enough room on a disk, in bytes.
 FULL = 16 << 20
+
+# Variables by which others find all that belongs to a run; every process gets them.
+MARKS = ["XTASK_RUN", "XTASK_TEST"]
+# What tells this program to end.
+TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -81,6 +88,33 @@ def die_with_parent(number, parent):
     if os.getppid() != parent:
         # it was quicker
         os.kill(os.getpid(), number)
+
+
+def marks():
+    """The variables of MARKS that this process has."""
+    return {name: os.environ[name] for name in MARKS if name in os.environ}
+
+
+def finished(command, environment, text=""):
+    """What a program did that ends by itself; it is killed when this process ends."""
+    parent = os.getpid()
+    return subprocess.run(
+        command,
+        input=text.encode(),
+        capture_output=True,
+        cwd="/",
+        env=environment | marks(),
+        pass_fds=LOCKS,
+        preexec_fn=lambda: die_with_parent(signal.SIGKILL, parent),
+        **identity(),
+    )
+
+
+def nobody_listens():
+    """Whether what is told reaches nobody any more: the other end of stderr was closed."""
+    poll = select.poll()
+    poll.register(2, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def identity():
@@ -167,7 +201,7 @@ class Part:
         try:
             self.process = subprocess.Popen(
                 command,
-                env=environment,
+                env=environment | marks(),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -292,7 +326,7 @@ class Service:
     def cluster(self):
         """Makes PostgreSQL's data folder, if there is none; under another name until it is whole."""
         cluster = self.data / "postgresql"
-        told = subprocess.run([self.postgresql("postgres"), "--version"], capture_output=True, check=True)
+        told = finished([self.postgresql("postgres"), "--version"], {})
         version = told.stdout.decode().split()[2].split(".")[0]
         if cluster.exists():
             made_by = (cluster / "PG_VERSION").read_text().strip()
@@ -311,7 +345,7 @@ class Service:
         give(password)
         command = [self.postgresql("initdb"), "--no-sync", "--locale=C", "--encoding=UTF8", "--username=postgres"]
         command += ["--auth=scram-sha-256", f"--pwfile={password}", "-D", str(new)]
-        made = subprocess.run(command, capture_output=True, cwd="/", env={"PATH": ""}, **identity())
+        made = finished(command, {"PATH": ""})
         password.unlink()
         if made.returncode != 0:
             raise CouldNot(f"PostgreSQL can't make a database in {new}:\n{made.stderr.decode(errors='replace')}")
@@ -342,9 +376,7 @@ class Service:
         """What a client program of PostgreSQL prints."""
         environment = {"PGPASSWORD": self.secrets["database"], "PGUSER": "postgres"}
         command = [self.postgresql(program), "-h", str(self.runtime / "database"), *arguments, database]
-        done = subprocess.run(
-            command, input=text.encode(), capture_output=True, cwd="/", env=environment, **identity()
-        )
+        done = finished(command, environment, text)
         if done.returncode != 0:
             raise CouldNot(f"{program}: {done.stderr.decode(errors='replace').strip()}")
         return done.stdout.decode()
@@ -450,11 +482,12 @@ class Service:
     def stop_parts(self, names=None):
         """Ends parts in order: those that use the database, then it."""
         names = [name for name in reversed(self.parts) if names is None or name in names]
-        for group in [[name for name in names if name != "postgresql"], ["postgresql"]]:
+        others = [name for name in names if name != "postgresql"]
+        for group, seconds in [(others, ENDING), (["postgresql"], ENDING_DATABASE)]:
             parts = [self.parts[name] for name in group if name in names]
             for part in parts:
                 part.end()
-            end = time.monotonic() + ENDING
+            end = time.monotonic() + seconds
             while any(part.process.poll() is None for part in parts):
                 if time.monotonic() > end or self.stopping > 1:
                     break
@@ -535,7 +568,7 @@ def write(path, text, mode):
     new.rename(path)
 
 
-def take(data):
+def take(data, told):
     """Makes the data folder, and takes it for this run: a description of the lock's file, open."""
     closed = can_enter(data.parent)
     if closed:
@@ -548,18 +581,54 @@ def take(data):
     lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     # what a killed run left takes a moment to end
     end = time.monotonic() + 15
+    waits = False
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except BlockingIOError:
             holder = noted(lock)
-            alive = holder and pathlib.Path(f"/proc/{holder['pid']}").exists()
-            if alive or time.monotonic() > end:
-                who = f"by process {holder['pid']} since {holder['since']}" if holder else "by another process"
-                raise CouldNot(f"the data in {data} is in use {who}: end that first") from None
+            since = holder and began(holder["pid"])
+            if since and since == holder.get("began"):
+                raise CouldNot(
+                    f"the data in {data} is in use by process {holder['pid']} since {holder['since']}: end that first"
+                ) from None
+            if time.monotonic() > end:
+                who = ", ".join(map(str, users(data / "lock"))) or "unknown"
+                raise CouldNot(
+                    f"the data in {data} is still in use by what a run left that was killed: end it first (processes: "
+                    f"{who})"
+                ) from None
+            if told:
+                raise CouldNot(f"the data in {data} is in use") from None
+            if not waits:
+                emit(event="log", part="data", line="waits for what an earlier run left to end")
+                waits = True
             time.sleep(0.1)
+    if waits:
+        emit(event="part", part="data", state="ended")
     return lock
+
+
+def began(pid):
+    """When a process began, in ticks since the machine's start; None if there is none."""
+    with contextlib.suppress(OSError):
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        # behind the program's name, which may hold anything
+        fields = text.rpartition(")")[2].split()
+        return int(fields[19]) if fields[0] not in "ZX" else None
+    return None
+
+
+def users(file):
+    """The processes that have a file open, other than this one."""
+    known = file.stat()
+    found = set()
+    for entry in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(entry.stat(), known) and entry.parts[2] != str(os.getpid()):
+                found.add(int(entry.parts[2]))
+    return sorted(found)
 
 
 def noted(lock):
@@ -586,10 +655,6 @@ def clean_up_after(lock, uid):
 def work(arguments, plan, lock, runtime, name):
     """Starts the service and follows it until it ends or is told to."""
     data = arguments.data
-    if arguments.fresh:
-        for old in ["postgresql", "postgresql.new", "certificates", "home", "storage", "secrets.json", "version"]:
-            path = data / old
-            remove(path) if path.is_dir() else path.unlink(missing_ok=True)
     LOCKS.append(lock)
     os.set_inheritable(lock, True)
     service = Service(plan, data, runtime, arguments.port, durable=True)
@@ -597,9 +662,15 @@ def work(arguments, plan, lock, runtime, name):
     def stop(number, frame):
         service.stopping += 1
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in TOLD:
         signal.signal(number, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
     try:
+        if arguments.fresh:
+            for old in ["postgresql", "postgresql.new", "certificates", "home", "storage", "secrets.json", "version"]:
+                path = data / old
+                remove(path) if path.is_dir() else path.unlink(missing_ok=True)
+        service.look()
         service.prepare()
         if arguments.image:
             service.image = Engine(arguments.image, name)
@@ -628,6 +699,9 @@ def work(arguments, plan, lock, runtime, name):
     except OSError as error:
         emit(event="error", message=f"{error.filename or data}: {error.strerror}")
         return 2
+    except (ValueError, KeyError) as error:
+        emit(event="error", message=f"a file in {data} is damaged ({error!r}): `--fresh` begins anew")
+        return 2
     finally:
         service.stop_parts()
         if service.image:
@@ -639,28 +713,37 @@ def watch(arguments, plan):
     parent = os.getppid()
     die_with_parent(signal.SIGTERM, parent)
     told = []
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in TOLD:
         signal.signal(number, lambda number, frame: told.append(number))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     os.umask(0o022)
+    runtime = None
     try:
-        lock = take(arguments.data)
+        lock = take(arguments.data, told)
         clean_up_after(lock, os.geteuid())
         runtime = runtime_folder()
-    except CouldNot as reason:
-        emit(event="error", message=str(reason))
+        name = f"xtask-run-{runtime.name.rpartition('.')[2]}"
+        engine = engine_program() if arguments.image else None
+        containers = [f"{name}-{part}" for part in [*plan["parts"], "migrate"]]
+        note = {
+            "pid": os.getpid(),
+            "began": began(os.getpid()),
+            "since": time.strftime("%H:%M:%S"),
+            "runtime": str(runtime),
+            "engine": engine,
+            "containers": containers,
+        }
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, json.dumps(note).encode(), 0)
+    except (CouldNot, OSError) as reason:
+        if runtime:
+            remove(runtime)
+        is_told = isinstance(reason, CouldNot)
+        emit(event="error", message=str(reason) if is_told else f"{reason.filename or arguments.data}: {reason.strerror}")
         return 2
-    except OSError as error:
-        emit(event="error", message=f"{error.filename}: {error.strerror}")
-        return 2
-    name = f"xtask-run-{runtime.name.rpartition('.')[2]}"
-    engine = engine_program() if arguments.image else None
-    os.ftruncate(lock, 0)
-    since = time.strftime("%H:%M:%S")
-    containers = [f"{name}-{part}" for part in [*plan["parts"], "migrate"]]
-    note = {"pid": os.getpid(), "since": since, "runtime": str(runtime), "engine": engine, "containers": containers}
-    os.pwrite(lock, json.dumps(note).encode(), 0)
     watcher = os.getpid()
+    # what is told meanwhile is told to the right one of both afterwards
+    signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
     worker = os.fork()
     if worker == 0:
         code = 2
@@ -668,8 +751,14 @@ def watch(arguments, plan):
             os.setsid()
             die_with_parent(signal.SIGTERM, watcher)
             code = work(arguments, plan, lock, runtime, name)
+        except BaseException as error:
+            emit(event="error", message=f"what starts the service failed: {error!r}")
         finally:
+            if os.getppid() != watcher:
+                # nobody else does
+                remove(runtime)
             os._exit(code)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
     passed_on = 0
     while True:
         pid, status = os.waitpid(worker, os.WNOHANG)
@@ -679,6 +768,9 @@ def watch(arguments, plan):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, told[passed_on])
             passed_on += 1
+        if not told and nobody_listens():
+            # whoever started this ended before the kernel was asked to tell
+            told.append(signal.SIGTERM)
         time.sleep(0.05)
     # the kernel told the parts, if their parent was killed
     end = time.monotonic() + ENDING

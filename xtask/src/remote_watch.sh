@@ -49,7 +49,7 @@ tidy() {
   if find_job; then
     end_session TERM "$job"
     tries=0
-    while [ -s "$folder/job" ] && began "$job" && [ $tries -lt 50 ]; do
+    while [ -s "$folder/job" ] && began "$job" && [ $tries -lt 100 ]; do
       sleep 0.1
       tries=$((tries + 1))
     done
@@ -83,7 +83,7 @@ watch() {
     fi
     if [ -e "$folder/stopped" ] && [ -s "$folder/job" ]; then
       stopping=$((stopping + 1))
-      [ $stopping -lt 8 ] || kill_all_of "${folder##*/}"
+      [ $stopping -lt 12 ] || kill_all_of "${folder##*/}"
     else
       stopping=0
     fi

@@ -1,5 +1,6 @@
 //! `cargo xtask run`: starts what was built, with all that it needs, and ends it.
 
+use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
@@ -185,6 +186,24 @@ fn finish(
     }
 }
 
+/// Whether somebody answers on a port; ssh listens also where the other side lets nobody through.
+fn is_answered(port: u16) -> bool {
+    let ask = || -> io::Result<usize> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(b"HEAD / HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        stream.read(&mut [0; 64])
+    };
+    match ask() {
+        Ok(length) => length > 0,
+        // It is slow, but there.
+        Err(error) => matches!(
+            error.kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+        ),
+    }
+}
+
 /// Where the data of this service are kept.
 fn data_folder(args: &Args, built: &Built<'_>) -> Result<Utf8PathBuf> {
     let name = match built.kind {
@@ -284,9 +303,12 @@ impl<'a> Screen<'a> {
         let mut address = address.to_owned();
         if let Some(Forward { here, there }) = self.forwarded {
             address = address.replacen(&format!(":{there}"), &format!(":{here}"), 1);
-            TcpStream::connect((Ipv4Addr::LOCALHOST, here)).with_context(|| {
-                format!("ssh does not forward port {here} of 127.0.0.1: is forwarding allowed over there?")
-            })?;
+            if !is_answered(here) {
+                bail!(
+                    "ssh does not forward port {here} of 127.0.0.1: the sshd over there has to allow it \
+                     (AllowTcpForwarding)"
+                );
+            }
         }
         let time = glance(self.start.elapsed());
         output::emit(&format!("ready after {time}: {address}"))?;

@@ -1,8 +1,14 @@
 //! What the end-to-end tests share: the built program, this repository, and Nix as the program runs it.
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The root of this repository.
 pub fn root() -> &'static Utf8Path {
@@ -109,4 +115,221 @@ pub fn is_root_to(what: &str) -> bool {
         eprintln!("only root can {what}: nothing tested");
     }
     is_root
+}
+
+/// The variable by which the processes of a test are known.
+const MARK: &str = "XTASK_TEST";
+/// How long processes may take to end after the test that started them.
+const ENDING: Duration = Duration::from_secs(20);
+
+/// Runs a test, and fails if a process that it started is alive afterwards.
+pub fn nothing_left<T>(test: impl FnOnce(&Mark) -> T) -> T {
+    nothing_left_after(ENDING, test)
+}
+
+fn nothing_left_after<T>(longest: Duration, test: impl FnOnce(&Mark) -> T) -> T {
+    let mark = Mark::new();
+    let value = test(&mark);
+    let left = mark.left_after(longest);
+    assert!(left.is_empty(), "the test left processes: {left:#?}");
+    value
+}
+
+/// The processes that a test started: those that have its word in their environment, and their children and
+/// sessions, which may have written over it or dropped it. What is left of them is killed with this.
+pub struct Mark {
+    word: String,
+    known: Arc<Mutex<Known>>,
+    is_over: Arc<AtomicBool>,
+    looking: Option<JoinHandle<()>>,
+}
+
+/// What was seen so far.
+#[derive(Default)]
+struct Known {
+    /// Processes by number and beginning: a number may be given out again.
+    processes: BTreeSet<(i32, u64)>,
+    /// Sessions that a process of these began.
+    sessions: BTreeSet<i32>,
+}
+
+impl Mark {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let word = format!("{MARK}={}-{next}-{nanoseconds}", std::process::id());
+        let known = Arc::<Mutex<Known>>::default();
+        let is_over = Arc::<AtomicBool>::default();
+        let looking = {
+            let (word, known, is_over) = (word.clone(), known.clone(), is_over.clone());
+            std::thread::spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    known.lock().unwrap().look(&word);
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            })
+        };
+        Self {
+            word,
+            known,
+            is_over,
+            looking: Some(looking),
+        }
+    }
+
+    /// `NAME=VALUE`.
+    pub fn variable(&self) -> &str {
+        &self.word
+    }
+
+    /// Marks a command that is not started yet.
+    pub fn put<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env(MARK, self.word.split_once('=').unwrap().1)
+    }
+
+    /// What is alive now, number and command line.
+    pub fn alive(&self) -> Vec<(i32, String)> {
+        self.known.lock().unwrap().look(&self.word)
+    }
+
+    /// What is alive after so long, or nothing as soon as nothing is.
+    pub fn left_after(&self, longest: Duration) -> Vec<(i32, String)> {
+        let start = Instant::now();
+        loop {
+            let alive = self.alive();
+            if alive.is_empty() || start.elapsed() > longest {
+                return alive;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        // some may start others until they are killed
+        for _ in 0..50 {
+            let alive = self.alive();
+            for (process, _) in &alive {
+                let _ = kill_process(Pid::from_raw(*process).unwrap(), Signal::KILL);
+            }
+            if alive.is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        self.is_over.store(true, Ordering::Relaxed);
+        let _ = self.looking.take().map(JoinHandle::join);
+    }
+}
+
+impl Known {
+    /// Takes in what there is now, and gives what of it is alive.
+    fn look(&mut self, word: &str) -> Vec<(i32, String)> {
+        struct Process {
+            id: i32,
+            parent: i32,
+            session: i32,
+            began: u64,
+        }
+        let own = i32::try_from(std::process::id()).unwrap();
+        let mut all = Vec::new();
+        for entry in fs_err::read_dir("/proc").unwrap().flatten() {
+            let Some(id) = entry.file_name().to_str().and_then(|it| it.parse().ok()) else {
+                continue;
+            };
+            // it may be gone by now
+            let stat = fs_err::read(entry.path().join("stat")).unwrap_or_default();
+            let stat = text(&stat);
+            // behind the program's name, which may hold anything
+            let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+            let fields: Vec<&str> = fields.split_whitespace().collect();
+            if fields.is_empty() || ["Z", "X"].contains(&fields[0]) || id == own {
+                continue;
+            }
+            all.push(Process {
+                id,
+                parent: fields[1].parse().unwrap(),
+                session: fields[3].parse().unwrap(),
+                began: fields[19].parse().unwrap(),
+            });
+        }
+        let mut alive = BTreeMap::new();
+        loop {
+            let before = alive.len();
+            for process in &all {
+                let of_test = alive.contains_key(&process.id)
+                    || alive.contains_key(&process.parent)
+                    || self.processes.contains(&(process.id, process.began))
+                    || self.sessions.contains(&process.session)
+                    || before == 0 && has_in_environment(process.id, word);
+                if of_test {
+                    alive.insert(process.id, process.began);
+                    if process.session == process.id {
+                        self.sessions.insert(process.id);
+                    }
+                }
+            }
+            if alive.len() == before {
+                break;
+            }
+        }
+        // a number of a session is free again when all of it ended
+        self.sessions
+            .retain(|session| all.iter().any(|it| it.session == *session));
+        self.processes
+            .extend(alive.iter().map(|(id, began)| (*id, *began)));
+        let command = |id: &i32| {
+            let line = fs_err::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            text(&line).replace('\0', " ")
+        };
+        alive.keys().map(|id| (*id, command(id))).collect()
+    }
+}
+
+fn has_in_environment(process: i32, word: &str) -> bool {
+    let environment = fs_err::read(format!("/proc/{process}/environ")).unwrap_or_default();
+    environment
+        .split(|byte| *byte == 0)
+        .any(|variable| variable == word.as_bytes())
+}
+
+/// The check itself fails when something is left, though it lost its environment, session and parent.
+#[test]
+fn what_a_test_leaves_is_noticed_and_killed() {
+    for script in [
+        "sleep 1234567 &",
+        "env -i setsid sleep 1234567 & sleep 1",
+        "(env -i sleep 1234567 & sleep 1) &",
+    ] {
+        let mark = Mark::new();
+        let quiet = || Stdio::null();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).stdout(quiet()).stderr(quiet());
+        stdout(mark.put(&mut shell).stdin(quiet()));
+        let left = mark.left_after(Duration::from_secs(2));
+        assert_eq!(left.len(), 1, "{script}: {left:?}");
+        assert_eq!(left[0].1, "sleep 1234567 ", "{script}");
+        let process = left[0].0;
+        drop(mark);
+        let status = fs_err::read_to_string(format!("/proc/{process}/status"));
+        let status = status.unwrap_or_default();
+        assert!(
+            status.is_empty() || status.contains("State:\tZ"),
+            "{script}: {status}"
+        );
+    }
+    let failed = std::panic::catch_unwind(|| {
+        nothing_left_after(Duration::from_millis(500), |mark| {
+            let mut sleep = Command::new("setsid");
+            let sleep = sleep.args(["--fork", "sleep", "1234567"]);
+            stdout(mark.put(sleep).stdout(Stdio::null()).stderr(Stdio::null()));
+        });
+    });
+    let said = failed.unwrap_err();
+    let said = said.downcast_ref::<String>().unwrap();
+    assert!(said.contains("the test left processes"), "{said}");
+    assert!(said.contains("sleep 1234567"), "{said}");
+    nothing_left(|mark| stdout(mark.put(&mut Command::new("true"))));
 }

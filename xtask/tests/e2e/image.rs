@@ -9,9 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::common::{is_root_to, is_there, nix, sample_copy, stdout, text, xtask};
+use crate::common::{
+    Mark, is_root_to, is_there, nix, nothing_left, sample_copy, stdout, text, xtask,
+};
 
 /// Makes what a container runtime gives beside the image (/proc, /dev with a few devices and, if it is not to
 /// be bare, links and memory to share), in namespaces of mounts and processes of its own, and starts a program
@@ -37,7 +40,7 @@ if [ "$kind" != bare ]; then
     mkdir "$root/dev/shm"
     mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 fi
-exec env -i "HOME=/tmp" "$@"
+exec env -i "XTASK_TEST=$XTASK_TEST" "HOME=/tmp" "$@"
 "#;
 
 /// The sample's image, built.
@@ -68,7 +71,8 @@ fn build() -> Image {
 }
 
 /// An image, unpacked into a folder as a container runtime does it.
-struct Unpacked {
+struct Unpacked<'mark> {
+    mark: &'mark Mark,
     _folder: tempfile::TempDir,
     root: Utf8PathBuf,
     /// What a container says; only root can open it.
@@ -78,8 +82,8 @@ struct Unpacked {
     config: Value,
 }
 
-impl Unpacked {
-    fn new(image: &Utf8Path) -> Self {
+impl<'mark> Unpacked<'mark> {
+    fn new(image: &Utf8Path, mark: &'mark Mark) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(folder.path()).unwrap();
         let (archive, root) = (path.join("archive"), path.join("root"));
@@ -106,6 +110,7 @@ impl Unpacked {
             log: path.join("log"),
             is_bare: false,
             root,
+            mark,
             _folder: folder,
         }
     }
@@ -122,6 +127,7 @@ impl Unpacked {
         let user = self.config["config"]["User"].as_str().unwrap();
         let kind = if self.is_bare { "bare" } else { "usual" };
         let mut command = Command::new("unshare");
+        self.mark.put(&mut command);
         command
             .args(["--mount", "--pid", "--fork", "--kill-child"])
             .args(["sh", "-c", RUNTIME, "sh", self.root.as_str(), user, kind])
@@ -161,13 +167,13 @@ impl Unpacked {
 
 /// A started container; it and all its processes end with this.
 struct Container<'image> {
-    image: &'image Unpacked,
+    image: &'image Unpacked<'image>,
     child: Child,
     port: u16,
 }
 
 impl<'image> Container<'image> {
-    fn start(image: &'image Unpacked) -> Self {
+    fn start(image: &'image Unpacked<'image>) -> Self {
         // the network is this machine's, where 9000 may be taken
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -241,13 +247,22 @@ impl<'image> Container<'image> {
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        // with it goes the first process of the namespace, and with that all others
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // The first process of the namespace, with which all others go, does not go with `unshare`: the
+        // kernel forgot that it should (--kill-child) when it became the image's user.
         let start = Instant::now();
-        while !self.image.processes().is_empty() && start.elapsed() < Duration::from_secs(10) {
+        while start.elapsed() < Duration::from_secs(10) {
+            let left = self.image.processes();
+            if left.is_empty() {
+                break;
+            }
+            for (process, _) in left {
+                let process = Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+                let _ = kill_process(process, Signal::KILL);
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -283,7 +298,7 @@ fn skopeo_reads_it() {
 
     let config = inspect(&["--config"]);
     let config = &config["config"];
-    assert_eq!(config["User"], "65534:65534");
+    assert_eq!(config["User"], "65534:0");
     let ports: Vec<&String> = config["ExposedPorts"].as_object().unwrap().keys().collect();
     assert_eq!(ports, ["9000/tcp", "9443/tcp"]);
 
@@ -304,7 +319,11 @@ fn it_serves_from_its_layers_alone() {
     if !is_root_to("start a container here") {
         return;
     }
-    let mut image = Unpacked::new(&build().file);
+    let image = build();
+    nothing_left(|mark| serves(&mut Unpacked::new(&image.file, mark)));
+}
+
+fn serves(image: &mut Unpacked<'_>) {
     let entry = image.strings("Entrypoint");
     let entry: Vec<&str> = entry.iter().map(String::as_str).collect();
 
@@ -314,9 +333,15 @@ fn it_serves_from_its_layers_alone() {
     let seen: Vec<&str> = seen.split_whitespace().collect();
     assert_eq!(
         seen.join(" "),
-        "/bin /blueprints /certs /data /dev /etc /media /nix /proc /tmp /usr /usr/bin /usr/share"
+        "/bin /blueprints /certs /data /dev /etc /nix /proc /tmp /usr /usr/bin /usr/share"
     );
     assert_eq!(inside(&["/bin/id", "-u"]).trim(), "65534");
+    assert_eq!(inside(&["/bin/id", "-g"]).trim(), "0");
+    // who configures who may do what is not this user, whose are certificates and data
+    let modes = "stat -c %a /blueprints /blueprints/default /certs /data /tmp; \
+                 touch /blueprints/x /blueprints/custom/x 2>/dev/null || echo closed; touch /certs/x /data/x";
+    let said = inside(&["/bin/bash", "-c", modes]);
+    assert_eq!(said, "555\n555\n770\n770\n1777\nclosed\n");
     let said = inside(&[&entry[..], &["check"]].concat());
     assert!(said.contains("no issues"), "{said}");
     let said = inside(&[
@@ -335,7 +360,7 @@ fn it_serves_from_its_layers_alone() {
     assert_eq!(zone, "Europe/Berlin");
     assert!(certificates.parse::<u32>().unwrap() > 20, "{said}");
 
-    let mut container = Container::start(&image);
+    let mut container = Container::start(image);
     let (_, asset) = container.wait_for("/static/dist/poly-2026.2.0.js");
     let files: Vec<_> = glob::glob(
         image
@@ -351,7 +376,7 @@ fn it_serves_from_its_layers_alone() {
 
     let version = container.json("/api/v3/admin/version/");
     assert_eq!(version["version_current"], "2026.2.0");
-    // what the entry point linked can be read, and the backend finds the files of the web UI
+    // what the image links to can be read, and the backend finds the files of the web UI
     let blueprints = container.json("/api/v3/managed/blueprints/available/");
     assert!(
         blueprints["results"]["default/flow.yaml"].as_u64().unwrap() > 0,
@@ -392,7 +417,9 @@ fn it_serves_from_its_layers_alone() {
 
     // without memory to share, and where /dev/stderr is not there
     image.is_bare = true;
-    let mut container = Container::start(&image);
+    let mut container = Container::start(image);
     let version = container.json("/api/v3/admin/version/");
     assert_eq!(version["version_current"], "2026.2.0");
+    drop(container);
+    assert_eq!(image.processes(), []);
 }
