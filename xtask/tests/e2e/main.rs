@@ -36,6 +36,7 @@ mod picture;
 mod pins;
 mod python;
 mod remote;
+mod run;
 mod setup;
 mod sources;
 mod strip_refs;
