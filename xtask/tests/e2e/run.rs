@@ -142,13 +142,15 @@ struct Login {
 
 /// What the program prints once it is ready.
 fn login(said: &str) -> Option<Login> {
-    let address = said.split("ready after ").nth(1)?.lines().next()?;
-    let (_, address) = address.split_once(": ")?;
+    let mut lines = said.lines();
+    // Each part says that it is ready, too.
+    let (_, address) = lines.find_map(|line| line.split_once(" s: http"))?;
+    let address = format!("http{}", address.trim());
     let (_, rest) = said.split_once("user: ")?;
     let (user, rest) = rest.split_once("  password: ")?;
     let (password, _) = rest.split_once(['\r', '\n'])?;
     Some(Login {
-        address: address.trim().to_owned(),
+        address,
         user: user.to_owned(),
         password: password.to_owned(),
     })
@@ -495,7 +497,8 @@ fn it_says_why_it_can_not_run() {
         let damaged = folder("damaged", "secrets.json", "{\n");
         refused(&damaged, &["is damaged", "`--fresh`", damaged.as_str()]);
         folder("file", "data", "");
-        refused(&place.path().join("file/data/below"), &["Not a directory"]);
+        let file = place.path().join("file/data");
+        refused(&file, &[file.as_str()]);
         if is_root_to("close a folder to the parts") {
             let closed = place.path().join("closed");
             fs_err::create_dir(&closed).unwrap();
