@@ -204,6 +204,13 @@ fn is_answered(port: u16) -> bool {
     }
 }
 
+fn not_forwarded(port: u16) -> String {
+    format!(
+        "ssh does not forward port {port} of 127.0.0.1: the sshd over there has to allow it \
+         (AllowTcpForwarding)"
+    )
+}
+
 /// Where the data of this service are kept.
 fn data_folder(args: &Args, built: &Built<'_>) -> Result<Utf8PathBuf> {
     let name = match built.kind {
@@ -294,7 +301,14 @@ impl<'a> Screen<'a> {
                 self.ready(&address, &user, &password)?;
             }
             Event::Error { message } => self.errors.push(nix_log::plain(&message).into_owned()),
-            Event::Other(line) => self.label("run", &line),
+            Event::Other(line) => {
+                if let Some(forward) = self.forwarded
+                    && line.contains("open failed: administratively prohibited")
+                {
+                    bail!(not_forwarded(forward.here));
+                }
+                self.label("run", &line);
+            }
         }
         Ok(())
     }
@@ -304,10 +318,7 @@ impl<'a> Screen<'a> {
         if let Some(Forward { here, there }) = self.forwarded {
             address = address.replacen(&format!(":{there}"), &format!(":{here}"), 1);
             if !is_answered(here) {
-                bail!(
-                    "ssh does not forward port {here} of 127.0.0.1: the sshd over there has to allow it \
-                     (AllowTcpForwarding)"
-                );
+                bail!(not_forwarded(here));
             }
         }
         let time = glance(self.start.elapsed());

@@ -36,6 +36,7 @@ mod picture;
 mod pins;
 mod python;
 mod remote;
+mod run;
 mod run_browser;
 mod setup;
 mod sources;
