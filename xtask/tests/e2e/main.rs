@@ -37,6 +37,7 @@ mod pins;
 mod python;
 mod remote;
 mod setup;
+mod signs_in;
 mod sources;
 mod strip_refs;
 mod terminal;
