@@ -271,6 +271,8 @@ class Service:
         self.durable = durable
         self.image = image
         self.parts = {}
+        # who else may say, while something is waited for, that there is no use: functions that raise
+        self.doubts = []
         self.stopping = 0
         self.secrets = {}
         self.version = None
@@ -470,6 +472,8 @@ class Service:
         for name, part in self.parts.items():
             if name != but and (how := part.ended()):
                 raise Ended(self.words(name, how, part))
+        for doubt in self.doubts:
+            doubt()
 
     def words(self, name, how, part):
         """What is said of a part that ended."""

@@ -74,14 +74,22 @@ in
 
   module-missing = backend "rm -r $site/yaml";
 
-  # as of a wheel that brings its own
+  # as a wheel brings it, under a name of its own: of two with the same name a process takes the first
   two-libraries = backend ''
-    mkdir $out/lib/second
-    cp -L ${pkgs.libxml2}/lib/libxml2.so $out/lib/second/$(patchelf --print-soname ${pkgs.libxml2}/lib/libxml2.so)
-    echo "import ctypes; ctypes.CDLL('$(echo $out/lib/second/*)')" >$site/second.pth
+    second=$site/second.libs/libxml2-0123abcd.so.2
+    mkdir $(dirname $second)
+    cp -L ${pkgs.libxml2}/lib/libxml2.so $second
+    chmod u+w $second
+    patchelf --set-soname $(basename $second) $second
+    echo "import ctypes; ctypes.CDLL('$second')" >$site/second.pth
   '';
 
-  library-not-found = backend "patchelf --remove-rpath $(echo $site/psycopg_c/_psycopg*.so) $(echo $site/psycopg_c/pq*.so)";
+  # as of another release of it
+  library-not-found = backend ''
+    for library in $site/psycopg_c/*.so; do
+      patchelf --replace-needed libpq.so.5 libpq.so.6 $library
+    done
+  '';
 
   blueprint-not-applied = backend ''
     printf '%s\n' 'version: 1' 'entries:' '  - model: authentik_none.none' '    identifiers: {}' \

@@ -39,6 +39,7 @@ mod remote;
 mod run;
 mod run_browser;
 mod setup;
+mod signs_in;
 mod sources;
 mod strip_refs;
 mod terminal;

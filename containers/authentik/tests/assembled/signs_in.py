@@ -192,6 +192,7 @@ class Test:
         # in the names of what is made: the data may be those of an earlier run
         self.word = secrets.token_hex(4)
         supervise.LISTENERS.append(self.hear)
+        service.doubts.append(self.in_vain)
 
     @property
     def address(self):
@@ -225,6 +226,12 @@ class Test:
             self.errors.append(f"{part}: {line}")
         elif said.get("level") == "warning":
             self.warnings.append(line)
+
+    def in_vain(self):
+        """Fails where waiting is no use: what can't be loaded now can't be later, and is an error at the end."""
+        for line in self.errors:
+            if re.search("ModuleNotFoundError|ImportError|cannot open shared object file", line):
+                raise Failed(f"something can't be loaded: {line[:1000]}")
 
     def starting(self, said):
         """Whether it is the answer that says that the backend is not up yet."""
@@ -403,7 +410,8 @@ def blueprints(test):
     try:
         test.until(300, "all blueprints to be applied", applied)
     except Failed as failed:
-        raise Failed(f"{failed}; not applied: {', '.join(getattr(test, 'missing', []))}") from None
+        missing = ", ".join(getattr(test, "missing", []))
+        raise Failed(f"{failed}; not applied: {missing}" if missing else failed) from None
     return f"{len(wanted)} of {len(wanted)} successful"
 
 
@@ -758,7 +766,7 @@ def memory(test):
             name = "worker" if "manage worker" in command or command.endswith("/ak worker") else "server"
             sums[name] = sums.get(name, 0) + amount
             if test.service.image and (most := peak(process)):
-                peaks[name] = f", at most {most >> 20} MiB with files"
+                peaks[name] = f", at most {most >> 20} MiB charged to it"
     return "; ".join(f"{name} {amount >> 10} MiB{peaks.get(name, '')}" for name, amount in sorted(sums.items()))
 
 
@@ -831,8 +839,12 @@ def raised(lines):
                 text = str(said.get("exception") or said.get("exc") or "")
                 inside = False
         for piece in text.splitlines():
-            if piece.startswith("Traceback (most recent call last)"):
+            before, traceback, _ = piece.partition("Traceback (most recent call last)")
+            if traceback:
                 inside = True
+                # on the line that says what is done, as `migrate` does
+                if before.strip():
+                    yield before.strip()
             elif "error while loading shared libraries" in piece:
                 yield piece
             elif inside and piece.strip() and not piece.startswith((" ", "The above exc", "During handling of")):
@@ -851,7 +863,7 @@ def cause(test, failed):
         found += [line for line in lines if any(word in line for word in named)]
         if isinstance(failed, supervise.Ended) and str(failed).startswith(f"{part} "):
             found = found or lines[-5:]
-        for line in list(dict.fromkeys(found))[-6:]:
+        for line in list(dict.fromkeys(found))[-8:]:
             yield f"  {part}: {line[:500]}"
 
 
