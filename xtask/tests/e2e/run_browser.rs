@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::common::{is_there, root, run, text, xtask};
 use crate::harness::wait_until;
@@ -116,6 +117,13 @@ impl Service {
         found
     }
 
+    /// Its folder for sockets, as it noted it.
+    fn sockets(&self) -> Utf8PathBuf {
+        let note = fs_err::read(self.folder().join("data/lock")).unwrap();
+        let note: Value = serde_json::from_slice(&note).unwrap();
+        note["runtime"].as_str().unwrap().into()
+    }
+
     /// Ends it as Ctrl-C does; the exit code, none if it does not end.
     fn interrupt(&mut self) -> Option<i32> {
         let pid = Pid::from_child(&self.child);
@@ -182,8 +190,10 @@ fn somebody_signs_in_to_the_sample_by_a_browser() {
     for part in ["supervise.py", "postgres", "worker"] {
         assert!(names.contains(part), "{part}: {names}");
     }
+    assert!(service.sockets().join("database").exists());
     assert_eq!(service.interrupt(), Some(130));
     wait_until("all processes are gone", || service.processes().is_empty());
+    assert!(!service.sockets().exists(), "its sockets are still there");
     let connection = TcpStream::connect((Ipv4Addr::LOCALHOST, service.port));
     assert!(connection.is_err(), "somebody still listens");
 }
