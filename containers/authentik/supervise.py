@@ -501,10 +501,9 @@ class Service:
                 part.kill()
                 part.process.wait()
                 self.parts.pop(part.name)
-                if self.image and part.name != "postgresql":
-                    # its container may outlive the program that started it, and has a name of which there is one
-                    self.image.remove([part.name])
                 emit(event="part", part=part.name, state="ended")
+            if self.image and (inside := [part.name for part in parts if part.name != "postgresql"]):
+                self.image.remove(inside)
 
 
 def engine_program():
@@ -523,6 +522,8 @@ class Engine:
         ENGINES.append(found)
         self.kind = os.path.basename(found)
         self.name = name
+        # the containers of each part: a name may not be free again at once
+        self.containers = {}
         loaded = self.run("load", "--input", archive)
         tag = loaded.rpartition("Loaded image")[2].partition(":")[2].split()
         if not tag:
@@ -537,8 +538,12 @@ class Engine:
 
     def command(self, part, arguments, environment, service):
         """The command line; values of variables are not on it, where everybody could read them."""
-        command = [self.program, "run", "--rm", f"--name={self.name}-{part}", "--network=host", "--read-only"]
+        names = self.containers.setdefault(part, [])
+        names.append(f"{self.name}-{part}-{len(names) + 1}" if names else f"{self.name}-{part}")
+        command = [self.program, "run", "--rm", f"--name={names[-1]}", "--network=host", "--read-only"]
         command += ["--cap-drop=all", "--security-opt=no-new-privileges", "--no-healthcheck"]
+        # SELinux would keep it from the database's socket
+        command += ["--security-opt=label=disable"]
         command += [f"--memory={service.plan['memory'][part]}", f"--shm-size={service.plan['shared_memory']}"]
         command += ["--tmpfs=/tmp:mode=1777"]
         if os.geteuid() != 0:
@@ -552,9 +557,9 @@ class Engine:
         return [*command, self.image, *arguments]
 
     def remove(self, names):
-        """Removes what may still run."""
-        for name in names:
-            subprocess.run([self.program, "rm", "--force", f"{self.name}-{name}"], capture_output=True)
+        """Removes what may still run of these parts: a container may outlive the program that started it."""
+        containers = [container for name in names for container in self.containers.get(name, [])]
+        subprocess.run([self.program, "rm", "--force", *containers], capture_output=True)
 
 
 def parsed(version):
@@ -652,8 +657,9 @@ def clean_up_after(lock, uid):
         if folder.stat().st_uid in (uid, NOBODY):
             remove(folder)
     if left.get("engine"):
-        for name in left["containers"]:
-            subprocess.run([left["engine"], "rm", "--force", name], capture_output=True)
+        with contextlib.suppress(OSError):
+            # it may be gone by now
+            subprocess.run([left["engine"], "rm", "--force", *left["containers"]], capture_output=True)
 
 
 def work(arguments, plan, lock, runtime, name):
@@ -708,8 +714,6 @@ def work(arguments, plan, lock, runtime, name):
         return 2
     finally:
         service.stop_parts()
-        if service.image:
-            service.image.remove([*plan["parts"], "migrate"])
 
 
 def watch(arguments, plan):
@@ -788,8 +792,7 @@ def watch(arguments, plan):
     if os.WIFSIGNALED(status):
         emit(event="error", message=f"what runs the service was killed by signal {os.WTERMSIG(status)}")
         if engine:
-            for container in containers:
-                subprocess.run([engine, "rm", "--force", container], capture_output=True)
+            subprocess.run([engine, "rm", "--force", *containers], capture_output=True)
     remove(runtime)
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1
 

@@ -188,7 +188,8 @@ def main():
     started.add_argument("--network", choices=["host"], required=True)
     started.add_argument("--read-only", action="store_true")
     started.add_argument("--cap-drop", choices=["all"], required=True)
-    started.add_argument("--security-opt", choices=["no-new-privileges"], required=True)
+    # there are no labels here
+    started.add_argument("--security-opt", choices=["no-new-privileges", "label=disable"], action="append")
     started.add_argument("--no-healthcheck", action="store_true")
     started.add_argument("--memory")
     started.add_argument("--shm-size", required=True)
@@ -199,7 +200,7 @@ def main():
     started.add_argument("arguments", nargs=argparse.REMAINDER)
     removed = commands.add_parser("rm")
     removed.add_argument("--force", action="store_true", required=True)
-    removed.add_argument("name")
+    removed.add_argument("names", nargs="+")
     options = parser.parse_args()
     match options.command:
         case "load":
@@ -209,7 +210,8 @@ def main():
         case "run":
             run(options)
         case "rm":
-            rm(options.name)
+            for name in options.names:
+                rm(name)
 
 
 if __name__ == "__main__":

@@ -243,21 +243,31 @@ impl SignsIn {
         said
     }
 
+    /// The processes of containers: those that see mounts of others than this one, of this folder.
+    fn inside(&self) -> Vec<Utf8PathBuf> {
+        let name = Utf8Path::new(self.path()).file_name().unwrap();
+        let ours = fs_err::read_link("/proc/self/ns/mnt").unwrap();
+        processes_with("")
+            .into_iter()
+            .filter(|process| {
+                let mounts = fs_err::read(process.join("mountinfo")).unwrap_or_default();
+                let theirs = fs_err::read_link(process.join("ns/mnt"));
+                theirs.is_ok_and(|it| it != ours) && text(&mounts).contains(name)
+            })
+            .collect()
+    }
+
     /// Nothing is left but what this test itself has in its folder.
     fn is_clean(&self) {
         let path = self.path();
-        let running = || {
-            let mut found = processes_with(path);
-            found.extend(processes_with("name=signs-in-"));
-            found
-        };
-        wait_until("all processes ended", || running().is_empty());
-        let left: Vec<String> = fs_err::read_dir(path)
-            .unwrap()
-            .map(|it| it.unwrap().file_name().to_string_lossy().into_owned())
-            .filter(|name| name.starts_with("xtask-run.") || name.ends_with(".json"))
-            .collect();
-        assert_eq!(left, [""; 0]);
+        wait_until("all processes ended", || {
+            processes_with(path).is_empty() && self.inside().is_empty()
+        });
+        // a run's folder, what the stand-in notes of a container
+        for pattern in ["xtask-run.*", "signs-in-*"] {
+            let left: Vec<_> = glob::glob(&format!("{path}/{pattern}")).unwrap().collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
     }
 }
 

@@ -927,8 +927,6 @@ def main():
         code = 1
     finally:
         service.stop_parts()
-        if service.image:
-            service.image.remove([*plan["parts"], "migrate"])
         supervise.remove(runtime)
     return code
 
