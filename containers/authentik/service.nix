@@ -56,6 +56,8 @@ let
         environment = {
           AUTHENTIK_LISTEN__HTTP = "{free_address}";
           AUTHENTIK_LISTEN__METRICS = "{free_address}";
+          # of two blueprints that apply a third one at the same time, one may fail by a deadlock, for an hour
+          AUTHENTIK_WORKER__THREADS = "1";
           # who signs in first
           AUTHENTIK_BOOTSTRAP_EMAIL = "akadmin@example.invalid";
           AUTHENTIK_BOOTSTRAP_PASSWORD = "{secret_password}";
