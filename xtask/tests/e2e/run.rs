@@ -728,7 +728,7 @@ fn killed_at_random_moments() {
                 None => place.command(mark, port, &[]),
             };
             // While it starts, in half of the rounds, and then when it is ready.
-            let early = (round < rounds && random.below(2) == 0).then(|| random.below(8000));
+            let early = (round < rounds && random.below(2) == 0).then(|| random.below(5000));
             for delay in early.map(Some).into_iter().chain([None]) {
                 let what = format!(
                     "seed {seed}, round {round}: {kind}{}, {}",
@@ -747,6 +747,9 @@ fn killed_at_random_moments() {
                 } else {
                     let mut run = Running::start(&mut command());
                     if let Some(delay) = delay {
+                        if !["xtask", "twice"].contains(&kind) {
+                            run.wait_for(kind, |_| process_of(kind, &place, mark));
+                        }
                         std::thread::sleep(Duration::from_millis(delay));
                     } else {
                         let login = run.ready();
