@@ -529,7 +529,11 @@ impl<'a> Remote<'a> {
                 Some(_) | None => {}
             }
             if outcome.is_ok() && pause.elapsed() >= tick {
-                outcome = on_input(Input::Pause);
+                let held = log.release();
+                if !held.is_empty() {
+                    outcome = on_input(Input::Bytes(held));
+                }
+                outcome = outcome.and_then(|()| on_input(Input::Pause));
                 pause = Instant::now();
             }
             if outcome.is_err() && !stopped {

@@ -40,6 +40,8 @@ pub struct Tail {
     marker: Vec<u8>,
     /// What may be the beginning of the marker.
     held: Vec<u8>,
+    /// How many of these bytes were handed over all the same.
+    released: usize,
     complete: bool,
 }
 
@@ -49,6 +51,7 @@ impl Tail {
         Self {
             marker,
             held: Vec::new(),
+            released: 0,
             complete: false,
         }
     }
@@ -64,7 +67,7 @@ impl Tail {
         if let Some(at) = places.position(|place| place == self.marker) {
             self.complete = true;
             all.truncate(at);
-            return all;
+            return self.without_released(all);
         }
         let longest = self.marker.len().min(all.len());
         let held = (1..=longest)
@@ -72,7 +75,23 @@ impl Tail {
             .find(|length| all.ends_with(&self.marker[..*length]))
             .unwrap_or(0);
         self.held = all.split_off(all.len() - held);
-        all
+        self.without_released(all)
+    }
+
+    /// The end of a line that is held back, because a marker begins like it: whoever wrote the line may write
+    /// nothing more for long.
+    pub fn release(&mut self) -> &[u8] {
+        if self.held == b"\n" && self.released == 0 {
+            self.released = 1;
+            return &self.held;
+        }
+        &[]
+    }
+
+    fn without_released(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let known = self.released.min(bytes.len());
+        self.released -= known;
+        bytes.split_off(known)
     }
 
     /// Whether the marker has come.
@@ -229,6 +248,26 @@ mod tests {
         let mut out = tail.push(b"a\nmar");
         out.extend(tail.push(b"ble\n"));
         assert_eq!((&out[..], tail.is_complete()), (&b"a\nmarble"[..], false));
+    }
+
+    #[test]
+    fn the_end_of_a_line_is_not_held_back_for_long() {
+        for (more, rest, ends) in [
+            (&b"\nmark\n"[..], &b""[..], true),
+            (b"mark\n", b"", true),
+            (b"marble\n", b"marble", false),
+            (b"\nb", b"\nb", false),
+        ] {
+            for cut in 0..more.len() {
+                let mut tail = Tail::new(b"\nmark\n".to_vec());
+                assert_eq!(tail.push(b"a\n"), b"a");
+                assert_eq!(tail.release(), b"\n");
+                assert_eq!(tail.release(), b"");
+                let mut out = tail.push(&more[..cut]);
+                out.extend(tail.push(&more[cut..]));
+                assert_eq!((&out[..], tail.is_complete()), (rest, ends), "cut at {cut}");
+            }
+        }
     }
 
     #[test]

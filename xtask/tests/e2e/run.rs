@@ -728,15 +728,14 @@ fn killed_at_random_moments() {
                 None => place.command(mark, port, &[]),
             };
             // While it starts, in half of the rounds, and then when it is ready.
-            let early = (round < rounds && random.below(2) == 0).then(|| random.below(8000));
+            let early = (round < rounds && random.below(2) == 0).then(|| random.below(5000));
             for delay in early.map(Some).into_iter().chain([None]) {
                 let what = format!(
                     "seed {seed}, round {round}: {kind}{}, {}",
                     if far.is_some() { " over there" } else { "" },
                     delay.map_or("ready".to_owned(), |delay| format!("after {delay} ms")),
                 );
-                // Shown when it fails.
-                println!("{what}");
+                eprintln!("{what}");
                 let is_last = round == rounds;
                 if kind == "terminal" && !is_last {
                     let mut terminal = Terminal::start(&command(), 40, 150);
@@ -747,12 +746,14 @@ fn killed_at_random_moments() {
                     terminal.hang_up();
                 } else {
                     let mut run = Running::start(&mut command());
-                    match delay {
-                        Some(delay) => std::thread::sleep(Duration::from_millis(delay)),
-                        None => {
-                            let login = run.ready();
-                            check(&mut known, port, login, &what);
+                    if let Some(delay) = delay {
+                        if !["xtask", "twice"].contains(&kind) {
+                            run.wait_for(kind, |_| process_of(kind, &place, mark));
                         }
+                        std::thread::sleep(Duration::from_millis(delay));
+                    } else {
+                        let login = run.ready();
+                        check(&mut known, port, login, &what);
                     }
                     if is_last {
                         run.ended_by(Signal::INT).is(130, &[]);
@@ -788,7 +789,7 @@ fn end_by(kind: &str, run: Running, place: &Place, mark: &Mark, what: &str) {
         _ => process_of(kind, place, mark),
     };
     let Some(process) = found else {
-        println!("  there is no {kind} yet");
+        eprintln!("  there is no {kind} yet");
         run.ended_by(Signal::INT);
         return;
     };
