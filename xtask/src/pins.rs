@@ -831,6 +831,32 @@ mod tests {
     }
 
     #[test]
+    fn modules_have_a_revision() {
+        for (from, to, part) in [
+            (
+                r#""version": "ceb4fcc0"#,
+                r#""version": "ceb4fcc"#,
+                "or be a commit of 40 hexadecimal digits",
+            ),
+            (
+                r#""a_module""#,
+                r#""a/module""#,
+                "`a/module` is not the name of a Python module",
+            ),
+            (
+                r#""version": "ceb4fcc090851717a3069d78e85ceb1e86c2740c","#,
+                "",
+                "a `module` needs `version`, its revision",
+            ),
+        ] {
+            let text = good();
+            assert!(text.contains(from), "{from}");
+            let error = parse(&text.replacen(from, to, 1), "pins.json".into()).unwrap_err();
+            assert!(error.to_string().contains(part), "{to}: {error}");
+        }
+    }
+
+    #[test]
     fn bad_pins() {
         for (from, to, line, part) in [
             (
@@ -926,24 +952,6 @@ mod tests {
                 r#""version": "seven""#,
                 19,
                 "malformed version `seven`",
-            ),
-            (
-                r#""version": "ceb4fcc0"#,
-                r#""version": "ceb4fcc"#,
-                26,
-                "or be a commit of 40 hexadecimal digits",
-            ),
-            (
-                r#""a_module""#,
-                r#""a/module""#,
-                30,
-                "`a/module` is not the name of a Python module",
-            ),
-            (
-                r#""version": "ceb4fcc090851717a3069d78e85ceb1e86c2740c","#,
-                "",
-                30,
-                "a `module` needs `version`, its revision",
             ),
         ] {
             let text = good();
