@@ -869,6 +869,8 @@ def cause(test, failed):
 
 def report(test, name, failed):
     """Says what does not hold: logs first, and at the end the step, what was wrong, and what is behind it."""
+    # what the parts said before may still be on its way
+    time.sleep(1)
     matter(test)
     # of a part that ended its last lines are above
     said = str(failed).splitlines()[0] if isinstance(failed, supervise.Ended) else str(failed)
