@@ -54,6 +54,9 @@ LONGEST_SOCKET = 107
 # What is no longer enough room on a disk, in bytes.
 FULL = 16 << 20
 
+# What a run makes in the folder of its data, beside the lock.
+DATA = ["cache", "certificates", "home", "postgresql", "postgresql.new", "secrets.json", "storage", "version"]
+
 # Variables by which others find all that belongs to a run; every process gets them.
 MARKS = ["XTASK_RUN", "XTASK_TEST"]
 # What tells this program to end.
@@ -309,6 +312,17 @@ class Service:
             )
         write(used, self.plan["version"], 0o644)
 
+    def cache(self):
+        """The folder for the byte code of what is started; that of other builds goes."""
+        folder = self.data / "cache"
+        of_this = folder / pathlib.Path(self.plan["program"]).parts[3]
+        if not of_this.exists():
+            remove(folder)
+            for path in [folder, of_this]:
+                path.mkdir()
+                give(path)
+        return of_this
+
     def check_port(self):
         """Says who cannot have the port before anything is started."""
         with socket.socket() as probe:
@@ -402,6 +416,8 @@ class Service:
             temporary.mkdir(mode=0o700, exist_ok=True)
             give(temporary)
             values |= {"HOME": str(self.data / "home"), "TMPDIR": str(temporary)}
+            # The store has no byte code, and compiling what is imported is most of a start.
+            values["PYTHONPYCACHEPREFIX"] = str(self.cache())
         result = {}
         for name, value in values.items():
             while "{free_address}" in value:
@@ -677,7 +693,7 @@ def work(arguments, plan, lock, runtime, name):
     signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
     try:
         if arguments.fresh:
-            for old in ["postgresql", "postgresql.new", "certificates", "home", "storage", "secrets.json", "version"]:
+            for old in DATA:
                 path = data / old
                 remove(path) if path.is_dir() else path.unlink(missing_ok=True)
         service.look()
