@@ -29,7 +29,8 @@ let
       flow = "/api/v3/flows/executor/default-authentication-flow/?query=";
     };
     environment = {
-      AUTHENTIK_POSTGRESQL__HOST = "{database_folder}";
+      AUTHENTIK_POSTGRESQL__HOST = "{database_host}";
+      AUTHENTIK_POSTGRESQL__PORT = "{database_port}";
       AUTHENTIK_POSTGRESQL__NAME = "{database}";
       AUTHENTIK_POSTGRESQL__USER = "{database}";
       AUTHENTIK_POSTGRESQL__PASSWORD = "{secret_database}";

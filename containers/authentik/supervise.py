@@ -266,12 +266,14 @@ LISTENERS = []
 class Service:
     """A service, as its plan says, on the data in a folder."""
 
-    def __init__(self, plan, data, runtime, port=None, durable=True, image=None):
+    def __init__(self, plan, data, runtime, port=None, durable=True, image=None, loopback=False):
         self.plan = plan
         self.data = data
         self.runtime = runtime
         self.port = port or free_port()
         self.durable = durable
+        # the parts reach the database by TCP, as they do on a network; others by the socket
+        self.database_port = free_port() if loopback else None
         self.image = image
         self.parts = {}
         # who else may say, while something is waited for, that there is no use: functions that raise
@@ -372,7 +374,8 @@ class Service:
         cluster = self.cluster()
         command = [self.postgresql("postgres"), "-D", str(cluster), "-k", str(self.runtime / "database")]
         # what a crash of the machine loses are the last moments, and nothing is half-written
-        command += ["-c", "listen_addresses=", "-c", "max_connections=200", "-c", "synchronous_commit=off"]
+        command += ["-c", f"listen_addresses={'127.0.0.1' if self.database_port else ''}"]
+        command += ["-p", str(self.database_port or 5432), "-c", "max_connections=200", "-c", "synchronous_commit=off"]
         if not self.durable:
             command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
         part = Part("postgresql", command, {}, signal.SIGINT)
@@ -391,6 +394,7 @@ class Service:
     def sql(self, database, text, program="psql", arguments=("-qAtX", "-v", "ON_ERROR_STOP=1")):
         """What a client program of PostgreSQL prints."""
         environment = {"PGPASSWORD": self.secrets["database"], "PGUSER": "postgres"}
+        environment["PGPORT"] = str(self.database_port or 5432)
         command = [self.postgresql(program), "-h", str(self.runtime / "database"), *arguments, database]
         done = finished(command, environment, text)
         if done.returncode != 0:
@@ -404,11 +408,14 @@ class Service:
         inside = self.image is not None
         known = {
             "address": f"127.0.0.1:{self.port}",
-            "database_folder": "/run/postgresql" if inside else str(self.runtime / "database"),
+            "database_host": "/run/postgresql" if inside else str(self.runtime / "database"),
+            "database_port": str(self.database_port or 5432),
             "storage": "/data" if inside else str(self.data / "storage"),
             "certificates": "/certs" if inside else str(self.data / "certificates"),
             "database": self.plan["database"],
         }
+        if self.database_port:
+            known["database_host"] = "127.0.0.1"
         known |= {f"secret_{name}": value for name, value in self.secrets.items()}
         values = self.plan["environment"] | self.plan["parts"].get(part, {}).get("environment", {})
         if not inside:
@@ -762,8 +769,8 @@ def watch(arguments, plan):
     except (CouldNot, OSError) as reason:
         if runtime:
             remove(runtime)
-        is_told = isinstance(reason, CouldNot)
-        emit(event="error", message=str(reason) if is_told else f"{reason.filename or arguments.data}: {reason.strerror}")
+        place = getattr(reason, "filename", None) or arguments.data
+        emit(event="error", message=str(reason) if isinstance(reason, CouldNot) else f"{place}: {reason.strerror}")
         return 2
     watcher = os.getpid()
     # what is told meanwhile is told to the right one of both afterwards

@@ -513,7 +513,12 @@ pub fn git_variables(printed: &str) -> Vec<(String, String)> {
 /// What [`git_command`] prints here.
 fn git_settings(processes: &Processes) -> Result<String> {
     let [program, arguments @ ..] = git_command();
-    let captured = processes.capture(processes.cmd(program).args(arguments))?;
+    let captured = match processes.capture(processes.cmd(program).args(arguments)) {
+        Ok(captured) => captured,
+        // Where there is no shell on PATH there is no git that would ask.
+        Err(error) if is_missing_program(&error) => return Ok(String::new()),
+        Err(error) => return Err(error),
+    };
     match captured.status.code() {
         Some(0) => Ok(captured.stdout),
         Some(1) => Ok(String::new()),

@@ -257,6 +257,7 @@ fn listing_builds_nothing() {
             "client-ts",
             "image",
             "python-deps",
+            "service",
             "webui",
             "webui-deps"
         ]

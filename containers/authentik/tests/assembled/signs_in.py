@@ -312,7 +312,7 @@ class Test:
 
 @step
 def database(test):
-    """PostgreSQL starts on a socket."""
+    """PostgreSQL starts, on a socket and on loopback, by which the parts reach it."""
     test.service.prepare()
     test.service.start_database()
     return test.service.sql("postgres", "SHOW server_version").strip()
@@ -763,7 +763,11 @@ def memory(test):
         with contextlib.suppress(OSError):
             rollup = (process / "smaps_rollup").read_text()
             amount = int(re.search(r"Pss:\s+(\d+)", rollup)[1])
-            name = "worker" if "manage worker" in command or command.endswith("/ak worker") else "server"
+            # without a container each part has a process group of its own, whatever its processes call themselves
+            group = int((process / "stat").read_text(errors="replace").rpartition(")")[2].split()[2])
+            names = [name for name, part in test.service.parts.items() if part.process.pid == group]
+            of_worker = "manage worker" in command or command.endswith("/ak worker")
+            name = names[0] if names else "worker" if of_worker else "server"
             sums[name] = sums.get(name, 0) + amount
             if test.service.image and (most := peak(process)):
                 peaks[name] = f", at most {most >> 20} MiB charged to it"
@@ -901,7 +905,7 @@ def main():
     data = arguments.data or pathlib.Path(tempfile.mkdtemp(prefix="signs-in.", dir=runtime))
     data.mkdir(parents=True, exist_ok=True)
     data.chmod(0o711)
-    service = supervise.Service(plan, data.absolute(), runtime, durable=False)
+    service = supervise.Service(plan, data.absolute(), runtime, durable=False, loopback=True)
 
     def stop(number, frame):
         service.stopping += 1
