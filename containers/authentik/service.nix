@@ -68,9 +68,9 @@ let
     };
     # limits of the containers: containers/authentik/deploy has the same
     memory = {
-      migrate = "600m";
-      server = "600m";
-      worker = "600m";
+      migrate = "704m";
+      server = "704m";
+      worker = "512m";
     };
     shared_memory = "64m";
   };
