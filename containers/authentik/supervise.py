@@ -197,7 +197,6 @@ class Part:
         self.name = name
         self.ending = ending
         self.last = collections.deque(maxlen=30)
-        self.seen = {}
         self.wanted = {}
         emit(event="part", part=name, state="starting")
         parent = os.getpid()
@@ -280,7 +279,6 @@ class Service:
         self.doubts = []
         self.stopping = 0
         self.secrets = {}
-        self.version = None
 
     @property
     def address(self):
@@ -373,9 +371,10 @@ class Service:
     def start_database(self):
         cluster = self.cluster()
         command = [self.postgresql("postgres"), "-D", str(cluster), "-k", str(self.runtime / "database")]
-        # what a crash of the machine loses are the last moments, and nothing is half-written
         command += ["-c", f"listen_addresses={'127.0.0.1' if self.database_port else ''}"]
-        command += ["-p", str(self.database_port or 5432), "-c", "max_connections=200", "-c", "synchronous_commit=off"]
+        command += ["-p", str(self.database_port or 5432), "-c", "max_connections=200"]
+        # a crash of the machine may lose the last moments, and leaves nothing half-written
+        command += ["-c", "synchronous_commit=off"]
         if not self.durable:
             command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
         part = Part("postgresql", command, {}, signal.SIGINT)
