@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::display::{Display, Mode, glance};
-use crate::output;
-use crate::pkgs::PackageSet;
-use crate::process::{Input, Interrupted, Processes};
+use crate::build::display::{Display, Mode, glance};
+use crate::build::report::labelled;
+use crate::commands::test_build::{self, Built};
+use crate::package_set::PackageSet;
 use crate::remote::{Forward, Machine, owner};
-use crate::report::labelled;
 use crate::service::{Event, Events, Parts};
-use crate::test_build::{self, Built};
+use nix_formats::log;
+use sys::process::{Input, Interrupted, Processes};
+use sys::terminal;
 
 /// The component that starts a container's service.
 const SERVICE: &str = "service";
@@ -172,10 +173,10 @@ fn finish(
     errors: &[String],
 ) -> Result<ExitCode> {
     for error in errors {
-        output::say(format!("error: {error}"));
+        terminal::say(format!("error: {error}"));
     }
     if let Some(interrupted) = interrupted {
-        output::say(interrupted.to_string());
+        terminal::say(interrupted.to_string());
         return Ok(interrupted.exit_code());
     }
     let status = status?;
@@ -300,7 +301,7 @@ impl<'a> Screen<'a> {
                 self.display.finish();
                 self.ready(&address, &user, &password)?;
             }
-            Event::Error { message } => self.errors.push(nix_log::plain(&message).into_owned()),
+            Event::Error { message } => self.errors.push(log::plain(&message).into_owned()),
             Event::Other(line) => {
                 if let Some(forward) = self.forwarded
                     && line.contains("open failed: administratively prohibited")
@@ -322,8 +323,8 @@ impl<'a> Screen<'a> {
             }
         }
         let time = glance(self.start.elapsed());
-        output::emit(&format!("ready after {time}: {address}"))?;
-        output::emit(&format!("user: {user}  password: {password}"))?;
+        terminal::emit(&format!("ready after {time}: {address}"))?;
+        terminal::emit(&format!("user: {user}  password: {password}"))?;
         if self.args.open {
             let program = if cfg!(target_os = "macos") {
                 "open"
@@ -334,7 +335,7 @@ impl<'a> Screen<'a> {
                 .processes
                 .detach(self.processes.cmd(program).arg(&address))
             {
-                output::say(format!("`--open`: {error:#}"));
+                terminal::say(format!("`--open`: {error:#}"));
             }
         }
         Ok(())
@@ -344,14 +345,14 @@ impl<'a> Screen<'a> {
         let colours = self.display.mode() == Mode::Live;
         let line = if line.is_empty() { " " } else { line };
         self.display
-            .line(&labelled(&nix_log::plain(part), line, colours));
+            .line(&labelled(&log::plain(part), line, colours));
     }
 
     fn refresh(&mut self) {
         let (parts, start, is_ready) = (&self.parts, self.start, self.is_ready);
         self.display.refresh(|| {
             if is_ready {
-                crate::display::View {
+                crate::build::display::View {
                     totals: Some(String::new()),
                     ..Default::default()
                 }

@@ -1,6 +1,6 @@
 //! The lines in which the program that starts a service tells what happens.
 
-use nix_log::beginning;
+use nix_formats::log::beginning;
 use serde::Deserialize;
 
 /// How much of a line is kept, in bytes.

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::display::{View, glance};
-use crate::run_model::Running;
+use crate::build::display::{View, glance};
+use crate::build::model::Running;
 
 /// The parts of a service in the order in which they were started.
 #[derive(Debug, Default)]

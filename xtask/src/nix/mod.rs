@@ -1,0 +1,638 @@
+//! What this program asks of Nix: each question one function, each answer a type.
+
+pub mod eval_error;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use xshell::Cmd;
+
+use self::eval_error::{Expressions, Reader};
+use crate::package_set::PackageSet;
+use crate::remote::{Machine, Mode, Remote};
+use crate::repo::{Container, Repo};
+use nix_formats::derivation::{self, Output};
+use nix_formats::version::NixVersion;
+use sys::process::{Captured, Input, Processes, is_missing_program};
+use sys::terminal;
+
+/// The expression that describes the components.
+const DESCRIBE: &str = include_str!("describe.nix");
+
+/// Makes a link to `$1` at `$2`, unless it is there: then Nix knows it, for Nix made it.
+const LINK_THERE: &str = r#"[ "$(readlink -- "$2")" = "$1" ] ||
+    { mkdir -p -- "${2%/*}" && exec nix-store --realise "$1" --add-root "$2"; }"#;
+
+/// Nix, with the settings of a run.
+pub struct Nix<'a> {
+    machine: Machine<'a>,
+    environment: Vec<(String, String)>,
+    store: Option<Store>,
+}
+
+/// A store that is built in, other than the one that Nix uses by itself.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Its address, such as `ssh-ng://HOST`.
+    pub url: String,
+    /// Whether a store derivation by itself means its outputs to `nix build`: until Nix 2.13.
+    pub drv_means_outputs: bool,
+}
+
+/// What the expressions of a container are called with.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// The container.
+    pub container: Container,
+    /// The stand-in for nixpkgs; without it the harness takes its pinned nixpkgs.
+    pub host_pkgs: Option<Utf8PathBuf>,
+    /// A source tree instead of the pinned one.
+    pub source: Option<Utf8PathBuf>,
+    /// Pins other than the release's.
+    pub pins: Option<Utf8PathBuf>,
+}
+
+/// What is asked about the components of containers.
+#[derive(Debug, Default)]
+pub struct Request<'a> {
+    /// What the expressions of each container are called with, and which components of it are meant:
+    /// all, if absent.
+    pub containers: Vec<(&'a Inputs, Option<Vec<String>>)>,
+    /// Whether their derivations are wanted.
+    pub build: bool,
+    /// Whether their tests are wanted.
+    pub tests: bool,
+    /// Whether nothing is wanted but which derivations take their hashes from which pins.
+    pub pinned: bool,
+}
+
+/// A request as describe.nix reads it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Question<'a> {
+    /// One package set for all containers.
+    host_pkgs: Option<Utf8PathBuf>,
+    containers: Vec<AboutContainer<'a>>,
+    build: bool,
+    tests: bool,
+    pinned: bool,
+}
+
+/// A container in a request.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AboutContainer<'a> {
+    container: &'a str,
+    test_build: Utf8PathBuf,
+    source: Option<Utf8PathBuf>,
+    pins: Option<Utf8PathBuf>,
+    names: Option<&'a [String]>,
+}
+
+/// A fixed-output derivation whose hash stands in a pins file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Pinned {
+    /// The store path of the derivation.
+    pub drv: String,
+    /// The pins file.
+    pub file: Utf8PathBuf,
+    /// The names that lead to the hash in it.
+    pub key: Vec<String>,
+}
+
+/// The error of an evaluation.
+#[derive(Debug)]
+pub struct EvaluationFailed {
+    /// All that Nix said.
+    pub said: String,
+    /// What of it people need.
+    pub told: String,
+    /// What came before it and people are to see.
+    pub before: String,
+}
+
+/// What the harness of a container offers.
+#[derive(Debug, Deserialize)]
+pub struct Description {
+    /// The container's name.
+    pub container: String,
+    /// The names of all components.
+    pub names: Vec<String>,
+    /// Those that were asked for and are there.
+    pub components: Vec<Component>,
+}
+
+/// A component.
+#[derive(Debug, Deserialize)]
+pub struct Component {
+    /// The attribute.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// `meta.description`.
+    pub description: String,
+    /// What to build.
+    #[serde(flatten)]
+    pub built: Buildable,
+    /// Its tests, if asked for.
+    pub tests: Vec<Test>,
+}
+
+/// What a component or test needs to be built, if that was asked for.
+#[derive(Debug, Default, Deserialize)]
+pub struct Buildable {
+    /// The store path of its derivation.
+    pub drv: Option<String>,
+    /// The store path of its first output.
+    pub out: Option<String>,
+    /// Where it is defined, `FILE:LINE`, if that is known.
+    pub position: Option<String>,
+}
+
+/// A test of a component.
+#[derive(Debug, Deserialize)]
+pub struct Test {
+    /// The attribute below `passthru.tests`.
+    pub name: String,
+    /// What to build.
+    #[serde(flatten)]
+    pub built: Buildable,
+}
+
+/// How nix-build goes about it.
+#[derive(Clone, Debug, Default)]
+pub struct BuildOptions {
+    /// Build what can be built after a failure.
+    pub keep_going: bool,
+    /// Keep the build folders of what failed.
+    pub keep_failed: bool,
+    /// Where Nix makes its build folders, if not in TMPDIR.
+    pub temporary: Option<Utf8PathBuf>,
+    /// Names and values of Nix's settings.
+    pub settings: Vec<(String, String)>,
+}
+
+/// The version of the Nix on PATH.
+pub fn version(processes: &Processes) -> Result<NixVersion> {
+    let captured = match processes.capture(processes.cmd("nix-store").arg("--version")) {
+        Err(error) if is_missing_program(&error) => {
+            return Err(error.context(
+                "Nix is not there: `cargo xtask setup --install` installs it on Debian and its \
+                 likes, `cargo xtask setup` says what else is lacking",
+            ));
+        }
+        other => other?,
+    };
+    let output = success(captured)?;
+    output.trim().parse().map_err(|()| {
+        anyhow!(
+            "no version in what `nix-store --version` says: `{}`",
+            output.trim()
+        )
+    })
+}
+
+/// The folder of the store.
+pub fn store_dir() -> Utf8PathBuf {
+    std::env::var("NIX_STORE_DIR").map_or_else(|_| "/nix/store".into(), Utf8PathBuf::from)
+}
+
+/// The outputs of a derivation, read from the store itself; none when it can't be read from here.
+pub fn outputs_of(drv: &str) -> Vec<Output> {
+    let text = fs_err::read(drv).ok();
+    text.and_then(|text| derivation::outputs(&String::from_utf8_lossy(&text)))
+        .unwrap_or_default()
+}
+
+/// The stdout of a command that must succeed.
+fn success(captured: Captured) -> Result<String> {
+    let Captured {
+        status,
+        stdout,
+        stderr,
+        command,
+    } = captured;
+    if !status.success() {
+        bail!("`{command}` failed ({status}):\n{}", stderr.trim_end());
+    }
+    Ok(stdout)
+}
+
+/// The NAR sizes of store paths, if all of them are valid, from the answer to a query.
+fn sizes(paths: &BTreeSet<String>, captured: &Captured) -> Result<Option<BTreeMap<String, u64>>> {
+    if !captured.status.success() {
+        return Ok(None);
+    }
+    let sizes: Vec<u64> = captured
+        .stdout
+        .lines()
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("reading the output of `{}`", captured.command))?;
+    if sizes.len() != paths.len() {
+        bail!(
+            "`{}` gave {} sizes for {} paths",
+            captured.command,
+            sizes.len(),
+            paths.len()
+        );
+    }
+    Ok(Some(paths.iter().cloned().zip(sizes).collect()))
+}
+
+/// A command line with the arguments of an expression.
+fn with_arguments<'a>(
+    mut command: Cmd<'a>,
+    inputs: &Inputs,
+    arguments: &[(&str, &str)],
+) -> Cmd<'a> {
+    let test_build = inputs.container.test_build();
+    let paths = [
+        ("testBuild", Some(&test_build)),
+        ("hostPkgs", inputs.host_pkgs.as_ref()),
+        ("source", inputs.source.as_ref()),
+        ("pins", inputs.pins.as_ref()),
+    ];
+    let paths = paths
+        .into_iter()
+        .filter_map(|(name, path)| Some((name, path?.as_str())));
+    for (name, value) in paths.chain(arguments.iter().copied()) {
+        command = command.args(["--argstr", name, value]);
+    }
+    command
+}
+
+/// Who reads why an evaluation failed.
+fn reader<'a>(containers: &[&'a Inputs], repo: &'a Repo, verbose: bool) -> Reader<'a> {
+    let shown = |inputs: &&Inputs| {
+        let file = inputs.container.test_build();
+        format!("`{}`", repo.shown(&file))
+    };
+    let is_host = containers.iter().all(|inputs| inputs.host_pkgs.is_some());
+    let expressions: Vec<String> = containers.iter().map(shown).collect();
+    let of = |inputs: &&Inputs| Expressions {
+        folder: repo.shown(&inputs.container.folder).to_owned(),
+        pins: inputs
+            .pins
+            .clone()
+            .unwrap_or_else(|| inputs.container.pins()),
+    };
+    Reader {
+        root: &repo.root,
+        expression: expressions.join(" and "),
+        source: containers.iter().find_map(|it| it.source.as_deref()),
+        containers: containers.iter().map(of).collect(),
+        set: if is_host {
+            PackageSet::Host
+        } else {
+            PackageSet::Nixpkgs
+        },
+        verbose,
+    }
+}
+
+/// How an evaluation ended, and what Nix says beside it that is to be shown.
+pub fn apart<T>(evaluated: Result<(T, String)>) -> (Result<T>, String) {
+    match evaluated {
+        Ok((value, said)) => (Ok(value), said),
+        Err(error) => {
+            let failed = error.downcast_ref::<EvaluationFailed>();
+            let said = failed.map(|it| it.before.clone()).unwrap_or_default();
+            (Err(error), said)
+        }
+    }
+}
+
+/// The stdout of an evaluation and what Nix says beside it, if that is to be shown; or why it failed.
+fn run_evaluation(
+    machine: Machine<'_>,
+    command: Cmd<'_>,
+    reader: &Reader<'_>,
+) -> Result<(String, String)> {
+    let captured = machine.capture(command)?;
+    let mut said = String::new();
+    if reader.verbose {
+        captured.stderr.trim().clone_into(&mut said);
+    }
+    if captured.status.success() {
+        return Ok((captured.stdout, said));
+    }
+    let told = eval_error::tell(&captured.stderr, &captured.status.to_string(), reader);
+    if !reader.verbose {
+        said = told.before;
+    }
+    Err(EvaluationFailed {
+        said: captured.stderr,
+        told: told.error,
+        before: said,
+    }
+    .into())
+}
+
+/// A request as describe.nix reads it, with the paths of the machine that evaluates.
+fn question<'a>(request: &'a Request<'_>, machine: Machine<'_>) -> Question<'a> {
+    let there = |path: &Option<Utf8PathBuf>| path.as_deref().map(|path| machine.path(path));
+    let about = |(inputs, names): &'a (&Inputs, Option<Vec<String>>)| AboutContainer {
+        container: &inputs.container.name,
+        test_build: machine.path(&inputs.container.test_build()),
+        source: there(&inputs.source),
+        pins: there(&inputs.pins),
+        names: names.as_deref(),
+    };
+    let host_pkgs = |(inputs, _): &(&Inputs, _)| there(&inputs.host_pkgs);
+    Question {
+        host_pkgs: request.containers.iter().find_map(host_pkgs),
+        containers: request.containers.iter().map(about).collect(),
+        build: request.build,
+        tests: request.tests,
+        pinned: request.pinned,
+    }
+}
+
+impl<'a> Nix<'a> {
+    /// Nix, run with these variables beside the inherited ones.
+    pub fn new(machine: impl Into<Machine<'a>>, environment: Vec<(String, String)>) -> Self {
+        Self {
+            machine: machine.into(),
+            environment,
+            store: None,
+        }
+    }
+
+    /// The same, with builds in another store. Derivations are still made in the own one.
+    pub fn with_store(self, store: Option<Store>) -> Self {
+        Self { store, ..self }
+    }
+
+    /// nix-store, asked about outputs.
+    fn about_outputs(&self) -> Cmd<'a> {
+        let command = self.cmd("nix-store");
+        match &self.store {
+            Some(store) => command.args(["--store", &store.url]),
+            None => command,
+        }
+    }
+
+    /// A command that is still called experimental.
+    fn new_command(&self) -> Cmd<'a> {
+        self.cmd("nix")
+            .args(["--extra-experimental-features", "nix-command"])
+    }
+
+    fn cmd(&self, program: &str) -> Cmd<'a> {
+        self.machine
+            .cmd(program)
+            .envs(self.environment.iter().map(|(key, value)| (key, value)))
+    }
+
+    /// Evaluates what is asked for; derivations are written to the store if they are.
+    ///
+    /// Second comes what Nix says of it, with `verbose`.
+    pub fn describe(
+        &self,
+        request: &Request<'_>,
+        repo: &Repo,
+        verbose: bool,
+    ) -> Result<(Vec<Description>, String)> {
+        self.evaluate(request, repo, verbose)
+    }
+
+    /// Which derivations take their hashes from which pins.
+    pub fn pinned<'i>(
+        &self,
+        containers: impl IntoIterator<Item = &'i Inputs>,
+        repo: &Repo,
+    ) -> Result<Vec<Pinned>> {
+        let request = Request {
+            containers: containers.into_iter().map(|it| (it, None)).collect(),
+            pinned: true,
+            ..Request::default()
+        };
+        Ok(self.evaluate(&request, repo, false)?.0)
+    }
+
+    fn evaluate<T: DeserializeOwned>(
+        &self,
+        request: &Request<'_>,
+        repo: &Repo,
+        verbose: bool,
+    ) -> Result<(T, String)> {
+        let mut command =
+            self.cmd("nix-instantiate")
+                .args(["--eval", "--strict", "--json", "--show-trace"]);
+        if request.build {
+            command = command.arg("--read-write-mode");
+        }
+        let text = serde_json::to_string(&question(request, self.machine))
+            .context("writing the request")?;
+        let command = command
+            .args(["-E", DESCRIBE])
+            .args(["--argstr", "request", &text]);
+        let containers: Vec<&Inputs> = request.containers.iter().map(|(it, _)| *it).collect();
+        let (text, said) =
+            run_evaluation(self.machine, command, &reader(&containers, repo, verbose))?;
+        let value =
+            serde_json::from_str(&text).context("reading what the components evaluate to")?;
+        Ok((value, said))
+    }
+
+    /// The store path of the derivation that an expression gives, which is written to the store.
+    ///
+    /// `expression` is a function of what `inputs` says and of these texts.
+    pub fn instantiate(
+        &self,
+        expression: &str,
+        inputs: &Inputs,
+        arguments: &[(&str, &str)],
+        repo: &Repo,
+        verbose: bool,
+    ) -> Result<String> {
+        let command = self
+            .cmd("nix-instantiate")
+            .args(["--show-trace", "-E", expression]);
+        let command = with_arguments(command, inputs, arguments);
+        let reader = reader(&[inputs], repo, verbose);
+        let (text, said) = apart(run_evaluation(self.machine, command, &reader));
+        terminal::say_if_any(&said);
+        Ok(text?.trim().to_owned())
+    }
+
+    /// The NAR sizes of store paths, in bytes, if all of them are valid.
+    pub fn sizes_if_valid(
+        &self,
+        paths: &BTreeSet<String>,
+    ) -> Result<Option<BTreeMap<String, u64>>> {
+        if paths.is_empty() {
+            return Ok(Some(BTreeMap::new()));
+        }
+        sizes(paths, &self.machine.capture(self.sizes_query(paths))?)
+    }
+
+    fn sizes_query(&self, paths: &BTreeSet<String>) -> Cmd<'a> {
+        self.about_outputs().args(["--query", "--size"]).args(paths)
+    }
+
+    /// The same on another machine and, if all are valid, these links, in one go; with `last` that is
+    /// the end of the session.
+    pub fn sizes_and_links(
+        &self,
+        remote: &Remote<'_>,
+        paths: &BTreeSet<String>,
+        links: &[(Utf8PathBuf, String)],
+        last: bool,
+    ) -> Result<Option<BTreeMap<String, u64>>> {
+        if paths.is_empty() {
+            return Ok(Some(BTreeMap::new()));
+        }
+        let links = links
+            .iter()
+            .map(|(link, path)| self.link_command(link, path));
+        let commands = std::iter::once(self.sizes_query(paths)).chain(links);
+        let mode = if last { Mode::Last } else { Mode::While };
+        let mut captured = remote.run(mode, commands.collect())?.into_iter();
+        let answer = captured.next().context("an answer was expected")?;
+        let sizes = sizes(paths, &answer)?;
+        if sizes.is_some() {
+            captured.try_for_each(|captured| success(captured).map(|_| ()))?;
+        }
+        Ok(sizes)
+    }
+
+    /// Those of the paths that are valid.
+    pub fn valid(&self, paths: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        if paths.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let command = self
+            .about_outputs()
+            .args(["--check-validity", "--print-invalid"])
+            .args(paths);
+        let invalid = success(self.machine.capture(command)?)?;
+        let invalid: BTreeSet<&str> = invalid.lines().collect();
+        Ok(paths
+            .iter()
+            .filter(|path| !invalid.contains(path.as_str()))
+            .cloned()
+            .collect())
+    }
+
+    /// Builds derivations; hands over what nix-build says as it comes, and pauses at least every `tick`.
+    pub fn build(
+        &self,
+        drvs: &BTreeSet<String>,
+        options: &BuildOptions,
+        tick: Duration,
+        on_input: impl FnMut(Input<'_>) -> Result<()>,
+    ) -> Result<ExitStatus> {
+        let mut command = match &self.store {
+            None => self
+                .cmd("nix-build")
+                .args(["--log-format", "internal-json", "-v", "--no-out-link"])
+                .args(drvs),
+            Some(store) => {
+                self.copy_derivations(drvs, store)?;
+                let suffix = if store.drv_means_outputs { "" } else { "^*" };
+                self.new_command()
+                    .args(["build", "--log-format", "internal-json", "-v", "--no-link"])
+                    .args(["--store", &store.url])
+                    .args(drvs.iter().map(|drv| format!("{drv}{suffix}")))
+            }
+        };
+        for (name, value) in &options.settings {
+            command = command.args(["--option", name, value]);
+        }
+        if options.keep_going {
+            command = command.arg("--keep-going");
+        }
+        if options.keep_failed {
+            command = command.arg("--keep-failed");
+        }
+        if let Some(folder) = &options.temporary {
+            command = command.env("TMPDIR", folder);
+        }
+        self.machine.stream(command, tick, on_input)
+    }
+
+    /// `nix build --store` looks for derivations in the store that it builds in.
+    fn copy_derivations(&self, drvs: &BTreeSet<String>, store: &Store) -> Result<()> {
+        let command = self
+            .new_command()
+            .args([
+                "copy",
+                "--derivation",
+                "--no-check-sigs",
+                "--to",
+                &store.url,
+            ])
+            .args(drvs);
+        success(self.machine.capture(command)?).map(|_| ())
+    }
+
+    /// All derivations that each of these needs, itself included.
+    pub fn requisites(
+        &self,
+        drvs: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, BTreeSet<String>>> {
+        self.query("--requisites", drvs)
+    }
+
+    /// The output paths of each derivation.
+    pub fn outputs(&self, drvs: &BTreeSet<String>) -> Result<BTreeMap<String, BTreeSet<String>>> {
+        self.query("--outputs", drvs)
+    }
+
+    fn query(
+        &self,
+        question: &str,
+        drvs: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, BTreeSet<String>>> {
+        let command = |drv| self.cmd("nix-store").args(["--query", question]).arg(drv);
+        let captured = self
+            .machine
+            .capture_all(drvs.iter().map(command).collect())?;
+        drvs.iter()
+            .zip(captured)
+            .map(|(drv, captured)| {
+                let paths = success(captured)?.lines().map(str::to_owned).collect();
+                Ok((drv.clone(), paths))
+            })
+            .collect()
+    }
+
+    /// Makes links to valid store paths that the garbage collector respects.
+    pub fn link(&self, links: &[(Utf8PathBuf, String)]) -> Result<()> {
+        let command = |(link, path): &(Utf8PathBuf, String)| self.link_command(link, path);
+        let captured = self
+            .machine
+            .capture_all(links.iter().map(command).collect())?;
+        captured
+            .into_iter()
+            .try_for_each(|captured| success(captured).map(|_| ()))
+    }
+
+    fn link_command(&self, link: &Utf8Path, path: &str) -> Cmd<'a> {
+        match self.machine {
+            Machine::Here(_) => {
+                self.cmd("nix-store")
+                    .args(["--realise", path, "--add-root", link.as_str()])
+            }
+            Machine::There(_) => self
+                .cmd("sh")
+                .args(["-c", LINK_THERE, "sh", path, link.as_str()]),
+        }
+    }
+}
+
+impl fmt::Display for EvaluationFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told)
+    }
+}
+
+impl std::error::Error for EvaluationFailed {}

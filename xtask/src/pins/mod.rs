@@ -1,0 +1,961 @@
+//! `pins.json`: every version, revision and hash, as a type that can't be wrong.
+//!
+//! Nix reads the same file. What is checked here is checked before Nix starts, because Nix would say
+//! neither line nor key.
+
+pub mod mismatch;
+pub mod sources;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use serde_json::value::RawValue;
+
+use nix_formats::json;
+use nix_formats::nar;
+use nix_formats::sri::Sri;
+use sys::files;
+
+/// The content of a pins file.
+#[derive(Debug)]
+pub struct Pins {
+    /// The version of what is built.
+    pub version: Version,
+    /// The pinned nixpkgs; the sample has none of its own.
+    pub nixpkgs: Option<Nixpkgs>,
+    sources: BTreeMap<String, Source>,
+    /// The Go modules of what is built.
+    go: Option<Go>,
+}
+
+/// The keys that mean the same in the pins of each container.
+const KEYS: [&str; 4] = ["version", "nixpkgs", "sources", "go"];
+
+/// `go` in the file.
+#[derive(Debug)]
+struct Go {
+    /// SHA-256 of the NAR of the modules; none where none are fetched.
+    vendor_hash: Option<Sri>,
+    /// The one of `sources` whose modules these are.
+    source: Option<String>,
+    /// Or the folder, relative to the file.
+    folder: Option<Utf8PathBuf>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct RawGo {
+    vendor_hash: Option<Sri>,
+    source: Option<String>,
+    folder: Option<Utf8PathBuf>,
+}
+
+/// What a container pins besides: Nix reads it, here its hashes are checked.
+struct Other;
+
+/// A version: starts with a digit, holds letters, digits, `.`, `-`, `+` and `_`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version(String);
+
+/// The pinned nixpkgs.
+#[derive(Debug)]
+pub struct Nixpkgs {
+    /// Where the tarball is; in the file, `{rev}` in it is the revision.
+    pub url: String,
+    /// The revision: 40 hexadecimal digits.
+    pub rev: String,
+    /// SHA-256 of the NAR of the unpacked tarball.
+    pub hash: Sri,
+}
+
+#[derive(Debug)]
+struct Source {
+    /// Its own, if it has one.
+    version: Option<Version>,
+    hash: Sri,
+    mode: Mode,
+    places: Vec<Place>,
+}
+
+/// Where a source can be had. What Nix alone needs is checked and not kept.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Git,
+    Npm,
+    Go,
+    Pypi,
+    File(Utf8PathBuf),
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawNixpkgs {
+    url: String,
+    rev: String,
+    hash: Sri,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSource {
+    version: Option<Version>,
+    hash: Sri,
+    #[serde(default)]
+    mode: Mode,
+    #[serde(default)]
+    files: Vec<Utf8PathBuf>,
+    /// The Python module that the backend takes from it.
+    module: Option<String>,
+    places: Vec<Place>,
+}
+
+/// What the hash of a source is of: its NAR, or the content of a single file.
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    Flat,
+    #[default]
+    Recursive,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPlace {
+    git: Option<String>,
+    npm: Option<String>,
+    go: Option<String>,
+    pypi: Option<String>,
+    file: Option<Utf8PathBuf>,
+    rev: Option<String>,
+    version: Option<String>,
+    path: Option<Utf8PathBuf>,
+}
+
+/// Parses the text of a pins file; `shown` is what errors call it.
+pub fn parse(text: &str, shown: &Utf8Path) -> Result<Pins> {
+    json::from_json(text, shown)
+}
+
+/// Reads a pins file and makes sure that the files that its sources name can be read.
+///
+/// `shown` is what errors call it.
+pub fn read(path: &Utf8Path, shown: &Utf8Path) -> Result<Pins> {
+    let bytes = fs_err::read(path).context("reading the pins")?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.split(|byte| *byte == b'\n').count();
+        anyhow::anyhow!("{shown}:{line}: bytes that are not UTF-8")
+    })?;
+    let pins = parse(&text, shown)?;
+    let folder = path.parent().unwrap_or(Utf8Path::new("."));
+    let problems: Vec<String> = pins
+        .files()
+        .filter_map(|(pin, file)| {
+            let error = unreadable(&folder.join(file))?;
+            Some(format!(
+                "{shown}: the source `{pin}` names a file that can't be read: {error:#}"
+            ))
+        })
+        .collect();
+    if !problems.is_empty() {
+        bail!("{}", problems.join("\n"));
+    }
+    Ok(pins)
+}
+
+/// Why a file or folder can't be read, if so.
+fn unreadable(path: &Utf8Path) -> Option<anyhow::Error> {
+    let look = || -> std::io::Result<()> {
+        if fs_err::metadata(path)?.is_dir() {
+            fs_err::read_dir(path)?.try_for_each(|entry| entry.map(|_| ()))
+        } else {
+            fs_err::File::open(path).map(|_| ())
+        }
+    };
+    look().err().map(Into::into)
+}
+
+impl<'de> Deserialize<'de> for Pins {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Pins;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Pins, A::Error> {
+                let (mut version, mut nixpkgs, mut go) = (None, None, None);
+                let mut sources = BTreeMap::new();
+                let mut seen: BTreeSet<String> = BTreeSet::new();
+                while let Some(key) = access.next_key::<String>()? {
+                    // What is meant for one of them would be lost among what only Nix reads.
+                    let near = |known: &&str| strsim::jaro_winkler(&key, known) > 0.85;
+                    match key.as_str() {
+                        key if seen.contains(key) => {
+                            return Err(de::Error::custom(format_args!("duplicate key `{key}`")));
+                        }
+                        "version" => version = Some(access.next_value()?),
+                        "nixpkgs" => nixpkgs = access.next_value()?,
+                        "sources" => {
+                            sources = access.next_value_seed(json::UniqueKeys(PhantomData))?
+                        }
+                        "go" => go = access.next_value()?,
+                        unknown if KEYS.iter().any(near) => {
+                            return Err(de::Error::unknown_field(unknown, &KEYS));
+                        }
+                        _ => {
+                            access.next_value_seed(json::UniqueKeys::<Other>(PhantomData))?;
+                        }
+                    }
+                    seen.insert(key);
+                }
+                Ok(Pins {
+                    version: version.ok_or_else(|| de::Error::missing_field("version"))?,
+                    nixpkgs,
+                    sources,
+                    go,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+impl<'de> Deserialize<'de> for Other {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Other;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object, a list, a text, a number or a truth value")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Other, E> {
+                if text.starts_with("sha256-") || text.starts_with("sha512-") {
+                    text.parse::<Sri>().map_err(E::custom)?;
+                }
+                Ok(Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Other, A::Error> {
+                json::UniqueKeys::<Other>(PhantomData).visit_map(access)?;
+                Ok(Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Other, A::Error> {
+                while access.next_element::<Other>()?.is_some() {}
+                Ok(Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Other, E> {
+                Ok(Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Other, E> {
+                Ok(Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Other, E> {
+                Ok(Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Other, E> {
+                Ok(Other)
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+fn is_hexadecimal(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// A relative path that stays below its folder.
+fn stays_below(path: &Utf8Path) -> bool {
+    use camino::Utf8Component;
+    !path.as_str().is_empty()
+        && path
+            .components()
+            .all(|part| matches!(part, Utf8Component::Normal(_)))
+}
+
+impl Pins {
+    /// `go.vendorHash`.
+    pub fn vendor_hash(&self) -> Option<&Sri> {
+        self.go.as_ref()?.vendor_hash.as_ref()
+    }
+
+    /// The one of the pinned sources whose Go modules are pinned.
+    pub fn go_source(&self) -> Option<&str> {
+        self.go.as_ref()?.source.as_deref()
+    }
+
+    /// The folder whose Go modules are pinned, relative to the file.
+    pub fn go_folder(&self) -> Option<&Utf8Path> {
+        self.go.as_ref()?.folder.as_deref()
+    }
+
+    /// The version of a source.
+    pub fn source_version(&self, name: &str) -> &Version {
+        let source = self.sources.get(name);
+        source
+            .and_then(|source| source.version.as_ref())
+            .unwrap_or(&self.version)
+    }
+
+    /// The SHA-256 that a source's NAR has to have.
+    pub fn source_sha256(&self, name: &str) -> Option<[u8; 32]> {
+        let source = self.sources.get(name)?;
+        let digest = source.hash.as_sha256()?;
+        matches!(source.mode, Mode::Recursive).then(|| digest.try_into().ok())?
+    }
+
+    /// Each source that comes from a file beside the pins: the pin's name and the relative path.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &Utf8Path)> {
+        self.sources.iter().flat_map(|(name, source)| {
+            source.places.iter().filter_map(move |place| match place {
+                Place::File(path) => Some((name.as_str(), path.as_path())),
+                Place::Git | Place::Npm | Place::Go | Place::Pypi => None,
+            })
+        })
+    }
+
+    /// The hash that does not say what its file holds, for each source that comes from a file beside
+    /// the pins first of all. `folder` is that of the pins.
+    pub fn stale_files(&self, folder: &Utf8Path) -> Result<Vec<Change>> {
+        let mut stale = Vec::new();
+        for (name, source) in &self.sources {
+            let Some(Place::File(file)) = source.places.first() else {
+                continue;
+            };
+            if source.hash.as_sha256().is_none() {
+                continue;
+            }
+            let path = folder.join(file);
+            let to = match source.mode {
+                Mode::Flat => nar::flat(path.as_std_path())?,
+                Mode::Recursive => nar::tree(path.as_std_path())?,
+            };
+            if to != source.hash {
+                stale.push(Change {
+                    key: ["sources", name, "hash"].map(str::to_owned).to_vec(),
+                    from: source.hash.clone(),
+                    to,
+                });
+            }
+        }
+        Ok(stale)
+    }
+}
+
+/// A new hash for a pin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The names that lead to the hash, such as `sources`, `schema`, `hash`.
+    pub key: Vec<String>,
+    /// What it is now.
+    pub from: Sri,
+    /// What it becomes.
+    pub to: Sri,
+}
+
+impl Change {
+    /// The names that lead to the hash, as people write them.
+    pub fn shown(&self) -> String {
+        self.key.join(".")
+    }
+}
+
+/// Writes new hashes into a pins file, in one piece; nothing but these values changes.
+///
+/// `lock` is a file by which runs at the same time wait for each other.
+pub fn write(path: &Utf8Path, lock: &Utf8Path, changes: &[Change]) -> Result<()> {
+    let _lock = files::lock(lock)?;
+    let path = path.canonicalize_utf8()?;
+    let text = fs_err::read_to_string(&path)?;
+    let new = with_changes(&text, changes).with_context(|| format!("changing `{path}`"))?;
+    let mode = std::os::unix::fs::MetadataExt::mode(&fs_err::metadata(&path)?) & 0o7777;
+    files::write_atomically(&path, new.as_bytes(), mode)
+}
+
+/// The text of a pins file with new hashes.
+fn with_changes(text: &str, changes: &[Change]) -> Result<String> {
+    let mut places = Vec::new();
+    for change in changes {
+        let shown = change.shown();
+        let place =
+            place_of(text, &change.key).with_context(|| format!("there is no `{shown}`"))?;
+        let found: String = serde_json::from_str(&text[place.clone()])
+            .with_context(|| format!("`{shown}` is no text"))?;
+        if found != change.from.to_string() {
+            bail!(
+                "`{shown}` is `{found}`, no longer `{}`: something else changed it meanwhile",
+                change.from
+            );
+        }
+        places.push((place, format!("\"{}\"", change.to)));
+    }
+    places.sort_by_key(|(place, _)| place.start);
+    let mut new = String::with_capacity(text.len());
+    let mut at = 0;
+    for (place, value) in places {
+        new.push_str(
+            text.get(at..place.start)
+                .context("a value is changed twice")?,
+        );
+        new.push_str(&value);
+        at = place.end;
+    }
+    new.push_str(&text[at..]);
+    Ok(new)
+}
+
+/// Where in a text of JSON the value lies to which these names lead.
+fn place_of(text: &str, key: &[String]) -> Option<Range<usize>> {
+    let mut value: &RawValue = serde_json::from_str(text).ok()?;
+    for name in key {
+        let object: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(value.get()).ok()?;
+        value = object.get(name.as_str())?;
+    }
+    // A `RawValue` that is borrowed is a part of the text.
+    let start = value.get().as_ptr().addr() - text.as_ptr().addr();
+    Some(start..start + value.get().len())
+}
+
+impl FromStr for Version {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-+_".contains(&byte);
+        let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_commit = text.len() == 40 && text.bytes().all(hexadecimal);
+        let begins = text.starts_with(|first: char| first.is_ascii_digit());
+        if is_commit || begins && text.bytes().all(plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!(
+                "malformed version `{text}`: it must start with a digit and hold letters, digits, \
+                 `.`, `-`, `+`, `_` only, or be a commit of 40 hexadecimal digits"
+            ))
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::from_text(deserializer)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Nixpkgs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::checked(deserializer, |RawNixpkgs { url, rev, hash }| {
+            if rev.len() != 40 || !is_hexadecimal(&rev) {
+                return Err(format!(
+                    "malformed revision `{rev}`: it must be 40 hexadecimal digits"
+                ));
+            }
+            let url = url.replace("{rev}", &rev);
+            if !url.contains(&rev) {
+                return Err(format!(
+                    "the URL `{url}` holds neither `{{rev}}` nor the revision itself"
+                ));
+            }
+            if hash.as_sha256().is_none() {
+                return Err(format!("the hash `{hash}` of nixpkgs must be a sha256"));
+            }
+            Ok(Self { url, rev, hash })
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Go {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::checked(deserializer, |raw: RawGo| {
+            if raw.source.is_some() && raw.folder.is_some() {
+                return Err("`source` and `folder` do not go together".to_owned());
+            }
+            if let Some(folder) = raw.folder.as_ref().filter(|folder| !stays_below(folder)) {
+                return Err(format!(
+                    "the folder `{folder}` must be relative and without `..`"
+                ));
+            }
+            Ok(Self {
+                vendor_hash: raw.vendor_hash,
+                source: raw.source,
+                folder: raw.folder,
+            })
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Source {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::checked(deserializer, |raw: RawSource| {
+            if raw.places.is_empty() {
+                return Err("`places` is empty: a source needs at least one".to_owned());
+            }
+            if !raw.files.is_empty() && matches!(raw.places[0], Place::File(_)) {
+                return Err(
+                    "`files` does not go with a `file` as the first place, which is taken whole"
+                        .to_owned(),
+                );
+            }
+            if let Some(file) = raw.files.iter().find(|file| !stays_below(file)) {
+                return Err(format!(
+                    "the file `{file}` must be relative and without `..`"
+                ));
+            }
+            let in_names = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if let Some(module) = raw.module {
+                if module.is_empty() || !module.chars().all(in_names) {
+                    return Err(format!("`{module}` is not the name of a Python module"));
+                }
+                // It is compared with the revision in the lock file.
+                if raw.version.is_none() {
+                    return Err("a `module` needs `version`, its revision".to_owned());
+                }
+            }
+            Ok(Self {
+                version: raw.version,
+                hash: raw.hash,
+                mode: raw.mode,
+                places: raw.places,
+            })
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::checked(deserializer, check_place)
+    }
+}
+
+fn check_place(raw: RawPlace) -> Result<Place, String> {
+    if let Some(path) = raw.path.as_ref().filter(|path| !stays_below(path)) {
+        return Err(format!(
+            "the path `{path}` must be relative and without `..`"
+        ));
+    }
+    let (place, rev, version, path) = match (raw.git, raw.npm, raw.go, raw.pypi, raw.file) {
+        (Some(_), None, None, None, None) => (Place::Git, true, false, true),
+        (None, Some(_), None, None, None) => (Place::Npm, false, true, true),
+        (None, None, Some(_), None, None) => (Place::Go, false, true, true),
+        (None, None, None, Some(_), None) => (Place::Pypi, false, true, true),
+        (None, None, None, None, Some(file)) => {
+            if !stays_below(&file) {
+                return Err(format!(
+                    "the file `{file}` must be relative and without `..`"
+                ));
+            }
+            (Place::File(file), false, false, false)
+        }
+        _ => {
+            return Err(
+                "a place has exactly one of the keys `git`, `npm`, `go`, `pypi`, `file`".to_owned(),
+            );
+        }
+    };
+    let keys = [
+        ("rev", rev, rev, raw.rev.is_some()),
+        ("version", version, version, raw.version.is_some()),
+        ("path", false, path, raw.path.is_some()),
+    ];
+    for (key, needed, allowed, given) in keys {
+        if needed && !given {
+            return Err(format!("the key `{key}` is missing"));
+        }
+        if given && !allowed {
+            return Err(format!("the key `{key}` does not belong into this place"));
+        }
+    }
+    Ok(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "sha256-1iFc8xdnNoal0Izr4zDA5d/76Ks7Ok7CEzoKEl8cJIg=";
+
+    fn good() -> String {
+        format!(
+            r#"{{
+  "version": "2026.2.0",
+  "nixpkgs": {{
+    "url": "https://example.org/archive/{{rev}}.tar.gz",
+    "rev": "fabb8c9deee281e50b1065002c9828f2cf7b2239",
+    "hash": "{HASH}"
+  }},
+  "sources": {{
+    "schema": {{
+      "hash": "{HASH}",
+      "places": [
+        {{ "git": "https://example.org/a", "rev": "version/2026.2.0", "path": "schema.yml" }},
+        {{ "npm": "@goauthentik/api", "version": "2026.2.0", "path": "schema.yml" }},
+        {{ "go": "goauthentik.io/api/v3", "version": "v3.2026.2.0" }},
+        {{ "file": "schema.yml" }}
+      ]
+    }},
+    "generator": {{
+      "version": "7.21.0",
+      "hash": "{HASH}",
+      "mode": "flat",
+      "files": ["a", "b/c"],
+      "places": [{{ "pypi": "generator", "version": "{{version}}" }}]
+    }},
+    "package": {{
+      "version": "ceb4fcc090851717a3069d78e85ceb1e86c2740c",
+      "hash": "{HASH}",
+      "module": "a_module",
+      "places": [{{ "git": "https://example.org/b", "rev": "{{version}}" }}]
+    }}
+  }}
+}}"#
+        )
+    }
+
+    #[test]
+    fn good_pins() {
+        let pins = parse(&good(), "pins.json".into()).unwrap();
+        assert_eq!(pins.version.to_string(), "2026.2.0");
+        assert_eq!(
+            pins.nixpkgs.as_ref().unwrap().url,
+            "https://example.org/archive/fabb8c9deee281e50b1065002c9828f2cf7b2239.tar.gz"
+        );
+        assert_eq!(
+            pins.files().collect::<Vec<_>>(),
+            [("schema", Utf8Path::new("schema.yml"))]
+        );
+    }
+
+    fn change(key: &[&str], from: &str, to: &str) -> Change {
+        Change {
+            key: key.iter().map(|&name| name.to_owned()).collect(),
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+        }
+    }
+
+    const OTHER: &str = "sha256-DFAv73KG7NcfBDnRd6ahWCkqKEfaOY1LbuYqMn2AAck=";
+
+    #[test]
+    fn only_the_values_change() {
+        let changes = [
+            change(&["sources", "schema", "hash"], HASH, OTHER),
+            change(&["nixpkgs", "hash"], HASH, OTHER),
+        ];
+        let text = good().replace("  \"sources\"", "\t\"sources\"\r");
+        let new = with_changes(&text, &changes).unwrap();
+        assert_eq!(new.matches(OTHER).count(), 2);
+        assert_eq!(new.replacen(OTHER, HASH, 2), text);
+        let generator = new.find("generator").unwrap();
+        assert!(new[generator..].contains(HASH), "{new}");
+        assert_eq!(with_changes(&text, &[]).unwrap(), text);
+    }
+
+    #[test]
+    fn what_can_t_be_changed() {
+        let schema = ["sources", "schema", "hash"];
+        for (changes, part) in [
+            (
+                vec![change(&["sources", "x", "hash"], HASH, OTHER)],
+                "there is no `sources.x.hash`",
+            ),
+            (
+                vec![change(&["version"], HASH, OTHER)],
+                "`version` is `2026.2.0`, no longer",
+            ),
+            (
+                vec![change(&["sources"], HASH, OTHER)],
+                "`sources` is no text",
+            ),
+            (
+                vec![change(&schema, OTHER, HASH)],
+                "something else changed it meanwhile",
+            ),
+            (vec![change(&schema, HASH, OTHER); 2], "changed twice"),
+        ] {
+            let error = format!("{:#}", with_changes(&good(), &changes).unwrap_err());
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(with_changes("{", &[change(&schema, HASH, OTHER)]).is_err());
+    }
+
+    #[test]
+    fn the_file_keeps_its_mode_and_links_stay_links() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let (file, link) = (folder.join("pins.json"), folder.join("link"));
+        files::write_atomically(&file, good().as_bytes(), 0o600).unwrap();
+        fs_err::os::unix::fs::symlink(&file, &link).unwrap();
+        let changes = [change(&["nixpkgs", "hash"], HASH, OTHER)];
+        write(&link, &folder.join("lock"), &changes).unwrap();
+        assert!(link.is_symlink());
+        assert!(fs_err::read_to_string(&file).unwrap().contains(OTHER));
+        let mode = fs_err::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn files_that_are_not_what_their_pins_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        files::write_atomically(&folder.join("f"), b"hi\n", 0o644).unwrap();
+        // Golden: `nix hash file` of Nix 2.8.
+        let right = "sha256-mOpuTyFvL7S2n/+bOkSELDhobKaF8/VdxIxdP7EQe+Q=";
+        let pins = |hash: &str| {
+            let text = format!(
+                r#"{{ "version": "1", "sources": {{ "f": {{ "hash": "{hash}", "mode": "flat", "places": [{{ "file": "f" }}] }} }} }}"#
+            );
+            parse(&text, "p".into()).unwrap()
+        };
+        assert_eq!(pins(right).stale_files(folder).unwrap(), []);
+        assert_eq!(
+            pins(HASH).stale_files(folder).unwrap(),
+            [change(&["sources", "f", "hash"], HASH, right)]
+        );
+    }
+
+    #[test]
+    fn modules_have_a_revision() {
+        for (from, to, part) in [
+            (
+                r#""version": "ceb4fcc0"#,
+                r#""version": "ceb4fcc"#,
+                "or be a commit of 40 hexadecimal digits",
+            ),
+            (
+                r#""a_module""#,
+                r#""a/module""#,
+                "`a/module` is not the name of a Python module",
+            ),
+            (
+                r#""version": "ceb4fcc090851717a3069d78e85ceb1e86c2740c","#,
+                "",
+                "a `module` needs `version`, its revision",
+            ),
+        ] {
+            let text = good();
+            assert!(text.contains(from), "{from}");
+            let error = parse(&text.replacen(from, to, 1), "pins.json".into()).unwrap_err();
+            assert!(error.to_string().contains(part), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn bad_pins() {
+        for (from, to, line, part) in [
+            (
+                r#""version": "2026.2.0","#,
+                r#""version": "2026.2.0""#,
+                3,
+                "expected `,` or `}`",
+            ),
+            (
+                r#""version": "2026"#,
+                r#""version": "v2026"#,
+                2,
+                "malformed version `v2026.2.0`",
+            ),
+            (
+                r#""nixpkgs""#,
+                r#""nixpkg""#,
+                3,
+                "unknown field `nixpkg`, expected one of",
+            ),
+            (
+                r#""rev": "fabb"#,
+                r#""rev": "fab"#,
+                7,
+                "malformed revision `fab8c",
+            ),
+            (r"archive/{rev}", r"archive/{ref}", 7, "holds neither"),
+            (r#"places": ["#, r#"place": ["#, 11, "unknown field `place`"),
+            (
+                r#""file": "schema.yml""#,
+                r#""file": "/etc/passwd""#,
+                15,
+                "`/etc/passwd` must be",
+            ),
+            (
+                r#""file": "schema.yml""#,
+                r#""file": "../x""#,
+                15,
+                "`../x` must be relative",
+            ),
+            (
+                r#""file": "schema.yml""#,
+                r#""file": """#,
+                15,
+                "must be relative",
+            ),
+            (
+                r#""file": "schema.yml""#,
+                r#""rev": "x""#,
+                15,
+                "exactly one of the keys",
+            ),
+            (
+                r#""file": "#,
+                r#""git": "x", "file": "#,
+                15,
+                "exactly one of the keys",
+            ),
+            (
+                r#""go": "#,
+                r#""rev": "x", "go": "#,
+                14,
+                "`rev` does not belong",
+            ),
+            (
+                r#", "version": "v3.2026.2.0""#,
+                "",
+                14,
+                "the key `version` is missing",
+            ),
+            (
+                r#""path": "schema.yml" },"#,
+                r#""path": "a/../b" },"#,
+                12,
+                "`a/../b` must be",
+            ),
+            (
+                r#""generator": {"#,
+                r#""a": {}, "generator": {"#,
+                18,
+                "missing field `hash`",
+            ),
+            (
+                r#"{ "pypi": "generator", "version": "{version}" }"#,
+                r#"{ "file": "x" }"#,
+                24,
+                "does not go with a `file`",
+            ),
+            (r#""flat""#, r#""deep""#, 21, "unknown variant `deep`"),
+            (r#""b/c""#, r#""../c""#, 24, "`../c` must be"),
+            (
+                r#""version": "7.21.0""#,
+                r#""version": "seven""#,
+                19,
+                "malformed version `seven`",
+            ),
+        ] {
+            let text = good();
+            assert!(text.contains(from), "{from}");
+            let error = parse(&text.replacen(from, to, 1), "pins.json".into()).unwrap_err();
+            let message = error.to_string();
+            assert!(
+                message.starts_with(&format!("pins.json:{line}:")),
+                "{to}: {message}"
+            );
+            assert!(message.contains(part), "{to}: {message}");
+        }
+    }
+
+    #[test]
+    fn bad_hashes_are_named() {
+        let text = good().replacen(HASH, "sha256-abc", 1);
+        let message = parse(&text, "pins.json".into()).unwrap_err().to_string();
+        assert!(message.starts_with("pins.json:6:"), "{message}");
+        assert!(message.contains("malformed hash `sha256-abc`"), "{message}");
+    }
+
+    #[test]
+    fn what_a_container_pins_besides() {
+        let with = |more: &str| {
+            let text = format!("{{ \"version\": \"1\",\n{more} }}");
+            parse(&text, "p".into()).map_err(|error| error.to_string())
+        };
+        let pins = with(&format!(
+            r#""go": {{ "folder": "a/b", "vendorHash": "{HASH}" }}, "ruby": {{ "gems": ["x", {{ "hash": "{HASH}" }}] }}"#
+        ));
+        let pins = pins.unwrap();
+        assert_eq!(pins.go_folder(), Some(Utf8Path::new("a/b")));
+        assert_eq!(
+            (pins.go_source(), pins.vendor_hash().is_some()),
+            (None, true)
+        );
+        for (more, expected) in [
+            (
+                r#""ruby": 1"#,
+                "p:2:9: invalid type: integer `1`, expected an object",
+            ),
+            (
+                r#""ruby": { "a": [{ "b": "sha256-short" }] }"#,
+                "p:2:37: malformed hash `sha256-short`",
+            ),
+            (r#""ruby": { "a": 1, "a": 2 }"#, "duplicate key `a`"),
+            (r#""version": "2""#, "duplicate key `version`"),
+            (
+                r#""soruces": { }"#,
+                "p:2:9: unknown field `soruces`, expected one of",
+            ),
+            (r#""go": { "folder": "../x" }"#, "`../x` must be relative"),
+            (
+                r#""go": { "folder": "x", "source": "y" }"#,
+                "do not go together",
+            ),
+        ] {
+            let error = with(more).unwrap_err();
+            assert!(error.contains(expected), "{more}: {error}");
+        }
+    }
+
+    #[test]
+    fn duplicate_and_empty() {
+        let text = good().replacen(r#""schema": {"#, r#""schema": { "hash": "", "#, 1);
+        assert!(parse(&text, "p".into()).is_err());
+        let source = format!(r#""s": {{ "hash": "{HASH}", "places": [{{ "file": "x" }}] }}"#);
+        let text = format!(r#"{{ "version": "1", "sources": {{ {source}, {source} }} }}"#);
+        let message = parse(&text, "p".into()).unwrap_err().to_string();
+        assert!(message.contains("duplicate key `s`"), "{message}");
+        let text = format!(
+            r#"{{ "version": "1", "sources": {{ "s": {{ "hash": "{HASH}", "places": [] }} }} }}"#
+        );
+        let message = parse(&text, "p".into()).unwrap_err().to_string();
+        assert!(message.contains("`places` is empty"), "{message}");
+    }
+
+    #[test]
+    fn files_must_be_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let path = folder.join("pins.json");
+        files::write_atomically(&path, good().as_bytes(), 0o644).unwrap();
+        let message = format!("{:#}", read(&path, "pins.json".into()).unwrap_err());
+        for part in ["pins.json", "`schema`", "schema.yml"] {
+            assert!(message.contains(part), "{message}");
+        }
+        files::write_atomically(&folder.join("schema.yml"), b"x", 0o644).unwrap();
+        read(&path, "pins.json".into()).unwrap();
+        files::write_atomically(&path, b"{\n\"\xff", 0o644).unwrap();
+        let message = read(&path, "pins.json".into()).unwrap_err().to_string();
+        assert_eq!(message, "pins.json:2: bytes that are not UTF-8");
+    }
+}

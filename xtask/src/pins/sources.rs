@@ -1,0 +1,262 @@
+//! What is built: the pinned release, the sample, or a working tree.
+
+use anyhow::{Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::pins::{self, Nixpkgs, Pins, Version};
+use crate::repo::{Container, Repo};
+use nix_formats::json;
+
+/// What a container says of the trees that it can be built from: its source-tree.json.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceTree {
+    /// What a folder has to hold: what the components take from it.
+    has: Vec<Utf8PathBuf>,
+    /// The JSON file below it whose `version` becomes that of the components.
+    version: Utf8PathBuf,
+}
+
+/// The sources of a container in a run.
+#[derive(Debug)]
+pub struct Sources {
+    /// The container.
+    pub container: Container,
+    /// A tree in place of the pinned sources; absolute.
+    pub tree: Option<Utf8PathBuf>,
+    /// The pins file, if it is not the release's; absolute.
+    pub pins_file: Option<Utf8PathBuf>,
+    /// The content of the pins file.
+    pub pins: Pins,
+    /// The pinned nixpkgs: from these pins, else from the release's.
+    pub nixpkgs: Option<Nixpkgs>,
+    /// The pins file; absolute.
+    pub pins_path: Utf8PathBuf,
+    /// The pins file that the pinned nixpkgs is from; absolute.
+    pub nixpkgs_path: Utf8PathBuf,
+    /// The sources in a few words.
+    pub shown: String,
+    /// The folder for links to results, below that of the release's: empty for the release itself, so
+    /// that other builds don't take the place of its results.
+    pub results: &'static str,
+}
+
+/// Which sources were asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// The sample.
+    pub sample: bool,
+    /// A working tree.
+    pub tree: Option<&'a Utf8Path>,
+    /// Another pins file.
+    pub pins: Option<&'a Utf8Path>,
+}
+
+/// Why a container can't be built from what was asked for, if so.
+pub fn unfit(container: &Container, asked: &Asked<'_>) -> Result<Option<String>> {
+    let name = &container.name;
+    if asked.sample && !container.sample_pins().is_file() {
+        return Ok(Some(format!(
+            "{name} has no sample, which would be containers/{name}/sample with a pins.json of its own"
+        )));
+    }
+    let Some(path) = asked.tree else {
+        return Ok(None);
+    };
+    let tree = folder(path)?;
+    let Some(wants) = source_tree(container)? else {
+        return Ok(Some(format!(
+            "{name} is not built from a source tree: containers/{name}/source-tree.json would say \
+             what one has to hold"
+        )));
+    };
+    let missing: Vec<String> = wants
+        .has
+        .iter()
+        .filter(|entry| !tree.join(entry).exists())
+        .map(|entry| format!("`{entry}`"))
+        .collect();
+    Ok((!missing.is_empty()).then(|| {
+        format!(
+            "`{path}` is no source tree of {name}: it lacks {}; give the root of a checkout",
+            missing.join(", ")
+        )
+    }))
+}
+
+/// Finds and checks the sources of a container.
+pub fn resolve(repo: &Repo, container: &Container, asked: &Asked<'_>) -> Result<Sources> {
+    if let Some(reason) = unfit(container, asked)? {
+        bail!("{reason}");
+    }
+    // The sample's pins name its files themselves: what lies there has to be what they say.
+    let tree = asked.tree.map(folder).transpose()?;
+    let tree_version = match &tree {
+        Some(tree) => tree_version(container, tree)?,
+        None => None,
+    };
+    let pins_file = match asked.pins {
+        Some(path) => Some(path.canonicalize_utf8().map_err(|error| {
+            anyhow::Error::new(error).context(format!("cannot read the pins `{path}`"))
+        })?),
+        None if asked.sample => Some(container.sample_pins()),
+        None => None,
+    };
+    let path = pins_file.clone().unwrap_or_else(|| container.pins());
+    let pins_shown = repo.shown(&path).to_owned();
+    let mut pins = pins::read(&path, &pins_shown)?;
+    let mut nixpkgs = pins.nixpkgs.take();
+    let mut nixpkgs_path = path.clone();
+    if nixpkgs.is_none() && pins_file.is_some() {
+        let release = container.pins();
+        nixpkgs = pins::read(&release, repo.shown(&release))?.nixpkgs;
+        nixpkgs_path = release;
+    }
+    let version = &pins.version;
+    let name = &container.name;
+    let (shown, results) = match (&tree, &tree_version) {
+        (Some(tree), Some(of_tree)) => (
+            format!("{tree} {of_tree}, the rest from {pins_shown} {version}"),
+            "source",
+        ),
+        _ if asked.sample => (format!("{name}'s sample {version}"), "sample"),
+        _ if pins_file.is_some() => (format!("{pins_shown} {version}"), "pins"),
+        _ => (format!("{name} {version}"), ""),
+    };
+    Ok(Sources {
+        container: container.clone(),
+        tree,
+        pins_file,
+        pins,
+        nixpkgs,
+        pins_path: path,
+        nixpkgs_path,
+        shown,
+        results,
+    })
+}
+
+/// What a container says of the trees that it can be built from, if it can.
+fn source_tree(container: &Container) -> Result<Option<SourceTree>> {
+    let path = container.source_tree();
+    if !path.exists() {
+        return Ok(None);
+    }
+    json::from_json(&fs_err::read_to_string(&path)?, &path).map(Some)
+}
+
+/// The version that a source tree gives itself; it becomes that of the components.
+fn tree_version(container: &Container, tree: &Utf8Path) -> Result<Option<Version>> {
+    #[derive(serde::Deserialize)]
+    struct Manifest {
+        version: Version,
+    }
+    let Some(wants) = source_tree(container)? else {
+        return Ok(None);
+    };
+    let path = tree.join(wants.version);
+    let text = fs_err::read_to_string(&path)?;
+    let manifest: Manifest = json::from_json(&text, &path)?;
+    Ok(Some(manifest.version))
+}
+
+/// The absolute path of a folder of sources.
+fn folder(path: &Utf8Path) -> Result<Utf8PathBuf> {
+    let absolute = path.canonicalize_utf8().map_err(|error| {
+        anyhow::Error::new(error).context(format!("cannot use `{path}` as a source"))
+    })?;
+    if !absolute.is_dir() {
+        bail!("cannot use `{path}` as a source: it is no folder");
+    }
+    Ok(absolute)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sys::files::write_atomically;
+
+    /// A container that can be built from trees with a `package.json` and `a/b`.
+    fn container(folder: &Utf8Path) -> Container {
+        let text = r#"{ "has": ["package.json", "a/b"], "version": "package.json" }"#;
+        write_atomically(&folder.join("source-tree.json"), text.as_bytes(), 0o644).unwrap();
+        Container {
+            name: "app".to_owned(),
+            folder: folder.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_version_of_a_tree() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = Utf8Path::from_path(folder.path()).unwrap();
+        let container = container(tree);
+        let file = tree.join("package.json");
+        for (text, expected) in [
+            (
+                r#"{ "version": "2026.2.0-rc1", "other": 1 }"#,
+                Ok("2026.2.0-rc1"),
+            ),
+            ("{\n \"version\": \"a b\" }", Err("package.json:2:")),
+            ("{ }", Err("missing field `version`")),
+            ("{", Err("package.json:1:")),
+        ] {
+            write_atomically(&file, text.as_bytes(), 0o644).unwrap();
+            match (tree_version(&container, tree), expected) {
+                (Ok(version), Ok(expected)) => assert_eq!(version.unwrap().to_string(), expected),
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
+                (found, _) => panic!("{text}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn trees_are_recognised() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap();
+        let container = container(path);
+        let tree = path.join("tree");
+        fs_err::create_dir(&tree).unwrap();
+        let unfit = |tree: &Utf8Path| {
+            let asked = Asked {
+                tree: Some(tree),
+                ..Asked::default()
+            };
+            unfit(&container, &asked)
+        };
+        let reason = unfit(&tree).unwrap().unwrap();
+        assert!(
+            reason.contains("no source tree of app: it lacks `package.json`, `a/b`;"),
+            "{reason}"
+        );
+        write_atomically(&tree.join("package.json"), b"", 0o644).unwrap();
+        let message = unfit(&tree.join("package.json")).unwrap_err().to_string();
+        assert!(message.contains("no folder"), "{message}");
+        let missing = tree.join("none");
+        assert!(format!("{:#}", unfit(&missing).unwrap_err()).contains(missing.as_str()));
+        fs_err::create_dir_all(tree.join("a/b")).unwrap();
+        assert_eq!(unfit(&tree).unwrap(), None);
+        fs_err::remove_file(container.source_tree()).unwrap();
+        assert!(
+            unfit(&tree)
+                .unwrap()
+                .unwrap()
+                .contains("not built from a source tree")
+        );
+    }
+
+    #[test]
+    fn not_each_container_has_a_sample() {
+        let folder = tempfile::tempdir().unwrap();
+        let container = container(Utf8Path::from_path(folder.path()).unwrap());
+        let asked = Asked {
+            sample: true,
+            ..Asked::default()
+        };
+        let reason = unfit(&container, &asked).unwrap().unwrap();
+        assert!(reason.starts_with("app has no sample"), "{reason}");
+        fs_err::create_dir(container.folder.join("sample")).unwrap();
+        write_atomically(&container.sample_pins(), b"{}", 0o644).unwrap();
+        assert_eq!(unfit(&container, &asked).unwrap(), None);
+    }
+}

@@ -1,0 +1,970 @@
+//! Another machine that builds: one ssh connection, in which `remote.sh` does there what it is told.
+//!
+//! What goes over it are command lines of Nix, one at a time, and their answers; the log of a build comes
+//! back as it is written. Paths of this machine that were sent along are replaced by those over there on
+//! the way out, and back again in answers, so that nobody else has to know of them.
+
+pub mod protocol;
+pub mod ssh_error;
+pub mod upload;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::{self, Read as _, Write as _};
+use std::process::{ChildStdin, Command, ExitStatus};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use sha2::{Digest as _, Sha256};
+use xshell::Cmd;
+
+use crate::package_set;
+use crate::package_set::package_managers::{self, Found};
+use crate::remote::protocol::{Greeting, Tail, Word, exit_status, read_pieces, read_stdout};
+use crate::remote::upload::Parcel;
+use crate::repo::Repo;
+use nix_formats::derivation::{self, Output};
+use sys::files;
+use sys::process::{Captured, Conversation, Input, Processes};
+use sys::quote;
+use sys::scratch::Scratch;
+
+/// What `sh -s` reads there.
+const SCRIPT: &str = include_str!("agent.sh");
+/// What the process needs as well that watches it.
+const COMMON: &str = include_str!("watchdog.sh");
+/// All that a login shell has to understand.
+const COMMAND: &str = "exec sh -s";
+/// How often this side says that it lives; the other side waits for ten seconds.
+const BEAT: Duration = Duration::from_secs(2);
+/// How long the other side may say nothing while it follows a build: a lost connection is to be noticed
+/// within fifteen seconds.
+const SILENCE: Duration = Duration::from_secs(14);
+/// How long it may take to end what runs there and to remove the folder.
+const ENDING: Duration = Duration::from_secs(30);
+/// How long a signal may go unnoticed.
+const TICK: Duration = Duration::from_millis(100);
+/// The time between two looks at outputs and build folders.
+const LOOK: Duration = Duration::from_millis(300);
+/// How much of what ssh says is kept, in bytes.
+const SAID: usize = 16 << 10;
+
+/// Where commands of Nix run.
+#[derive(Clone, Copy)]
+pub enum Machine<'a> {
+    /// On this machine.
+    Here(&'a Processes),
+    /// On another.
+    There(&'a Remote<'a>),
+}
+
+/// A port of this machine that leads to one of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// The port of 127.0.0.1 here.
+    pub here: u16,
+    /// The port of 127.0.0.1 there.
+    pub there: u16,
+}
+
+/// How the commands of one request hang together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They don't.
+    All,
+    /// Each is run when those before it succeeded.
+    While,
+    /// The same, and the session ends when all did.
+    Last,
+}
+
+/// A connection to another machine.
+pub struct Remote<'a> {
+    host: String,
+    processes: &'a Processes,
+    talk: RefCell<Conversation>,
+    to: Arc<Mutex<Option<ChildStdin>>>,
+    from: Receiver<Word>,
+    /// A word that nobody else knows.
+    marker: String,
+    /// What ssh, and whoever speaks in between, said on stderr.
+    said: RefCell<Vec<u8>>,
+    greeting: RefCell<Greeting>,
+    /// Paths here and there.
+    places: RefCell<Vec<(String, String)>>,
+    /// Variables for the commands.
+    environment: RefCell<Vec<(String, String)>>,
+    /// Whether builders have the machine's settings.
+    prepared: Cell<bool>,
+    /// Answers to files that were sent, which nobody waited for yet.
+    owed: Cell<usize>,
+    /// Whether this side waits for an answer to something that it has not waited for yet.
+    asked: Cell<bool>,
+    /// How often it waited.
+    trips: Cell<u32>,
+    /// Whether the session ended as it should.
+    over: Cell<bool>,
+    sight: RefCell<Sight>,
+}
+
+/// What is known about files over there while a build runs.
+#[derive(Default)]
+struct Sight {
+    /// Derivations that were asked about, in order.
+    asked: VecDeque<String>,
+    /// Outputs of derivations, not yet taken in.
+    outputs: Vec<(String, Vec<Output>)>,
+    /// The builds that the question asks about which is not answered yet, with their outputs.
+    question: Option<BTreeMap<String, Vec<String>>>,
+    /// Outputs that exist.
+    exist: BTreeSet<String>,
+    /// The builds that the last answer is about, and the build folders there were.
+    looked: BTreeSet<String>,
+    folders: Vec<String>,
+    /// When the last question was asked.
+    at: Option<Instant>,
+    /// Whether something new is known.
+    news: bool,
+}
+
+impl<'a> From<&'a Processes> for Machine<'a> {
+    fn from(processes: &'a Processes) -> Self {
+        Self::Here(processes)
+    }
+}
+
+impl<'a> From<&'a Remote<'a>> for Machine<'a> {
+    fn from(remote: &'a Remote<'a>) -> Self {
+        Self::There(remote)
+    }
+}
+
+impl<'a> Machine<'a> {
+    /// A path of this machine as the one that runs commands knows it.
+    pub fn path(self, path: &Utf8Path) -> Utf8PathBuf {
+        match self {
+            Self::Here(_) => path.to_owned(),
+            Self::There(remote) => remote.as_there(path.as_str()).into(),
+        }
+    }
+
+    /// A command line to add arguments to.
+    pub fn cmd(self, program: &str) -> Cmd<'a> {
+        match self {
+            Self::Here(processes) => processes.cmd(program),
+            Self::There(remote) => remote.processes.cmd(program),
+        }
+    }
+
+    /// As [`Processes::capture`].
+    pub fn capture(self, command: Cmd<'_>) -> Result<Captured> {
+        match self {
+            Self::Here(processes) => processes.capture(command),
+            Self::There(remote) => remote.capture(command),
+        }
+    }
+
+    /// As [`Processes::capture_all`].
+    pub fn capture_all(self, commands: Vec<Cmd<'_>>) -> Result<Vec<Captured>> {
+        match self {
+            Self::Here(processes) => processes.capture_all(commands),
+            Self::There(remote) => remote.run(Mode::All, commands),
+        }
+    }
+
+    /// As [`Processes::stream`].
+    pub fn stream(
+        self,
+        command: Cmd<'_>,
+        tick: Duration,
+        on_input: impl FnMut(Input<'_>) -> Result<()>,
+    ) -> Result<ExitStatus> {
+        match self {
+            Self::Here(processes) => processes.stream(command, tick, on_input),
+            Self::There(remote) => remote.stream(command, tick, on_input),
+        }
+    }
+}
+
+impl<'a> Remote<'a> {
+    /// Starts ssh and sends the script; does not wait for an answer.
+    ///
+    /// `nixpkgs` is a store path that the greeting says of whether it is there. With `compressed` ssh
+    /// compresses all that travels; with `forward` a port here leads there as long as the connection lasts.
+    pub fn connect(
+        processes: &'a Processes,
+        host: &str,
+        nixpkgs: Option<&Utf8Path>,
+        compressed: bool,
+        forward: Option<Forward>,
+    ) -> Result<Self> {
+        if host.is_empty() || host.starts_with('-') || host.chars().any(is_no_host) {
+            bail!(
+                "`{host}` is no name of a host: give one that `ssh` takes, HOST or USER@HOST, or `local`"
+            );
+        }
+        let marker = nonce()?;
+        let mut talk = processes.converse(ssh(processes, host, compressed, forward))?;
+        let (stdin, stdout, stderr) = talk.streams().context("talking to ssh")?;
+        let (sender, from) = sync_channel(256);
+        let for_stdout = sender.clone();
+        let end_of_noise = marker.clone();
+        std::thread::spawn(move || {
+            // The end says all: what is lost was lost on the way.
+            let _ = read_stdout(stdout, &end_of_noise, &for_stdout);
+            let _ = for_stdout.send(Word::End);
+        });
+        std::thread::spawn(move || {
+            let _ = read_pieces(stderr, &sender, Word::Stderr);
+        });
+        let remote = Self {
+            host: host.to_owned(),
+            processes,
+            talk: RefCell::new(talk),
+            to: Arc::new(Mutex::new(Some(stdin))),
+            from,
+            said: RefCell::default(),
+            greeting: RefCell::default(),
+            places: RefCell::default(),
+            environment: RefCell::default(),
+            prepared: Cell::new(false),
+            owed: Cell::new(0),
+            asked: Cell::new(true),
+            trips: Cell::new(0),
+            over: Cell::new(false),
+            sight: RefCell::default(),
+            marker,
+        };
+        let variables = [
+            ("marker", remote.marker.as_str()),
+            ("whose", &whose()),
+            ("nixpkgs", nixpkgs.map_or("", Utf8Path::as_str)),
+            ("common", COMMON),
+        ];
+        let mut script = "nl='\n'\n".to_owned();
+        for (name, value) in variables {
+            script = script + name + "=" + &quote::quoted(value) + "\n";
+        }
+        script += SCRIPT;
+        // Why it can't be sent the greeting will tell, for it does not come.
+        let _ = remote.send(script.as_bytes());
+        Ok(remote)
+    }
+
+    /// Waits for the greeting.
+    pub fn greet(&self) -> Result<Greeting> {
+        let greeting = loop {
+            match self.next(TICK)? {
+                Some(Word::Greeting(greeting)) => break greeting,
+                Some(_) => {}
+                None => {
+                    if let Some(interrupted) = self.processes.signal() {
+                        return Err(interrupted.into());
+                    }
+                }
+            }
+        };
+        // Where the user's settings are to accept any key ssh only warns of another one.
+        let said = self.ssh_said();
+        if ssh_error::is_another_key(&said) {
+            bail!("{}", ssh_error::explain(&self.host, &said));
+        }
+        *self.greeting.borrow_mut() = greeting.clone();
+        if greeting.get("folder").is_none() {
+            // It said all there is to say.
+            self.over.set(true);
+        } else {
+            self.keep_beating();
+        }
+        Ok(greeting)
+    }
+
+    /// The name that people know the machine by.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// What the other side said of itself.
+    pub fn greeting(&self) -> Greeting {
+        self.greeting.borrow().clone()
+    }
+
+    /// Whether the session ended as it should.
+    pub fn is_over(&self) -> bool {
+        self.over.get()
+    }
+
+    /// A path below the run's folder.
+    pub fn below(&self, name: &str) -> Utf8PathBuf {
+        let greeting = self.greeting.borrow();
+        Utf8Path::new(greeting.get("folder").unwrap_or_default()).join(name)
+    }
+
+    /// The folder for temporary files of the machine itself.
+    pub fn temporary(&self) -> Utf8PathBuf {
+        let greeting = self.greeting.borrow();
+        greeting.get("TMPDIR").unwrap_or("/tmp").into()
+    }
+
+    /// Sends a parcel that was packed; what is in it is known by its paths here from now on.
+    pub fn deliver(&self, parcel: &Parcel, packed: &[u8]) -> Result<()> {
+        let place = (parcel.from.to_string(), self.below(parcel.to).into_string());
+        let mut places = self.places.borrow_mut();
+        if !places.contains(&place) {
+            places.push(place);
+            // The longest first: a place may lie in another.
+            places.sort_by_key(|(here, _)| std::cmp::Reverse(here.len()));
+        }
+        drop(places);
+        self.send_files(parcel.to, packed)
+    }
+
+    fn send_files(&self, to: &str, packed: &[u8]) -> Result<()> {
+        let line = quote::line(["files", to, &packed.len().to_string()]);
+        self.ask(&line)?;
+        self.owed.set(self.owed.get() + 1);
+        self.send(packed)
+    }
+
+    /// Waits for the answers to files that were sent.
+    fn settle(&self) -> Result<()> {
+        for _ in 0..self.owed.take() {
+            self.answer(String::new())?;
+        }
+        Ok(())
+    }
+
+    /// Gives commands over host-pkgs the settings that it brings; builders get those of the machine
+    /// itself before the first build.
+    pub fn use_host_pkgs(&self) -> Result<()> {
+        *self.environment.borrow_mut() = self.settings(None, None)?;
+        self.prepared.set(false);
+        Ok(())
+    }
+
+    fn settings(
+        &self,
+        clients: Option<&Utf8Path>,
+        rust: Option<&Utf8Path>,
+    ) -> Result<Vec<(String, String)>> {
+        let repo = Repo {
+            root: self.below("repo"),
+        };
+        let greeting = self.greeting.borrow();
+        package_set::host_environment(&repo, clients, rust, |name| {
+            greeting.get(name).map(str::to_owned)
+        })
+    }
+
+    /// Shows builders the settings of the machine's own npm, pip, Go, cargo and git, and its Rust.
+    fn prepare_builders(&self) -> Result<()> {
+        let uses_host_pkgs = !self.environment.borrow().is_empty();
+        if self.prepared.replace(true) {
+            return Ok(());
+        }
+        let cmd = |program: &str| self.processes.cmd(program);
+        let [shell, script @ ..] = package_managers::git_command();
+        let git = cmd(shell).args(script);
+        if !uses_host_pkgs {
+            let answer = self.capture(git)?;
+            let printed = answer.status.success().then_some(answer.stdout);
+            let variables = package_managers::git_variables(&printed.unwrap_or_default());
+            *self.environment.borrow_mut() = variables;
+            return Ok(());
+        }
+        let greeting = self.greeting.borrow().clone();
+        let variable = |name: &str| greeting.get(name).map(str::to_owned);
+        let node = greeting.get("node").map(Utf8Path::new);
+        let prefix = node.and_then(|node| node.parent()?.parent());
+        let files = package_managers::Files::new(variable, prefix);
+        let all = [&files.npm, &files.pip, &files.cargo];
+        let mut questions: Vec<Cmd<'_>> = all
+            .into_iter()
+            .flatten()
+            .map(|file| cmd("cat").arg(file))
+            .collect();
+        let go = package_managers::go_command();
+        questions.push(cmd(go[0]).args(&go[1..]));
+        questions.push(git);
+        let home = variable("HOME").unwrap_or_default();
+        let rust = r#"PATH=$PATH:"${CARGO_HOME:-$1/.cargo}/bin"; exec rustc --print sysroot"#;
+        questions.push(cmd("sh").args(["-c", rust, "sh", &home]));
+        let mut answers = self.run(Mode::All, questions)?.into_iter();
+        let mut texts = |files: &[Utf8PathBuf]| -> Vec<String> {
+            let answers = answers.by_ref().take(files.len());
+            answers
+                .filter(|answer| answer.status.success())
+                .map(|answer| answer.stdout)
+                .collect()
+        };
+        let (npm, pip, cargo) = (texts(&files.npm), texts(&files.pip), texts(&files.cargo));
+        let mut rest = answers.map(|answer| answer.status.success().then_some(answer.stdout));
+        let go = rest.next().flatten();
+        let git = rest.next().flatten();
+        let rust = rest.next().flatten();
+        let found = Found {
+            environment: greeting.fields.into_iter().collect(),
+            npm,
+            pip,
+            cargo,
+            go: go.and_then(|text| serde_json::from_str(&text).ok()),
+            git: git.unwrap_or_default(),
+        };
+        let rust = rust.map(|text| Utf8PathBuf::from(text.trim()));
+        // By a name that nobody can guess: there may be logins among them.
+        let name = nonce()?;
+        let scratch = Scratch::new()?;
+        let here = scratch.path().join("clients");
+        fs_err::create_dir_all(here.join(&name))?;
+        for (file, text) in found.files() {
+            files::write_atomically(&here.join(&name).join(file), text.as_bytes(), 0o644)?;
+        }
+        let packed = Parcel::of_folder("clients", &here).pack(self.processes)?;
+        self.send_files("clients", &packed)?;
+        let folder = self.below("clients");
+        let close = cmd("chmod").args(["711", folder.as_str()]);
+        self.run(Mode::All, vec![close])?;
+        *self.environment.borrow_mut() =
+            self.settings(Some(&folder.join(&name)), rust.as_deref())?;
+        Ok(())
+    }
+
+    /// Runs a command to its end and gives its output.
+    pub fn capture(&self, command: Cmd<'_>) -> Result<Captured> {
+        let captured = self.run(Mode::All, vec![command])?.pop();
+        captured.context("an answer was expected")
+    }
+
+    /// Runs commands one after the other. In other modes than [`Mode::All`] the last is the one that
+    /// failed, if one did.
+    pub fn run(&self, mode: Mode, commands: Vec<Cmd<'_>>) -> Result<Vec<Captured>> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mode_word = match mode {
+            Mode::All => "all",
+            Mode::While => "while",
+            Mode::Last => "last",
+        };
+        let lines: Vec<(String, String)> = commands
+            .into_iter()
+            .map(|command| self.prepare(command))
+            .collect();
+        let words = ["run", mode_word].into_iter();
+        self.ask(&quote::line(
+            words.chain(lines.iter().map(|(line, _)| line.as_str())),
+        ))?;
+        self.settle()?;
+        let mut all = Vec::new();
+        for (_, command) in lines {
+            let captured = self.answer(command)?;
+            let failed = !captured.status.success();
+            all.push(captured);
+            if failed && mode != Mode::All {
+                return Ok(all);
+            }
+        }
+        if mode == Mode::Last {
+            self.over.set(true);
+        }
+        Ok(all)
+    }
+
+    /// The answer to a command.
+    fn answer(&self, command: String) -> Result<Captured> {
+        let mut stopped = false;
+        loop {
+            match self.next(TICK)? {
+                Some(Word::Reply {
+                    status,
+                    stdout,
+                    stderr,
+                }) => {
+                    if let Some(interrupted) = self.processes.signal() {
+                        return Err(interrupted.into());
+                    }
+                    return Ok(Captured {
+                        status: exit_status(status),
+                        stdout: self.as_here(&stdout),
+                        stderr: self.as_here(&stderr),
+                        command,
+                    });
+                }
+                Some(_) => {}
+                None => self.stop_if_asked(&mut stopped)?,
+            }
+        }
+    }
+
+    /// Runs a command and hands over its stderr, as [`Processes::stream`] does.
+    pub fn stream(
+        &self,
+        command: Cmd<'_>,
+        tick: Duration,
+        mut on_input: impl FnMut(Input<'_>) -> Result<()>,
+    ) -> Result<ExitStatus> {
+        self.prepare_builders()?;
+        self.settle()?;
+        let (line, _) = self.prepare(command);
+        *self.sight.borrow_mut() = Sight::default();
+        self.ask(&quote::line(["stream", &line]))?;
+        let marker = format!("\n{}\n", self.marker).into_bytes();
+        let mut log = Tail::new(marker);
+        let mut outcome = Ok(());
+        let mut status = None;
+        let mut stopped = false;
+        let mut heard = Instant::now();
+        let mut pause = Instant::now();
+        while status.is_none() || !log.is_complete() || !self.sight.borrow().asked.is_empty() {
+            let word = self.next(tick)?;
+            if !matches!(word, None | Some(Word::Stderr(_))) {
+                heard = Instant::now();
+            }
+            match word {
+                Some(Word::Stderr(bytes)) => {
+                    let bytes = log.push(&bytes);
+                    if outcome.is_ok() && !bytes.is_empty() {
+                        outcome = on_input(Input::Bytes(&bytes));
+                    }
+                }
+                Some(Word::Reply { status: ended, .. }) => status = Some(exit_status(ended)),
+                Some(Word::Line(line)) => self.take_line(&line),
+                Some(_) | None => {}
+            }
+            if outcome.is_ok() && pause.elapsed() >= tick {
+                let held = log.release();
+                if !held.is_empty() {
+                    outcome = on_input(Input::Bytes(held));
+                }
+                outcome = outcome.and_then(|()| on_input(Input::Pause));
+                pause = Instant::now();
+            }
+            if outcome.is_err() && !stopped {
+                stopped = true;
+                self.send(b"stop\n")?;
+            }
+            self.stop_if_asked(&mut stopped)?;
+            if heard.elapsed() > SILENCE {
+                self.over.set(true);
+                self.talk.borrow_mut().kill();
+                bail!(
+                    "`{}` has said nothing for {} seconds: the connection is as good as lost; what runs \
+                     there ends by itself, and the next run removes what is left",
+                    self.host,
+                    SILENCE.as_secs()
+                );
+            }
+        }
+        if outcome.is_ok() {
+            outcome = on_input(Input::Pause);
+        }
+        outcome?;
+        status.context("an answer was expected")
+    }
+
+    /// Runs a command whose stdout `take` gets as it comes, and ends the session.
+    pub fn raw(&self, command: Cmd<'_>, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let (line, text) = self.prepare(command);
+        self.ask(&quote::line(["raw", &line]))?;
+        let mut stopped = false;
+        loop {
+            match self.receive(TICK)? {
+                Some(Word::Raw(bytes)) => take(&bytes)?,
+                Some(Word::Stderr(bytes)) => self.hear(&bytes),
+                Some(Word::End) => break,
+                Some(_) => {}
+                None => self.stop_if_asked(&mut stopped)?,
+            }
+        }
+        if let Some(interrupted) = self.processes.signal() {
+            return Err(interrupted.into());
+        }
+        let status = self.talk.borrow_mut().wait(ENDING);
+        if status.is_some_and(|status| status.success()) {
+            self.over.set(true);
+            return Ok(());
+        }
+        bail!("`{text}` failed on `{}`:\n{}", self.host, self.ssh_said());
+    }
+
+    /// Asks for the outputs of a derivation whose build begins.
+    pub fn ask_outputs(&self, drv: &str) -> Result<()> {
+        self.sight.borrow_mut().asked.push_back(drv.to_owned());
+        self.send(format!("{}\n", quote::line(["drv", drv])).as_bytes())
+    }
+
+    /// The outputs that came since the last time.
+    pub fn take_outputs(&self) -> Vec<(String, Vec<Output>)> {
+        std::mem::take(&mut self.sight.borrow_mut().outputs)
+    }
+
+    /// Asks what there is of these builds, outputs and folders, unless that was asked just now; says
+    /// whether something is known since the last time that was not known before.
+    pub fn look(&self, builds: impl FnOnce() -> BTreeMap<String, Vec<String>>) -> Result<bool> {
+        let mut sight = self.sight.borrow_mut();
+        let waits = sight.question.is_some() || sight.at.is_some_and(|at| at.elapsed() < LOOK);
+        if !waits {
+            let builds = builds();
+            let paths = builds.values().flatten().map(String::as_str);
+            let line = quote::line(["look"].into_iter().chain(paths));
+            self.send(format!("{line}\n").as_bytes())?;
+            sight.question = Some(builds);
+            sight.at = Some(Instant::now());
+        }
+        Ok(std::mem::take(&mut sight.news))
+    }
+
+    /// Whether a path was there at the last look.
+    pub fn was_there(&self, path: &str) -> bool {
+        self.sight.borrow().exist.contains(path)
+    }
+
+    /// Whether the last look was for a build's folder, too, and there was none whose name begins so.
+    pub fn had_no_folder(&self, drv: &str, name: &str) -> bool {
+        let sight = self.sight.borrow();
+        let is_its = |folder: &String| folder.starts_with(name);
+        sight.looked.contains(drv) && !sight.folders.iter().any(is_its)
+    }
+
+    fn take_line(&self, line: &str) {
+        let mut sight = self.sight.borrow_mut();
+        if let Some(text) = line.strip_prefix("drv ") {
+            if let Some(drv) = sight.asked.pop_front() {
+                let outputs = derivation::outputs(text).unwrap_or_default();
+                sight.outputs.push((drv, outputs));
+                sight.news = true;
+            }
+        } else if let Some(text) = line.strip_prefix("look ") {
+            let mut words = text.split(' ');
+            let flags = words.next().unwrap_or_default().bytes();
+            let builds = sight.question.take().unwrap_or_default();
+            let exist = builds.values().flatten().zip(flags);
+            let exist = exist.filter(|(_, flag)| *flag == b'1');
+            sight.exist.extend(exist.map(|(path, _)| path.clone()));
+            sight.looked = builds.into_keys().collect();
+            sight.folders = words
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect();
+            sight.news = true;
+        }
+    }
+
+    /// A command as a line for the other side, and for people.
+    fn prepare(&self, command: Cmd<'_>) -> (String, String) {
+        let shown = command.to_string();
+        let command: Command = command.into();
+        let program = std::iter::once(command.get_program());
+        let words = program.chain(command.get_args());
+        let own = command.get_envs().filter_map(|(name, value)| {
+            let (name, value) = (name.to_string_lossy(), value?.to_string_lossy());
+            Some(format!("{name}={value}"))
+        });
+        let settings = self.environment.borrow();
+        let settings = settings
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        let mut line: Vec<String> = settings.chain(own).collect();
+        line.extend(words.map(|word| self.as_there(&word.to_string_lossy())));
+        self.processes.note(&format!("{}: {shown}", self.host));
+        (quote::words(line), shown)
+    }
+
+    /// An argument with a path there in the place of one here.
+    fn as_there(&self, argument: &str) -> String {
+        for (here, there) in &*self.places.borrow() {
+            if let Some(below) = argument.strip_prefix(here.as_str())
+                && (below.is_empty() || below.starts_with('/'))
+            {
+                return format!("{there}{below}");
+            }
+        }
+        argument.to_owned()
+    }
+
+    /// Text with paths here in the place of those there.
+    fn as_here(&self, bytes: &[u8]) -> String {
+        let text = String::from_utf8_lossy(bytes);
+        let lines = text.split_inclusive('\n');
+        lines.map(|line| self.line_as_here(line)).collect()
+    }
+
+    fn line_as_here(&self, line: &str) -> String {
+        let mut line = line.to_owned();
+        let is_json = line
+            .trim_start_matches("@nix ")
+            .starts_with(['{', '[', '"']);
+        for (here, there) in &*self.places.borrow() {
+            let (here, there) = if is_json {
+                (within_json(here), within_json(there))
+            } else {
+                (here.clone(), there.clone())
+            };
+            if line.contains(&there) {
+                line = line.replace(&there, &here);
+            }
+        }
+        line
+    }
+
+    /// Asks for something that has an answer.
+    fn ask(&self, line: &str) -> Result<()> {
+        if self.over.get() {
+            bail!("the session on `{}` has ended", self.host);
+        }
+        self.asked.set(true);
+        self.send(line.as_bytes())?;
+        self.send(b"\n")
+    }
+
+    fn send(&self, bytes: &[u8]) -> Result<()> {
+        let sent = match lock(&self.to).as_mut() {
+            Some(stdin) => stdin.write_all(bytes).and_then(|()| stdin.flush()),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        if sent.is_ok() {
+            return Ok(());
+        }
+        // What came before says why.
+        loop {
+            self.next(ENDING)?;
+        }
+    }
+
+    /// Says every now and then that this side lives.
+    fn keep_beating(&self) {
+        let to = Arc::clone(&self.to);
+        std::thread::spawn(move || {
+            loop {
+                std::thread::sleep(BEAT);
+                let beat = |stdin: &mut ChildStdin| stdin.write_all(b"beat\n").is_ok();
+                if !lock(&to).as_mut().is_some_and(beat) {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn stop_if_asked(&self, stopped: &mut bool) -> Result<()> {
+        if !*stopped && self.processes.signal().is_some() {
+            *stopped = true;
+            self.send(b"stop\n")?;
+        }
+        Ok(())
+    }
+
+    /// What comes next, if anything does within this time. The end is an error, and so is a problem that
+    /// the other side tells of.
+    fn next(&self, longest: Duration) -> Result<Option<Word>> {
+        let word = self.receive(longest)?;
+        if let Some(Word::Stderr(bytes)) = &word {
+            self.hear(bytes);
+        }
+        match word {
+            Some(Word::Line(line)) => match line.strip_prefix("problem ") {
+                Some(problem) => {
+                    self.over.set(true);
+                    bail!("`{}` can't go on: {problem}", self.host)
+                }
+                None => Ok(Some(Word::Line(line))),
+            },
+            Some(Word::End) => Err(self.lost()),
+            other => Ok(other),
+        }
+    }
+
+    fn receive(&self, longest: Duration) -> Result<Option<Word>> {
+        if self.asked.replace(false) {
+            self.trips.set(self.trips.get() + 1);
+        }
+        match self.from.recv_timeout(longest) {
+            Ok(word) => Ok(Some(word)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(self.lost()),
+        }
+    }
+
+    fn hear(&self, bytes: &[u8]) {
+        let mut said = self.said.borrow_mut();
+        said.extend_from_slice(bytes);
+        let excess = said.len().saturating_sub(SAID);
+        said.drain(..excess);
+    }
+
+    fn ssh_said(&self) -> String {
+        String::from_utf8_lossy(&self.said.borrow()).into_owned()
+    }
+
+    /// Why nothing comes any more.
+    fn lost(&self) -> anyhow::Error {
+        // The other stream may still hold the reason.
+        while let Ok(word) = self.from.recv_timeout(Duration::from_secs(1)) {
+            if let Word::Stderr(bytes) = word {
+                self.hear(&bytes);
+            }
+        }
+        let status = self.talk.borrow_mut().wait(Duration::from_secs(1));
+        self.over.set(true);
+        if let Some(interrupted) = self.processes.signal() {
+            return interrupted.into();
+        }
+        let said = self.ssh_said();
+        if self.greeting.borrow().fields.is_empty() {
+            return anyhow!(ssh_error::explain(&self.host, &said));
+        }
+        // Of what Nix said there is nothing in it that would help.
+        let is_noise = |line: &str| line.contains("@nix ") || line.contains(&self.marker);
+        let lines = said.lines().filter(|line| !is_noise(line));
+        let lines: Vec<&str> = lines.filter(|line| !line.trim().is_empty()).collect();
+        let last = &lines[lines.len().saturating_sub(5)..];
+        let last: String = last.iter().map(|line| format!("\n  {line}")).collect();
+        let status = status.map_or_else(String::new, |status| format!(" ({status})"));
+        anyhow!(
+            "the connection to `{}` was lost{status}: what ran there ends by itself, and its folder goes\
+             {last}",
+            self.host
+        )
+    }
+}
+
+impl Drop for Remote<'_> {
+    fn drop(&mut self) {
+        if !self.over.get()
+            && let Some(stdin) = lock(&self.to).as_mut()
+        {
+            let _ = stdin.write_all(b"bye\n");
+        }
+        // The end of stdin means the same to it.
+        lock(&self.to).take();
+        let start = Instant::now();
+        let mut talk = self.talk.borrow_mut();
+        if self.greeting.borrow().fields.is_empty() {
+            talk.kill();
+        }
+        self.processes
+            .note(&format!("{}: {} round trips", self.host, self.trips.get()));
+        while start.elapsed() < ENDING && talk.wait(Duration::ZERO).is_none() {
+            // What still comes must not hold it up.
+            let _ = self.from.recv_timeout(Duration::from_millis(5));
+        }
+    }
+}
+
+fn ssh<'a>(
+    processes: &'a Processes,
+    host: &str,
+    compressed: bool,
+    forward: Option<Forward>,
+) -> Cmd<'a> {
+    // As Nix has it for its own use of ssh.
+    let own = std::env::var("NIX_SSHOPTS").unwrap_or_default();
+    let compression = if compressed { "yes" } else { "no" };
+    processes
+        .cmd("ssh")
+        .arg("-T")
+        .args(own.split_whitespace())
+        .args([
+            // There is nobody to answer questions, and what ssh says is read for its reasons.
+            "-oBatchMode=yes",
+            "-oLogLevel=INFO",
+            // A connection that is open for others to use is used; this one ends with the run.
+            "-oControlMaster=no",
+            "-oRemoteCommand=none",
+            "-oConnectTimeout=15",
+            "-oServerAliveInterval=5",
+            "-oServerAliveCountMax=2",
+        ])
+        .args(forwarding(forward))
+        .arg(format!("-oCompression={compression}"))
+        .args(["--", host, COMMAND])
+}
+
+/// What ssh forwards: nothing, or one port and that by a connection of its own, since one that is open for
+/// others to use would forward it for as long as it lasts.
+fn forwarding(forward: Option<Forward>) -> Vec<String> {
+    match forward {
+        None => vec!["-oClearAllForwardings=yes".to_owned()],
+        Some(Forward { here, there }) => vec![
+            "-oControlPath=none".to_owned(),
+            format!("-L127.0.0.1:{here}:127.0.0.1:{there}"),
+        ],
+    }
+}
+
+fn is_no_host(c: char) -> bool {
+    c.is_whitespace() || c.is_control()
+}
+
+/// Who runs this: user, machine, process and when it began, for a file name.
+fn whose() -> String {
+    let variable = |name: &str| std::env::var(name).ok();
+    let user = variable("USER").or_else(|| variable("LOGNAME"));
+    let user = user.unwrap_or_else(|| rustix::process::geteuid().as_raw().to_string());
+    let machine = rustix::system::uname();
+    let machine = machine.nodename().to_string_lossy().into_owned();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    format!(
+        "{}@{}.{}.{}",
+        for_a_name(&user),
+        for_a_name(&machine),
+        std::process::id(),
+        now.map_or(0, |since| since.as_secs())
+    )
+}
+
+/// This user and machine and this repository, for the folder of links to results.
+pub fn owner(repo: &Repo) -> String {
+    let whose = whose();
+    let who = whose.rsplitn(3, '.').nth(2).unwrap_or(&whose);
+    let digest = Sha256::digest(repo.root.as_str());
+    format!(
+        "{who}-{:02x}{:02x}{:02x}{:02x}",
+        digest[0], digest[1], digest[2], digest[3]
+    )
+}
+
+/// The text as a part of a file name that needs no quotes and is not long.
+fn for_a_name(text: &str) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '_' {
+            c
+        } else {
+            '-'
+        }
+    };
+    text.chars().map(plain).take(32).collect()
+}
+
+/// Thirty-two hexadecimal digits that nobody else knows.
+fn nonce() -> Result<String> {
+    let mut bytes = [0; 16];
+    fs_err::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+}
+
+/// Words as they stand in a string of JSON.
+fn within_json(words: &str) -> String {
+    let quoted = serde_json::Value::from(words).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_folders_need_no_quotes() {
+        assert_eq!(for_a_name("o'neill j.$(x)"), "o-neill-j---x-");
+        let whose = whose();
+        assert_eq!(whose.split('.').count(), 3, "{whose}");
+    }
+}

@@ -1,0 +1,86 @@
+//! Files that are replaced in one piece, locks between runs, permission bits.
+
+use std::io::{self, Write as _};
+
+use anyhow::{Context as _, Result};
+use camino::Utf8Path;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+
+/// Writes a file by a temporary file in the same folder and a rename: never half-written.
+///
+/// `mode` holds the permission bits, such as `0o644`, whatever the umask.
+pub fn write_atomically(path: &Utf8Path, contents: &[u8], mode: u32) -> Result<()> {
+    let folder = path
+        .parent()
+        .with_context(|| format!("`{path}` has no folder"))?;
+    let name = path
+        .file_name()
+        .with_context(|| format!("`{path}` has no file name"))?;
+    let temporary = folder.join(format!(".{name}.{}", std::process::id()));
+    let write = || -> io::Result<()> {
+        let mut options = fs_err::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&temporary)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        set_mode(&temporary, mode)?;
+        fs_err::rename(&temporary, path)
+    };
+    write().inspect_err(|_| {
+        // The first error is the one to tell; a left-over is overwritten by the next run.
+        let _ = fs_err::remove_file(&temporary);
+    })?;
+    Ok(())
+}
+
+/// Waits until no other run holds this lock; it is held until the file is dropped.
+pub fn lock(path: &Utf8Path) -> Result<fs_err::File> {
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder)?;
+    }
+    let file = fs_err::File::create(path)?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+        .with_context(|| format!("locking `{path}`"))?;
+    Ok(file)
+}
+
+/// Makes a folder, and makes sure that files can be made in it.
+pub fn check_writable(folder: &Utf8Path) -> Result<()> {
+    let probe = folder.join(format!(".writable.{}", std::process::id()));
+    fs_err::create_dir_all(folder)
+        .and_then(|()| fs_err::File::create(&probe))
+        .and_then(|_| fs_err::remove_file(&probe))
+        .context("the folder for results can't be written to")
+}
+
+/// Sets the permission bits of a file or folder.
+pub fn set_mode(path: &Utf8Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_replaced_with_their_mode() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("f");
+        write_atomically(&path, b"one", 0o644).unwrap();
+        write_atomically(&path, b"two", 0o600).unwrap();
+        assert_eq!(fs_err::read(&path).unwrap(), b"two");
+        assert_eq!(
+            fs_err::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
+        let error = write_atomically(&path.join("below"), b"", 0o644).unwrap_err();
+        assert!(format!("{error:#}").contains(path.as_str()), "{error:#}");
+    }
+}

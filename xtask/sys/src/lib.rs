@@ -1,0 +1,10 @@
+//! The operating system, for all other rooms: processes, the terminal, files, scratch folders, quoting.
+//!
+//! Uses no other crate of the workspace.
+
+pub mod files;
+pub mod process;
+pub mod quote;
+pub mod scratch;
+pub mod table;
+pub mod terminal;

@@ -1,0 +1,612 @@
+//! Every process starts here, from command lines that xshell builds.
+//!
+//! What may run for long runs in a process group of its own, without stdin. SIGINT, SIGTERM and SIGHUP
+//! are passed on to those groups, so that a child ends in its own orderly way before this program
+//! does. A second SIGINT kills.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{
+    Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitCode, ExitStatus, Stdio,
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group, set_child_subreaper};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use xshell::{Cmd, Shell};
+
+use crate::terminal;
+
+/// How much is read at once.
+const CHUNK: usize = 64 << 10;
+/// What a pipe that is followed shall hold, in bytes: the most that Linux lets anybody have.
+const PIPE: usize = 1 << 20;
+/// How long bytes are left to gather in it.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// Starts processes and passes signals on to them.
+pub struct Processes {
+    shell: Shell,
+    verbose: bool,
+    running: Arc<Mutex<Running>>,
+}
+
+/// What a process left behind.
+#[derive(Debug)]
+pub struct Captured {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its stdout; bytes that are not UTF-8 replaced.
+    pub stdout: String,
+    /// Its stderr; bytes that are not UTF-8 replaced.
+    pub stderr: String,
+    /// The command line, for messages.
+    pub command: String,
+}
+
+/// What [`Processes::stream`] hands over.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A piece of stderr.
+    Bytes(&'a [u8]),
+    /// Nothing more has come for the moment: time to show what did, and how time passes.
+    Pause,
+}
+
+/// The error of a run that a signal ended.
+#[derive(Debug)]
+pub struct Interrupted {
+    /// The signal's number.
+    pub signal: i32,
+}
+
+#[derive(Default)]
+struct Running {
+    /// Leaders of the process groups that run now.
+    groups: BTreeSet<i32>,
+    /// Processes in this program's own group, which has the terminal.
+    foreground: BTreeSet<i32>,
+    /// Leaders of the process groups that are told in words to end, and only killed by signals.
+    conversations: BTreeSet<i32>,
+    /// The first signal that came.
+    signal: Option<i32>,
+}
+
+impl Processes {
+    /// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the run.
+    ///
+    /// With `verbose` each command line is shown before it runs. Processes whose parents end become
+    /// children of this one, so that none is lost.
+    pub fn new(verbose: bool) -> Result<Self> {
+        set_child_subreaper(Some(getpid())).context("becoming the reaper of orphans")?;
+        let shell = Shell::new().context("finding the current folder")?;
+        let mut signals =
+            Signals::new([SIGINT, SIGTERM, SIGHUP]).context("registering signal handlers")?;
+        let running = Arc::new(Mutex::new(Running::default()));
+        let shared = Arc::clone(&running);
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                pass_on(&mut lock(&shared), signal);
+            }
+        });
+        Ok(Self {
+            shell,
+            verbose,
+            running,
+        })
+    }
+
+    /// The signal that came, if any, and was not acknowledged yet.
+    pub fn signal(&self) -> Option<Interrupted> {
+        lock(&self.running)
+            .signal
+            .map(|signal| Interrupted { signal })
+    }
+
+    /// A command line to add arguments to.
+    pub fn cmd(&self, program: &str) -> Cmd<'_> {
+        self.shell.cmd(program)
+    }
+
+    /// The signal that came, if any; from now on processes may start again, to tidy up.
+    pub fn acknowledge(&self) -> Option<Interrupted> {
+        lock(&self.running)
+            .signal
+            .take()
+            .map(|signal| Interrupted { signal })
+    }
+
+    /// Runs a command to its end and gives its output; its failure is the caller's to judge.
+    pub fn capture(&self, command: Cmd<'_>) -> Result<Captured> {
+        let (text, command) = self.prepare(command);
+        finish(&self.running, self.start(command, &text)?, text)
+    }
+
+    /// Runs commands side by side; results in the order of the commands.
+    pub fn capture_all(&self, commands: Vec<Cmd<'_>>) -> Result<Vec<Captured>> {
+        let mut children = Vec::new();
+        let mut failure = None;
+        for command in commands {
+            let (text, command) = self.prepare(command);
+            match self.start(command, &text) {
+                Ok(child) => children.push((child, text)),
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        // What did start is waited for, also when something failed.
+        let captured: Vec<Result<Captured>> = children
+            .into_iter()
+            .map(|(child, text)| finish(&self.running, child, text))
+            .collect();
+        match failure {
+            Some(error) => Err(error),
+            None => captured.into_iter().collect(),
+        }
+    }
+
+    /// Runs a command and hands over its stderr as it comes, and a pause whenever nothing more is there,
+    /// at least every `tick`.
+    ///
+    /// An error of `on_input` ends the process and is returned. What the process leaves running when it
+    /// is killed ends with it.
+    pub fn stream(
+        &self,
+        command: Cmd<'_>,
+        tick: Duration,
+        mut on_input: impl FnMut(Input<'_>) -> Result<()>,
+    ) -> Result<ExitStatus> {
+        let (text, mut command) = self.prepare(command);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = self.spawn(command, &text)?;
+        let mut outcome = Ok(());
+        if let Some(stderr) = child.stderr.take() {
+            outcome = follow(stderr, tick, &mut on_input, &text);
+            if outcome.is_err() {
+                signal_group(child_id(&child), Signal::TERM);
+            }
+        }
+        let status = wait(&self.running, &mut child, &text)?;
+        if status.signal().is_some() {
+            self.kill_orphans();
+        }
+        outcome.map(|()| status)
+    }
+
+    /// Kills what children that were killed themselves left running.
+    ///
+    /// This process is their reaper (see [`Processes::new`]), so that they are children of it now.
+    fn kill_orphans(&self) {
+        let running = lock(&self.running);
+        let own = BTreeSet::from([getpid().as_raw_nonzero().get()]);
+        let parents = parents();
+        let known = [&running.groups, &running.foreground, &running.conversations];
+        let known: BTreeSet<i32> = known.into_iter().flatten().copied().collect();
+        let kept = descendants(&parents, &known);
+        for process in descendants(&parents, &own) {
+            if !known.contains(&process)
+                && !kept.contains(&process)
+                && let Some(process) = Pid::from_raw(process)
+            {
+                let _ = kill_process(process, Signal::KILL);
+            }
+        }
+    }
+
+    /// Runs a command in the foreground, with this program's terminal; a failure is an error.
+    pub fn foreground(&self, command: Cmd<'_>) -> Result<()> {
+        let (text, mut command) = self.prepare(command);
+        terminal::say(format!("$ {text}"));
+        let mut child = {
+            let mut running = lock(&self.running);
+            if let Some(signal) = running.signal {
+                return Err(Interrupted { signal }.into());
+            }
+            let child = command
+                .spawn()
+                .map_err(|error| cannot_start(error, &text))?;
+            running.foreground.insert(child_id(&child));
+            child
+        };
+        let status = child.wait();
+        lock(&self.running).foreground.remove(&child_id(&child));
+        let status = status.with_context(|| format!("waiting for `{text}`"))?;
+        self.still_wanted()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(anyhow!("`{text}` failed: {status}"))
+        }
+    }
+
+    /// Starts a program that goes on by itself, such as a browser.
+    pub fn detach(&self, command: Cmd<'_>) -> Result<()> {
+        let (text, mut command) = self.prepare(command);
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null());
+        let started = command.stderr(Stdio::null()).process_group(0).spawn();
+        started.map_err(|error| cannot_start(error, &text))?;
+        Ok(())
+    }
+
+    /// Starts a process to talk to. Signals are not passed on to it, for whoever talks to it tells it in
+    /// words; a second SIGINT kills it.
+    pub fn converse(&self, command: Cmd<'_>) -> Result<Conversation> {
+        let (text, mut command) = self.prepare(command);
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = lock(&self.running);
+        if let Some(signal) = running.signal {
+            return Err(Interrupted { signal }.into());
+        }
+        let child = command
+            .process_group(0)
+            .spawn()
+            .map_err(|error| cannot_start(error, &text))?;
+        running.conversations.insert(child_id(&child));
+        Ok(Conversation {
+            child,
+            running: Arc::clone(&self.running),
+        })
+    }
+
+    fn prepare(&self, command: Cmd<'_>) -> (String, Command) {
+        let text = command.to_string();
+        self.note(&text);
+        (text, command.into())
+    }
+
+    /// Shows a command line, if that was asked for.
+    pub fn note(&self, text: &str) {
+        if self.verbose {
+            terminal::say(format!("$ {text}"));
+        }
+    }
+
+    fn still_wanted(&self) -> Result<()> {
+        lock(&self.running)
+            .signal
+            .map_or(Ok(()), |signal| Err(Interrupted { signal }.into()))
+    }
+
+    fn start(&self, mut command: Command, text: &str) -> Result<Reading> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.spawn(command, text)?;
+        let stdout = child.stdout.take().map(read_aside);
+        let stderr = child.stderr.take().map(read_aside);
+        Ok(Reading {
+            child,
+            stdout,
+            stderr,
+        })
+    }
+
+    fn spawn(&self, mut command: Command, text: &str) -> Result<Child> {
+        // Locked while it starts: a signal comes either before (nothing starts) or after (it is
+        // passed on), never between.
+        let mut running = lock(&self.running);
+        if let Some(signal) = running.signal {
+            return Err(Interrupted { signal }.into());
+        }
+        let child = command
+            .stdin(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map_err(|error| cannot_start(error, text))?;
+        running.groups.insert(child_id(&child));
+        Ok(child)
+    }
+}
+
+/// A process that is talked to; it is killed when this is dropped.
+pub struct Conversation {
+    child: Child,
+    running: Arc<Mutex<Running>>,
+}
+
+impl Conversation {
+    /// Its stdin, stdout and stderr; each can be taken once.
+    pub fn streams(&mut self) -> Option<(ChildStdin, ChildStdout, ChildStderr)> {
+        Some((
+            self.child.stdin.take()?,
+            self.child.stdout.take()?,
+            self.child.stderr.take()?,
+        ))
+    }
+
+    /// How it ended, if it does within this time.
+    pub fn wait(&mut self, longest: Duration) -> Option<ExitStatus> {
+        let start = Instant::now();
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if start.elapsed() < longest => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Ok(status) => return status,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Kills it, unless it has ended.
+    pub fn kill(&mut self) {
+        if self.wait(Duration::ZERO).is_none() {
+            signal_group(child_id(&self.child), Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.kill();
+        lock(&self.running)
+            .conversations
+            .remove(&child_id(&self.child));
+    }
+}
+
+/// A process whose output threads of their own read.
+struct Reading {
+    child: Child,
+    stdout: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    stderr: Option<JoinHandle<io::Result<Vec<u8>>>>,
+}
+
+/// Whether an error says that the program is not there.
+pub fn is_missing_program(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+fn cannot_start(error: io::Error, text: &str) -> anyhow::Error {
+    let message = if error.kind() == io::ErrorKind::NotFound {
+        format!("cannot start `{text}`: the program is not on PATH")
+    } else {
+        format!("cannot start `{text}`")
+    };
+    anyhow::Error::new(error).context(message)
+}
+
+fn read_aside(mut stream: impl Read + Send + 'static) -> JoinHandle<io::Result<Vec<u8>>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    })
+}
+
+fn finish(running: &Mutex<Running>, mut reading: Reading, text: String) -> Result<Captured> {
+    let collect = |thread: Option<JoinHandle<io::Result<Vec<u8>>>>| -> Result<String> {
+        let Some(thread) = thread else {
+            return Ok(String::new());
+        };
+        let bytes = thread
+            .join()
+            .map_err(|_| anyhow!("the thread that read the output of `{text}` panicked"))?
+            .with_context(|| format!("reading the output of `{text}`"))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let stdout = collect(reading.stdout);
+    let stderr = collect(reading.stderr);
+    let status = wait(running, &mut reading.child, &text)?;
+    if let Some(signal) = lock(running).signal {
+        return Err(Interrupted { signal }.into());
+    }
+    Ok(Captured {
+        status,
+        stdout: stdout?,
+        stderr: stderr?,
+        command: text,
+    })
+}
+
+fn wait(running: &Mutex<Running>, child: &mut Child, text: &str) -> Result<ExitStatus> {
+    let status = child
+        .wait()
+        .with_context(|| format!("waiting for `{text}`"));
+    lock(running).groups.remove(&child_id(child));
+    status
+}
+
+fn lock(running: &Mutex<Running>) -> MutexGuard<'_, Running> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn child_id(child: &Child) -> i32 {
+    // Process ids fit: Linux allows at most 2^22.
+    i32::try_from(child.id()).unwrap_or(i32::MAX)
+}
+
+fn pass_on(running: &mut Running, signal: i32) {
+    let again = running.signal.is_some();
+    running.signal.get_or_insert(signal);
+    if again && signal == SIGINT {
+        let conversations = running.conversations.iter();
+        kill_with_descendants(
+            &running
+                .groups
+                .iter()
+                .chain(conversations)
+                .copied()
+                .collect(),
+        );
+        return;
+    }
+    let Some(signal) = Signal::from_named_raw(signal) else {
+        return;
+    };
+    for group in &running.groups {
+        signal_group(*group, signal);
+    }
+    // The terminal sends Ctrl-C to these itself; a second one does them no harm.
+    for process in running.foreground.iter().copied().filter_map(Pid::from_raw) {
+        let _ = kill_process(process, signal);
+    }
+}
+
+fn signal_group(leader: i32, signal: Signal) {
+    if let Some(group) = Pid::from_raw(leader) {
+        // It may have ended by itself meanwhile.
+        let _ = kill_process_group(group, signal);
+    }
+}
+
+/// Kills process groups and whatever their members started.
+///
+/// Nix's builders run in sessions of their own and outlive a killed nix-build (seen with 2.8), so they
+/// are looked for by their ancestors, which are stopped first and can start nothing meanwhile.
+fn kill_with_descendants(leaders: &BTreeSet<i32>) {
+    for leader in leaders {
+        signal_group(*leader, Signal::STOP);
+    }
+    let descendants = descendants(&parents(), leaders);
+    for leader in leaders {
+        signal_group(*leader, Signal::KILL);
+    }
+    for process in descendants {
+        if let Some(process) = Pid::from_raw(process) {
+            let _ = kill_process(process, Signal::KILL);
+        }
+    }
+}
+
+/// Each process and its parent, from `/proc/<pid>/stat` (`proc_pid_stat(5)`).
+fn parents() -> BTreeMap<i32, i32> {
+    let Ok(entries) = fs_err::read_dir("/proc") else {
+        return BTreeMap::new();
+    };
+    entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let process = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs_err::read(entry.path().join("stat")).ok()?;
+            Some((process, parent_in_stat(&String::from_utf8_lossy(&stat))?))
+        })
+        .collect()
+}
+
+/// The fourth field; the second, the program's name in brackets, may itself hold brackets and blanks.
+fn parent_in_stat(stat: &str) -> Option<i32> {
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(1)?
+        .parse()
+        .ok()
+}
+
+fn descendants(parents: &BTreeMap<i32, i32>, roots: &BTreeSet<i32>) -> BTreeSet<i32> {
+    let mut found = BTreeSet::new();
+    loop {
+        let more: Vec<i32> = parents
+            .iter()
+            .filter(|(process, parent)| {
+                !found.contains(*process) && (roots.contains(parent) || found.contains(*parent))
+            })
+            .map(|(process, _)| *process)
+            .collect();
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more);
+    }
+}
+
+/// Hands over a pipe's bytes and pauses to its end.
+///
+/// nix-build writes each line by itself. To be woken for each costs both sides more than the lines do,
+/// so what comes is left to gather for a moment.
+fn follow(
+    mut stream: impl Read + AsFd,
+    tick: Duration,
+    on_input: &mut impl FnMut(Input<'_>) -> Result<()>,
+    text: &str,
+) -> Result<()> {
+    // Without the right to a larger one it stays as it is.
+    let capacity = rustix::pipe::fcntl_setpipe_size(&stream, PIPE).unwrap_or(CHUNK);
+    let mut chunk = vec![0; capacity];
+    let tick = Timespec::try_from(tick).context("the time between two looks at a process")?;
+    let now = Timespec::default();
+    let mut wait = now;
+    loop {
+        let mut ready = [PollFd::new(&stream, PollFlags::IN)];
+        match poll(&mut ready, Some(&wait)) {
+            Ok(0) => {
+                on_input(Input::Pause)?;
+                wait = tick;
+                continue;
+            }
+            Err(Errno::INTR) => continue,
+            Ok(_) => wait = now,
+            Err(error) => return Err(error).with_context(|| format!("waiting for `{text}`")),
+        }
+        match stream.read(&mut chunk) {
+            Ok(0) => return on_input(Input::Pause),
+            Ok(length) => {
+                on_input(Input::Bytes(&chunk[..length]))?;
+                // Never so long that the pipe gets full.
+                if length < capacity / 4 {
+                    std::thread::sleep(GATHER);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("reading the output of `{text}`"));
+            }
+        }
+    }
+}
+
+impl Interrupted {
+    /// What a shell gives for a program that a signal ended.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(u8::try_from(128 + self.signal).unwrap_or(u8::MAX))
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.signal {
+            SIGINT => "SIGINT",
+            SIGTERM => "SIGTERM",
+            SIGHUP => "SIGHUP",
+            _ => return write!(f, "interrupted by signal {}", self.signal),
+        };
+        write!(f, "interrupted by {name}")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_are_read_from_stat() {
+        assert_eq!(parent_in_stat("42 (a) b) S 7 42 42 0"), Some(7));
+        assert_eq!(parent_in_stat(""), None);
+    }
+
+    #[test]
+    fn descendants_are_found_through_generations() {
+        let parents = BTreeMap::from([(2, 1), (3, 2), (4, 3), (5, 1), (6, 6)]);
+        assert_eq!(
+            descendants(&parents, &BTreeSet::from([2])),
+            BTreeSet::from([3, 4])
+        );
+        assert_eq!(descendants(&parents, &BTreeSet::from([9])), BTreeSet::new());
+    }
+}

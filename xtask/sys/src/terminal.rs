@@ -1,0 +1,71 @@
+//! What the program writes: human-readable lines to stderr, machine-readable ones to stdout.
+
+use std::io::{self, Write as _};
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result};
+
+/// Writes a line to stderr, for people. A closed stderr is no reason to stop a build.
+pub fn say(line: impl AsRef<[u8]>) {
+    let mut stderr = io::stderr().lock();
+    let mut bytes = line.as_ref().to_vec();
+    bytes.push(b'\n');
+    let _ = stderr.write_all(&bytes);
+}
+
+/// Says something, if it is anything.
+pub fn say_if_any(text: &str) {
+    if !text.is_empty() {
+        say(text);
+    }
+}
+
+/// Writes a line to stdout, for machines.
+pub fn emit(line: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}").context("writing to stdout")
+}
+
+/// Whether escape sequences may go to stderr: on a terminal that knows them, unless `NO_COLOR` is set.
+pub fn stderr_takes_escapes() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| takes_escapes(&io::stderr()))
+}
+
+/// Whether escape sequences may go to stdout.
+pub fn stdout_takes_escapes() -> bool {
+    takes_escapes(&io::stdout())
+}
+
+fn takes_escapes(stream: &impl io::IsTerminal) -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|value| value.is_empty() || value == "dumb");
+    !refused && !dumb && stream.is_terminal()
+}
+
+/// A line on a terminal that is there for a while; elsewhere nothing.
+#[derive(Debug)]
+pub struct Note;
+
+impl Note {
+    /// Shows the line until the value is dropped.
+    pub fn new(text: &str) -> Self {
+        if stderr_takes_escapes() {
+            let _ = write!(io::stderr().lock(), "{text}\r");
+        }
+        Self
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        if stderr_takes_escapes() {
+            let _ = write!(io::stderr().lock(), "\u{1b}[K");
+        }
+    }
+}
+
+/// A JSON line on stdout.
+pub fn emit_json(value: &impl serde::Serialize) -> Result<()> {
+    emit(&serde_json::to_string(value).context("writing JSON")?)
+}
