@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::build::model::{Ended, Running};
-use nix_formats::log::plain;
+use nix_formats::log::{coloured, plain};
 use sys::terminal::stderr_takes_escapes;
 
 /// The least time between two drawings of the live lines.
@@ -390,6 +390,23 @@ fn write(bytes: &[u8]) {
     let _ = io::stderr().lock().write_all(bytes);
 }
 
+/// Each line of `text` with a label before it.
+pub fn labelled(label: &str, text: &str, colours: bool) -> String {
+    let mut labelled = String::with_capacity(label.len() + text.len() + 8);
+    for line in text.lines() {
+        if !labelled.is_empty() {
+            labelled.push('\n');
+        }
+        labelled.push_str(label);
+        labelled.push_str("> ");
+        labelled.push_str(&if colours { coloured(line) } else { plain(line) });
+        if colours {
+            labelled.push_str("\u{1b}[0m");
+        }
+    }
+    labelled
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -540,5 +557,11 @@ mod tests {
             shown(size, &[&before, &bytes]),
             "a line of 20 columns\nlast\none\ntwo"
         );
+    }
+
+    #[test]
+    fn labels() {
+        assert_eq!(labelled("a", "x\n\u{1b}[1my", false), "a> x\na> y");
+        assert_eq!(labelled("a", "x", true), "a> x\u{1b}[0m");
     }
 }

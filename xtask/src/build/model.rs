@@ -101,7 +101,7 @@ pub struct PhaseTime {
 
 /// What an event asks to be shown and logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said<'a> {
+pub enum Effect<'a> {
     /// A derivation's build starts: time for [`Run::note_derivation`].
     Starts {
         /// The derivation.
@@ -185,7 +185,7 @@ pub struct Built<'a> {
 
 /// What is known about the store after the run.
 #[derive(Debug, Default)]
-pub struct After {
+pub struct StoreState {
     /// Outputs that were valid before the run.
     pub valid_before: BTreeSet<String>,
     /// Outputs that are valid now.
@@ -198,7 +198,7 @@ pub struct After {
 
 /// A derivation that failed, for the report.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Broken<'a> {
+pub struct FailedBuild<'a> {
     /// The derivation.
     pub drv: &'a str,
     /// Why.
@@ -294,7 +294,7 @@ impl Run {
     }
 
     /// Takes in an event that came `at` this time.
-    pub fn apply<'a>(&mut self, event: Event<'a>, at: Duration) -> Option<Said<'a>> {
+    pub fn apply<'a>(&mut self, event: Event<'a>, at: Duration) -> Option<Effect<'a>> {
         match event {
             Event::BuildStarts { id, drv } => {
                 let drv = drv.into_owned();
@@ -311,7 +311,7 @@ impl Run {
                     ..Build::default()
                 };
                 self.builds.insert(drv.clone(), build);
-                Some(Said::Starts { drv })
+                Some(Effect::Starts { drv })
             }
             Event::BuildsStart { id } => {
                 // A remote builder counts its own builds, within those of this run.
@@ -324,7 +324,7 @@ impl Run {
             Event::FetchStarts { id, what } => {
                 self.active
                     .insert(id, Activity::Fetch(what.clone().into_owned()));
-                Some(Said::Nix {
+                Some(Effect::Nix {
                     detail: true,
                     text: format!("fetching {what}"),
                 })
@@ -333,26 +333,26 @@ impl Run {
                 Activity::Build(drv) => {
                     self.builds.get_mut(&drv)?.ended.get_or_insert(at);
                     self.stopped = Some(drv.clone());
-                    Some(Said::Ends { drv })
+                    Some(Effect::Ends { drv })
                 }
                 _ => None,
             },
             Event::Log { id, line } => {
                 let drv = self.build_of(id)?;
                 self.builds.get_mut(&drv)?.remember(&line);
-                Some(Said::Log { drv, line })
+                Some(Effect::Log { drv, line })
             }
             Event::Phase { id, phase } => {
                 let drv = self.build_of(id)?;
                 let build = self.builds.get_mut(&drv)?;
                 build.phases.push((phase.clone(), at));
                 build.tail.clear();
-                Some(Said::Phase { drv, phase })
+                Some(Effect::Phase { drv, phase })
             }
             Event::Counts { id, counts } => match self.active.get(&id)? {
                 Activity::AllBuilds => {
                     self.counts = counts;
-                    Some(Said::Counts)
+                    Some(Effect::Counts)
                 }
                 _ => None,
             },
@@ -368,7 +368,7 @@ impl Run {
                         said.push(failure);
                     }
                 }
-                Some(Said::Nix { detail, text })
+                Some(Effect::Nix { detail, text })
             }
         }
     }
@@ -432,12 +432,12 @@ impl Run {
         ended
     }
 
-    fn note_failure(&mut self, text: String, at: Duration) -> Said<'static> {
+    fn note_failure(&mut self, text: String, at: Duration) -> Effect<'static> {
         let failure = match (log::failure(&text), self.stopped.take()) {
             (Failure::TimedOut(reason), Some(drv)) => Failure::Build { drv, reason },
             (failure, _) => failure,
         };
-        let nix = Said::Nix {
+        let nix = Effect::Nix {
             detail: false,
             text: format!("error: {text}"),
         };
@@ -452,7 +452,7 @@ impl Run {
                 }
                 // The first message gives the cause.
                 self.failures.entry(drv.clone()).or_insert(failure);
-                Said::Failed { drv, text }
+                Effect::Failed { drv, text }
             }
             Failure::Other(text) | Failure::TimedOut(text) => {
                 self.other_errors.push(text);
@@ -586,7 +586,7 @@ impl Run {
 
     /// Lays at the door of `drv`, whose build is known to have failed, the mismatch that is `proven`,
     /// else what was said without proof, else the errors that named no derivation.
-    pub fn blame(&mut self, drv: &str, proven: Option<Failure>) {
+    pub fn attribute_failure(&mut self, drv: &str, proven: Option<Failure>) {
         let is_build = |failure: &&Failure| matches!(failure, Failure::Build { .. });
         let said = || self.said(drv).iter().find(is_build).cloned();
         let failure = proven.or_else(said).unwrap_or_else(|| Failure::Build {
@@ -601,10 +601,10 @@ impl Run {
     }
 
     /// What failed, for the report.
-    pub fn broken(&self) -> Vec<Broken<'_>> {
+    pub fn failed_builds(&self) -> Vec<FailedBuild<'_>> {
         let broken = |(drv, failure)| {
             let build: Option<&Build> = self.builds.get::<String>(drv);
-            Broken {
+            FailedBuild {
                 drv,
                 failure,
                 file: self.files.get(drv).map(String::as_str),
@@ -618,14 +618,14 @@ impl Run {
     }
 
     /// The rows of the targets, in their order.
-    pub fn rows(&self, targets: &[Target], after: &After, now: Duration) -> Vec<Row> {
+    pub fn rows(&self, targets: &[Target], after: &StoreState, now: Duration) -> Vec<Row> {
         targets
             .iter()
             .map(|target| self.row(target, after, now))
             .collect()
     }
 
-    fn row(&self, target: &Target, after: &After, now: Duration) -> Row {
+    fn row(&self, target: &Target, after: &StoreState, now: Duration) -> Row {
         let build = self.builds.get(&target.drv);
         let (state, note, culprit) = if after.valid.contains(&target.out) {
             let built = build.is_some() && !after.valid_before.contains(&target.out);
@@ -655,7 +655,7 @@ impl Run {
         }
     }
 
-    fn why_missing(&self, target: &Target, after: &After) -> (State, String, Option<String>) {
+    fn why_missing(&self, target: &Target, after: &StoreState) -> (State, String, Option<String>) {
         let own = Some(target.drv.clone());
         match self.failures.get(&target.drv) {
             Some(Failure::Mismatch { got, .. }) => {
@@ -784,10 +784,10 @@ mod tests {
         }
     }
 
-    fn needs_dep() -> After {
-        After {
+    fn needs_dep() -> StoreState {
+        StoreState {
             requisites: BTreeMap::from([(A.to_owned(), BTreeSet::from([DEP.to_owned()]))]),
-            ..After::default()
+            ..StoreState::default()
         }
     }
 
@@ -828,7 +828,7 @@ mod tests {
         );
         assert_eq!(
             said,
-            Some(Said::Log {
+            Some(Effect::Log {
                 drv: A.to_owned(),
                 line: "hello".into()
             })
@@ -838,10 +838,10 @@ mod tests {
         run.apply(Event::Stops { id: 1 }, at(9));
         assert_eq!(run.started().collect::<Vec<_>>(), [A]);
         let valid = BTreeSet::from(["/out/a".to_owned()]);
-        let after = After {
+        let after = StoreState {
             valid,
             success: true,
-            ..After::default()
+            ..StoreState::default()
         };
         let rows = run.rows(&[target()], &after, at(20));
         assert_eq!(
@@ -891,10 +891,10 @@ mod tests {
     #[test]
     fn states() {
         let valid = BTreeSet::from(["/out/a".to_owned()]);
-        let cached = After {
+        let cached = StoreState {
             valid: valid.clone(),
             valid_before: valid,
-            ..After::default()
+            ..StoreState::default()
         };
         let builder = format!("builder for '{A}' failed with exit code 3");
         let mismatch = |drv| {
@@ -932,9 +932,9 @@ mod tests {
             ),
             (
                 vec![],
-                After {
+                StoreState {
                     success: true,
-                    ..After::default()
+                    ..StoreState::default()
                 },
                 State::Failed,
                 "nix-build said that it went well, but the output is not in the store",
@@ -962,8 +962,8 @@ mod tests {
             at(1),
         );
         assert_eq!(run.failures().count(), 0);
-        run.blame(A, None);
-        let row = &run.rows(&[target()], &After::default(), at(2))[0];
+        run.attribute_failure(A, None);
+        let row = &run.rows(&[target()], &StoreState::default(), at(2))[0];
         assert_eq!(
             (row.state, &*row.note),
             (State::Failed, "failed with exit code 3")
@@ -975,8 +975,8 @@ mod tests {
         let mut run = run_of(&["output '/x' is not allowed to refer to the following paths:\n /y"]);
         assert_eq!(run.failures().count(), 0);
         assert_eq!(run.other_errors().len(), 1);
-        run.blame(A, None);
-        let rows = run.rows(&[target()], &After::default(), at(1));
+        run.attribute_failure(A, None);
+        let rows = run.rows(&[target()], &StoreState::default(), at(1));
         assert_eq!(rows[0].state, State::Failed);
         assert!(
             rows[0].note.starts_with("output '/x' is not allowed"),
@@ -991,7 +991,7 @@ mod tests {
         let drv = A.into();
         run.apply(Event::BuildStarts { id: 1, drv }, at(1));
         run.apply(Event::Stops { id: 1 }, at(1));
-        let row = &run.rows(&[target()], &After::default(), at(2))[0];
+        let row = &run.rows(&[target()], &StoreState::default(), at(2))[0];
         assert!((row.seconds - 0.001).abs() < 1e-9, "{}", row.seconds);
     }
 
@@ -1049,7 +1049,7 @@ mod tests {
             format!("builder for '{DEP}' failed with exit code 3"),
             at(2),
         );
-        let broken = run.broken();
+        let broken = run.failed_builds();
         assert_eq!(broken.len(), 1);
         assert_eq!(broken[0].phase, Some("checkPhase"));
         assert_eq!(broken[0].tail.len(), TAIL_LINES);

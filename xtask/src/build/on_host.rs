@@ -1,5 +1,6 @@
 //! `test-build --on HOST`: what differs when another machine builds.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
@@ -8,17 +9,19 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::Cmd;
 
-use crate::commands::setup::HOST_PKGS_SYSTEM;
-use crate::nix::{self, Nix};
-use crate::package_set::{self, Choice, PackageSet};
+use crate::build::uploads;
+use crate::nix::{self, Machine, Nix, PackageSet};
+use crate::package_set::package_managers::{self, Found};
+use crate::package_set::{self, Choice, HOST_PKGS_SYSTEM, host, probe};
 use crate::pins::sources::Sources;
-use crate::remote::upload::{self, Parcel};
-use crate::remote::{self, Forward, Machine, Remote};
+use crate::remote::upload::Upload;
+use crate::remote::{self, Forward, Mode, Remote};
 use crate::repo::Repo;
 use nix_formats::store_path;
 use nix_formats::version::NixVersion;
 use sys::files;
 use sys::process::{Interrupted, Processes};
+use sys::scratch::Scratch;
 use sys::terminal;
 
 /// The oldest Nix that the expressions are tested with.
@@ -35,6 +38,8 @@ pub struct Host<'a> {
     /// The connection.
     pub remote: Remote<'a>,
     version: NixVersion,
+    /// Whether builders have the machine's settings.
+    prepared: Cell<bool>,
 }
 
 impl<'a> Host<'a> {
@@ -55,16 +60,20 @@ impl<'a> Host<'a> {
         let remote = Remote::connect(processes, name, nixpkgs.as_deref(), fetch, forward)?;
         meanwhile()?;
         let note = terminal::Note::new(&format!("connecting to {name}"));
-        let greeting = remote.greet()?;
+        let hello = remote.await_hello()?;
         drop(note);
-        let version = greeting.nix_version(name)?;
+        let version = hello.nix_version(name)?;
         let (major, minor) = NIX_FLOOR;
         if !version.is_at_least(major, minor) {
             bail!(
                 "`{name}` has Nix {version}: {major}.{minor} or later is needed, install a newer one there"
             );
         }
-        Ok(Self { remote, version })
+        Ok(Self {
+            remote,
+            version,
+            prepared: Cell::new(false),
+        })
     }
 
     /// Chooses the package set that the machine builds over, and makes sure that it has one for it.
@@ -74,18 +83,18 @@ impl<'a> Host<'a> {
         repo: &Repo,
         sources: &[Sources],
     ) -> Result<Choice> {
-        let greeting = self.remote.greeting();
+        let hello = self.remote.hello();
         let name = self.remote.host();
         let nixpkgs: Vec<_> = sources.iter().map(|it| it.nixpkgs.as_ref()).collect();
         let choice = package_set::choose(
             asked,
             &self.version,
             &nixpkgs,
-            |_| Ok(greeting.get("has_nixpkgs").is_some()),
-            |nixpkgs| package_set::probe(Machine::There(&self.remote), repo, nixpkgs),
+            |_| Ok(hello.get("has_nixpkgs").is_some()),
+            |nixpkgs| probe::probe(Machine::There(&self.remote), repo, nixpkgs),
         )
         .with_context(|| format!("on `{name}`"))?;
-        let system = greeting.system();
+        let system = hello.system();
         // The hashes of what is fetched for a platform are pinned for this one alone.
         if system != HOST_PKGS_SYSTEM {
             bail!(
@@ -96,13 +105,103 @@ impl<'a> Host<'a> {
     }
 
     /// Sends what the build needs.
-    pub fn deliver(&self, parcels: &[(Parcel, Vec<u8>)], set: PackageSet) -> Result<()> {
-        for (parcel, packed) in parcels {
-            self.remote.deliver(parcel, packed)?;
+    pub fn deliver(&self, uploads: &[(Upload, Vec<u8>)], set: PackageSet) -> Result<()> {
+        for (upload, packed) in uploads {
+            self.remote.deliver(upload, packed)?;
         }
+        self.prepared.set(false);
         if set == PackageSet::Host {
-            self.remote.use_host_pkgs()?;
+            self.remote.set_environment(self.settings(None, None)?);
         }
+        Ok(())
+    }
+
+    fn settings(
+        &self,
+        clients: Option<&Utf8Path>,
+        rust: Option<&Utf8Path>,
+    ) -> Result<Vec<(String, String)>> {
+        let repo = Repo {
+            root: self.remote.below("repo"),
+        };
+        let hello = self.remote.hello();
+        host::environment(&repo, clients, rust, |name| {
+            hello.get(name).map(str::to_owned)
+        })
+    }
+
+    /// Shows builders the settings of the machine's own npm, pip, Go, cargo and git, and its Rust.
+    ///
+    /// That is done once, when the first build is to begin.
+    pub fn prepare_builders(&self, set: PackageSet) -> Result<()> {
+        if self.prepared.replace(true) {
+            return Ok(());
+        }
+        let remote = &self.remote;
+        let processes = remote.processes();
+        let cmd = |program: &str| processes.cmd(program);
+        let [shell, script @ ..] = package_managers::git_command();
+        let git = cmd(shell).args(script);
+        if set == PackageSet::Nixpkgs {
+            let answer = remote.capture(git)?;
+            let printed = answer.status.success().then_some(answer.stdout);
+            let variables = package_managers::git_variables(&printed.unwrap_or_default());
+            remote.set_environment(variables);
+            return Ok(());
+        }
+        let hello = self.remote.hello();
+        let variable = |name: &str| hello.get(name).map(str::to_owned);
+        let node = hello.get("node").map(Utf8Path::new);
+        let prefix = node.and_then(|node| node.parent()?.parent());
+        let files = package_managers::Files::new(variable, prefix);
+        let all = [&files.npm, &files.pip, &files.cargo];
+        let mut questions: Vec<Cmd<'_>> = all
+            .into_iter()
+            .flatten()
+            .map(|file| cmd("cat").arg(file))
+            .collect();
+        let go = package_managers::go_command();
+        questions.push(cmd(go[0]).args(&go[1..]));
+        questions.push(git);
+        let home = variable("HOME").unwrap_or_default();
+        let rust = r#"PATH=$PATH:"${CARGO_HOME:-$1/.cargo}/bin"; exec rustc --print sysroot"#;
+        questions.push(cmd("sh").args(["-c", rust, "sh", &home]));
+        let mut answers = remote.run(Mode::All, questions)?.into_iter();
+        let mut texts = |files: &[Utf8PathBuf]| -> Vec<String> {
+            let answers = answers.by_ref().take(files.len());
+            answers
+                .filter(|answer| answer.status.success())
+                .map(|answer| answer.stdout)
+                .collect()
+        };
+        let (npm, pip, cargo) = (texts(&files.npm), texts(&files.pip), texts(&files.cargo));
+        let mut rest = answers.map(|answer| answer.status.success().then_some(answer.stdout));
+        let go = rest.next().flatten();
+        let git = rest.next().flatten();
+        let rust = rest.next().flatten();
+        let found = Found {
+            environment: hello.fields.into_iter().collect(),
+            npm,
+            pip,
+            cargo,
+            go: go.and_then(|text| serde_json::from_str(&text).ok()),
+            git: git.unwrap_or_default(),
+        };
+        let rust = rust.map(|text| Utf8PathBuf::from(text.trim()));
+        // By a name that nobody can guess: there may be logins among them.
+        let name = remote::nonce()?;
+        let scratch = Scratch::new()?;
+        let here = scratch.path().join("clients");
+        fs_err::create_dir_all(here.join(&name))?;
+        for (file, text) in found.files() {
+            files::write_atomically(&here.join(&name).join(file), text.as_bytes(), 0o644)?;
+        }
+        let packed = Upload::of_folder("clients", &here).pack(processes)?;
+        remote.send_files("clients", &packed)?;
+        let folder = remote.below("clients");
+        let close = cmd("chmod").args(["711", folder.as_str()]);
+        remote.run(Mode::All, vec![close])?;
+        remote.set_environment(self.settings(Some(&folder.join(&name)), rust.as_deref())?);
         Ok(())
     }
 
@@ -117,23 +216,23 @@ pub fn pack(
     processes: &Processes,
     repo: &Repo,
     sources: &[Sources],
-) -> Result<Vec<(Parcel, Vec<u8>)>> {
-    let parcels = upload::parcels(repo, sources)?.into_iter();
-    parcels
-        .map(|parcel| {
-            let packed = parcel.pack(processes)?;
-            Ok((parcel, packed))
+) -> Result<Vec<(Upload, Vec<u8>)>> {
+    let uploads = uploads::uploads(repo, sources)?.into_iter();
+    uploads
+        .map(|upload| {
+            let packed = upload.pack(processes)?;
+            Ok((upload, packed))
         })
         .collect()
 }
 
 /// The folder over there for links to results: those of this user and machine and this repository.
 pub fn results(remote: &Remote<'_>, repo: &Repo) -> Utf8PathBuf {
-    let greeting = remote.greeting();
-    let state = greeting.get("XDG_STATE_HOME").map(Utf8PathBuf::from);
-    let home = greeting.get("HOME").unwrap_or("/");
+    let hello = remote.hello();
+    let state = hello.get("XDG_STATE_HOME").map(Utf8PathBuf::from);
+    let home = hello.get("HOME").unwrap_or("/");
     let state = state.unwrap_or_else(|| Utf8Path::new(home).join(".local/state"));
-    state.join("xtask/gcroots").join(remote::owner(repo))
+    state.join("xtask/gcroots").join(remote::owner(&repo.root))
 }
 
 /// Drops the links to results over there; Nix's garbage collector may take what they led to.
@@ -227,7 +326,7 @@ fn fetch_closures(
     let import = processes
         .cmd("sh")
         .args(["-c", "exec nix-store --import >/dev/null"]);
-    pour(&host.remote, export, processes, import)
+    pipe(&host.remote, export, processes, import)
 }
 
 fn fetch_outputs(
@@ -252,7 +351,7 @@ fn fetch_outputs(
     let untar = processes
         .cmd("tar")
         .args(["-xf", "-", "-C", fetching.as_str()]);
-    let fetched = pour(&host.remote, tar, processes, untar).and_then(|()| {
+    let fetched = pipe(&host.remote, tar, processes, untar).and_then(|()| {
         for (to, out) in wanted {
             remove(processes, to)?;
             fs_err::create_dir_all(to.parent().unwrap_or(folder))?;
@@ -299,13 +398,13 @@ fn run(processes: &Processes, command: Cmd<'_>) -> Result<()> {
 }
 
 /// Runs a command over there and gives what it writes to one here, which ends the session.
-fn pour(remote: &Remote<'_>, there: Cmd<'_>, processes: &Processes, here: Cmd<'_>) -> Result<()> {
+fn pipe(remote: &Remote<'_>, there: Cmd<'_>, processes: &Processes, here: Cmd<'_>) -> Result<()> {
     let text = here.to_string();
     let mut sink = processes.converse(here)?;
     let (mut stdin, _stdout, mut stderr) = sink.streams().context("talking to a process")?;
-    let poured = remote.raw(there, |bytes| Ok(stdin.write_all(bytes)?));
-    if poured.as_ref().is_err_and(anyhow::Error::is::<Interrupted>) {
-        return poured;
+    let piped = remote.raw(there, |bytes| Ok(stdin.write_all(bytes)?));
+    if piped.as_ref().is_err_and(anyhow::Error::is::<Interrupted>) {
+        return piped;
     }
     drop(stdin);
     let mut said = String::new();
@@ -314,7 +413,7 @@ fn pour(remote: &Remote<'_>, there: Cmd<'_>, processes: &Processes, here: Cmd<'_
     if !status.is_some_and(|status| status.success()) {
         bail!("`{text}` failed here:\n{}", said.trim_end());
     }
-    poured
+    piped
 }
 
 /// Whether the last look found that Nix has no folder for this build any more; it makes one before it

@@ -1,110 +1,18 @@
 //! What people read of a run of nix-build: text from the model, and the log files.
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write as _};
-use std::time::Duration;
 
-use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
-use crate::build::model::{Broken, Row, Run};
+use crate::build::model::{FailedBuild, Row, Run};
 use crate::nix::{Component, Description};
-use nix_formats::log::{Failure, coloured, plain};
-use nix_formats::store_path::{name_of, short_hash};
+use nix_formats::log::{Failure, plain};
 use sys::table::human_seconds;
 use sys::table::human_size;
 use sys::table::table;
 
-/// The log files: one for each derivation, whole and as the builder printed it.
-pub struct Logs {
-    folder: Utf8PathBuf,
-    open: BTreeMap<String, BufWriter<fs_err::File>>,
-}
-
-/// How long a log is kept that no run writes again.
-const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-
 /// Phases shorter than this, in seconds, are left out of the table.
 const SHORT_PHASE: f64 = 0.1;
-
-/// Removes the logs of long ago.
-fn forget_old(folder: &Utf8Path) -> Result<()> {
-    for entry in fs_err::read_dir(folder)? {
-        let entry = entry?;
-        let changed = entry.metadata()?.modified()?;
-        // A clock that went backwards makes nothing old.
-        if changed.elapsed().is_ok_and(|age| age > KEPT) {
-            fs_err::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// The file of a derivation's log.
-pub fn log_path(folder: &Utf8Path, drv: &str) -> Utf8PathBuf {
-    folder.join(format!("{}-{}.log", name_of(drv), short_hash(drv)))
-}
-
-impl Logs {
-    /// Logs below `folder`, which is made.
-    pub fn new(folder: Utf8PathBuf) -> Result<Self> {
-        fs_err::create_dir_all(&folder)?;
-        forget_old(&folder)?;
-        Ok(Self {
-            folder,
-            open: BTreeMap::new(),
-        })
-    }
-
-    /// Begins a derivation's log anew.
-    pub fn start(&mut self, drv: &str) -> Result<()> {
-        let file = fs_err::File::create(log_path(&self.folder, drv))?;
-        self.open.insert(drv.to_owned(), BufWriter::new(file));
-        Ok(())
-    }
-
-    /// Adds a line.
-    pub fn line(&mut self, drv: &str, line: &str) -> Result<()> {
-        if let Some(file) = self.open.get_mut(drv) {
-            file.write_all(line.as_bytes())?;
-            file.write_all(b"\n")?;
-        }
-        Ok(())
-    }
-
-    /// Writes what waits: someone may be following the files.
-    pub fn flush(&mut self) -> Result<()> {
-        for file in self.open.values_mut() {
-            file.flush()?;
-        }
-        Ok(())
-    }
-
-    /// Ends a derivation's log.
-    pub fn end(&mut self, drv: &str) -> Result<()> {
-        match self.open.remove(drv) {
-            Some(mut file) => Ok(file.flush()?),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Each line of `text` with a label before it.
-pub fn labelled(label: &str, text: &str, colours: bool) -> String {
-    let mut labelled = String::with_capacity(label.len() + text.len() + 8);
-    for line in text.lines() {
-        if !labelled.is_empty() {
-            labelled.push('\n');
-        }
-        labelled.push_str(label);
-        labelled.push_str("> ");
-        labelled.push_str(&if colours { coloured(line) } else { plain(line) });
-        if colours {
-            labelled.push_str("\u{1b}[0m");
-        }
-    }
-    labelled
-}
 
 /// The table at the end. Below a component that was built stand its phases, but for the shortest.
 pub fn rows_table(rows: &[Row], sizes: &BTreeMap<String, u64>) -> String {
@@ -164,7 +72,7 @@ pub fn failures(
     log_of: impl Fn(&str) -> Option<Utf8PathBuf>,
     remedy_of: impl Fn(&str) -> String,
 ) -> Vec<(String, String)> {
-    let one = |broken: Broken<'_>| {
+    let one = |broken: FailedBuild<'_>| {
         let label = run.label(broken.drv);
         let mut text = match broken.failure {
             Failure::Mismatch { specified, got, .. } => {
@@ -205,7 +113,7 @@ pub fn failures(
         }
         (broken.drv.to_owned(), text)
     };
-    run.broken().into_iter().map(one).collect()
+    run.failed_builds().into_iter().map(one).collect()
 }
 
 /// The program that a shell did not find, according to the last lines of a log.
@@ -280,6 +188,8 @@ pub fn unknown(name: &str, known: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::build::model::{PhaseTime, State};
     use nix_formats::log::Event;
@@ -414,11 +324,5 @@ mod tests {
         assert!(message.contains("did you mean `client-ts`?"), "{message}");
         assert!(message.ends_with("\n  client-go\n  client-ts"), "{message}");
         assert!(!unknown("zzz", &known).contains("did you mean"));
-    }
-
-    #[test]
-    fn labels() {
-        assert_eq!(labelled("a", "x\n\u{1b}[1my", false), "a> x\na> y");
-        assert_eq!(labelled("a", "x", true), "a> x\u{1b}[0m");
     }
 }

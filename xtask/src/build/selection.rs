@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::build::report;
 use crate::nix::Description;
-use crate::pins::sources::{self, Asked, Sources};
+use crate::pins::sources::{self, SourceOverride, Sources};
 use crate::repo::{Container, Repo};
 
 /// What was named on the command line.
@@ -33,7 +33,7 @@ enum Name {
 
 /// The containers that can be meant.
 #[derive(Debug)]
-pub struct InPlay {
+pub struct Selection {
     /// These.
     pub containers: Vec<Container>,
     /// Those that the flags leave out, each with the reason.
@@ -58,9 +58,9 @@ impl Name {
     }
 }
 
-impl InPlay {
+impl Selection {
     /// The sources of each.
-    pub fn sources(&self, repo: &Repo, asked: &Asked<'_>) -> Result<Vec<Sources>> {
+    pub fn sources(&self, repo: &Repo, asked: &SourceOverride<'_>) -> Result<Vec<Sources>> {
         let resolve = |container| sources::resolve(repo, container, asked);
         self.containers.iter().map(resolve).collect()
     }
@@ -100,7 +100,7 @@ impl Names {
     }
 
     /// The containers that can be meant, under flags that not each of them takes.
-    pub fn in_play(&self, repo: &Repo, asked: &Asked<'_>) -> Result<InPlay> {
+    pub fn select(&self, repo: &Repo, asked: &SourceOverride<'_>) -> Result<Selection> {
         let all = repo.containers()?;
         let named: BTreeSet<&str> = self.names.iter().filter_map(Name::container).collect();
         let is_unknown = |name: &&&str| !all.iter().any(|container| container.name == **name);
@@ -108,7 +108,7 @@ impl Names {
             bail!("{}", no_container(unknown, &all));
         }
         let any = self.names.is_empty() || self.bare().next().is_some();
-        let mut in_play = InPlay {
+        let mut select = Selection {
             containers: Vec::new(),
             left_out: Vec::new(),
         };
@@ -117,23 +117,23 @@ impl Names {
             if !is_named && !any {
                 continue;
             }
-            match sources::unfit(&container, asked)? {
-                None => in_play.containers.push(container),
+            match sources::incompatibility(&container, asked)? {
+                None => select.containers.push(container),
                 Some(reason) if is_named => bail!("{reason}"),
-                Some(reason) => in_play.left_out.push((container, reason)),
+                Some(reason) => select.left_out.push((container, reason)),
             }
         }
-        if in_play.containers.is_empty() {
-            let reasons: Vec<&str> = in_play.left_out.iter().map(|(_, it)| it.as_str()).collect();
+        if select.containers.is_empty() {
+            let reasons: Vec<&str> = select.left_out.iter().map(|(_, it)| it.as_str()).collect();
             bail!("{}", reasons.join("\n"));
         }
-        if asked.pins.is_some() && in_play.containers.len() > 1 && self.bare().next().is_none() {
+        if asked.pins.is_some() && select.containers.len() > 1 && self.bare().next().is_none() {
             bail!(
                 "`--pins` gives the pins of one container: name it, such as `{}/`",
-                in_play.containers[0].name
+                select.containers[0].name
             );
         }
-        Ok(in_play)
+        Ok(select)
     }
 
     fn bare(&self) -> impl Iterator<Item = &str> {

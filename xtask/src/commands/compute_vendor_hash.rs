@@ -8,16 +8,17 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use crate::build::model::{Run, Said, Target};
+use crate::build::culprits::proven;
+use crate::build::model::{Effect, Run, Target};
 use crate::build::report;
 use crate::build::selection;
-use crate::commands::test_build::{self, proven};
 use crate::golang::modules::{self, Before, Wanted};
 use crate::nix;
+use crate::nix::PackageSet;
 use crate::nix::{BuildOptions, Inputs, Nix};
-use crate::package_set::PackageSet;
-use crate::pins::mismatch::{self, Stale};
-use crate::pins::sources::{self, Asked, Sources};
+use crate::package_set;
+use crate::pins::mismatch::{self, PinMismatch};
+use crate::pins::sources::{self, SourceOverride, Sources};
 use crate::pins::{self, Change};
 use crate::repo::{Container, Repo};
 use nix_formats::log;
@@ -134,18 +135,18 @@ const NO_DEPENDENCIES: &str = "null: the module has no dependencies: `vendorHash
 pub fn run(args: &Args) -> Result<ExitCode> {
     let repo = Repo::find()?;
     if args.write_pins {
-        let asked = Asked {
+        let asked = SourceOverride {
             sample: false,
             tree: args.source.as_deref(),
             pins: args.pins.as_deref(),
         };
-        test_build::refuse_to_write(&repo, &asked)?;
+        sources::refuse_to_write(&repo, &asked)?;
     }
     let processes = Processes::new(args.verbose)?;
     let container = container(args, &repo)?;
-    let asked = Asked {
+    let asked = SourceOverride {
         pins: args.pins.as_deref(),
-        ..Asked::default()
+        ..SourceOverride::default()
     };
     let sources = sources::resolve(&repo, &container, &asked)?;
     let session = Session {
@@ -201,14 +202,15 @@ fn container(args: &Args, repo: &Repo) -> Result<Container> {
             None => bail!("{}", selection::no_container(name, &all)),
         };
     }
-    let asked = Asked {
+    let asked = SourceOverride {
         tree: args.source.as_deref(),
-        ..Asked::default()
+        ..SourceOverride::default()
     };
     let is_of = |container: &&Container| -> bool {
         let given = [args.source.as_ref(), args.pins.as_ref()];
         let mut paths = given.into_iter().flatten();
-        let fits = args.source.is_some() && matches!(sources::unfit(container, &asked), Ok(None));
+        let fits = args.source.is_some()
+            && matches!(sources::incompatibility(container, &asked), Ok(None));
         fits || paths.any(|path| {
             let path = path.canonicalize_utf8();
             path.is_ok_and(|path| path.starts_with(&container.folder))
@@ -308,7 +310,7 @@ impl Session<'_> {
     fn through_nix(&self, wanted: &Wanted<'_>) -> Result<Result<Found, ExitCode>> {
         let plain = wanted.mod_root == "." && !wanted.proxy_vendor && !wanted.delete_vendor;
         let tree = self.args.source.as_deref();
-        let asked = Asked {
+        let asked = SourceOverride {
             sample: false,
             tree,
             pins: self.args.pins.as_deref(),
@@ -368,7 +370,7 @@ impl Session<'_> {
             }
             return Ok(Ok(found));
         }
-        let broken = run.broken();
+        let broken = run.failed_builds();
         let own = broken.iter().find(|broken| broken.drv == drv);
         let why_null = own.and_then(|own| own.tail.iter().find_map(|line| why_null(line)));
         if why_null.is_some() {
@@ -394,9 +396,9 @@ impl Session<'_> {
     fn nix(&self) -> Result<(Nix<'_>, Inputs)> {
         let sources = std::slice::from_ref(&self.sources);
         let (choice, nix) =
-            test_build::package_set(self.args.pkgs, self.repo, self.processes, sources, None)?;
-        test_build::announce(&choice, sources, None);
-        let inputs = test_build::inputs(self.repo, choice.set, &self.sources);
+            package_set::set_up(self.args.pkgs, self.repo, self.processes, sources, None)?;
+        package_set::announce(&choice, sources, None);
+        let inputs = package_set::inputs(self.repo, choice.set, &self.sources);
         Ok((nix, inputs))
     }
 
@@ -425,8 +427,8 @@ impl Session<'_> {
         let verbose = self.args.verbose;
         let mut take = |event: Event<'_>| {
             match run.apply(event, start.elapsed()) {
-                Some(Said::Starts { drv }) => run.note_derivation(&drv, nix::outputs_of(&drv)),
-                Some(Said::Log { line, .. }) if verbose => {
+                Some(Effect::Starts { drv }) => run.note_derivation(&drv, nix::outputs_of(&drv)),
+                Some(Effect::Log { line, .. }) if verbose => {
                     terminal::say(log::plain(&line).as_bytes());
                 }
                 _ => {}
@@ -560,7 +562,7 @@ impl Session<'_> {
         let to = to.parse().map_err(anyhow::Error::msg)?;
         mismatch::write(
             self.repo,
-            &[Stale {
+            &[PinMismatch {
                 drv: None,
                 file: file.clone(),
                 change: Change {

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::build::display::{Display, Mode, glance};
-use crate::build::report::labelled;
-use crate::commands::test_build::{self, Built};
-use crate::package_set::PackageSet;
-use crate::remote::{Forward, Machine, owner};
+use crate::build::display::{Display, Mode, View, glance, labelled};
+use crate::build::options::{From, Options};
+use crate::build::session;
+use crate::build::site::Built;
+use crate::commands::setup::sandbox_problem;
+use crate::nix::Machine;
+use crate::remote::{Forward, owner};
 use crate::service::{Event, Events, Parts};
 use nix_formats::log;
 use sys::process::{Input, Interrupted, Processes};
@@ -50,22 +52,8 @@ pub struct Args {
     /// The container whose service is started [default: the only one that has one]
     #[arg(value_name = "CONTAINER")]
     container: Option<String>,
-    /// Run the sample in the repository
-    #[arg(long, conflicts_with_all = ["source", "pins"])]
-    sample: bool,
-    /// Run what is built from a working tree in place of the pinned sources
-    #[arg(long, value_name = "PATH")]
-    source: Option<Utf8PathBuf>,
-    /// Take the pins from another file than the container's pins.json
-    #[arg(long, value_name = "FILE")]
-    pins: Option<Utf8PathBuf>,
-    /// The package set to build over [default: nixpkgs where it can be had, else host]
-    #[arg(long, value_name = "SET")]
-    pkgs: Option<PackageSet>,
-    /// Build and run on another machine, HOST or USER@HOST as for ssh; `local` is this one [default:
-    /// `XTASK_BUILD_HOST`, else `on` in containers/CONTAINER/test-build.json, else local]
-    #[arg(long, value_name = "HOST")]
-    on: Option<String>,
+    #[command(flatten)]
+    from: From,
     /// Run the container image, by podman or docker, as it will be deployed
     #[arg(long)]
     image: bool,
@@ -98,20 +86,22 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         components.push(of_container("image"));
     }
     let on_port = check_port(args.port)?;
-    let build = test_build::Args::for_service(test_build::ForService {
+    let options = Options {
+        from: args.from.clone(),
         components,
-        sample: args.sample,
-        source: args.source.clone(),
-        pins: args.pins.clone(),
-        pkgs: args.pkgs,
-        on: args.on.clone(),
+        no_tests: true,
         verbose: args.verbose,
-        forward: Forward {
+        forward: Some(Forward {
             here: args.port,
             there: on_port,
-        },
-    });
-    test_build::build(&build, Some(&mut |built| start(args, on_port, built)))
+        }),
+        ..Options::default()
+    };
+    session::build(
+        &options,
+        sandbox_problem,
+        Some(&mut |built| start(args, on_port, built)),
+    )
 }
 
 /// Makes sure that a port of this machine is free; one that may be free on another.
@@ -234,16 +224,19 @@ fn data_folder(args: &Args, built: &Built<'_>) -> Result<Utf8PathBuf> {
         (Some(folder), _) => Ok(folder.clone()),
         (None, Machine::Here(_)) => Ok(built.repo.run_data(&name)),
         (None, Machine::There(remote)) => {
-            let greeting = remote.greeting();
+            let hello = remote.hello();
             // Nobody else enters the home of root.
-            let state = if greeting.get("USER") == Some("root") {
+            let state = if hello.get("USER") == Some("root") {
                 "/var/lib".into()
-            } else if let Some(state) = greeting.get("XDG_STATE_HOME") {
+            } else if let Some(state) = hello.get("XDG_STATE_HOME") {
                 Utf8PathBuf::from(state)
             } else {
-                Utf8Path::new(greeting.get("HOME").unwrap_or("/")).join(".local/state")
+                Utf8Path::new(hello.get("HOME").unwrap_or("/")).join(".local/state")
             };
-            Ok(state.join("xtask/run").join(owner(built.repo)).join(name))
+            Ok(state
+                .join("xtask/run")
+                .join(owner(&built.repo.root))
+                .join(name))
         }
     }
 }
@@ -352,7 +345,7 @@ impl<'a> Screen<'a> {
         let (parts, start, is_ready) = (&self.parts, self.start, self.is_ready);
         self.display.refresh(|| {
             if is_ready {
-                crate::build::display::View {
+                View {
                     totals: Some(String::new()),
                     ..Default::default()
                 }

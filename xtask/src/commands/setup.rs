@@ -10,10 +10,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::machine::hooks;
+use crate::nix::PackageSet;
 use crate::nix::{self, Nix};
-use crate::package_set::{self, Choice, PackageSet};
+use crate::package_set::{self, Choice};
 use crate::pins::Nixpkgs;
-use crate::pins::sources::{self, Asked, Sources};
+use crate::pins::sources::{self, SourceOverride, Sources};
 use crate::repo::Repo;
 use nix_formats::log;
 use nix_formats::version::NixVersion;
@@ -1037,7 +1038,7 @@ fn package_set(
     version: &NixVersion,
     store: &Store,
 ) -> Result<Choice> {
-    let resolve = |container| sources::resolve(repo, container, &Asked::default());
+    let resolve = |container| sources::resolve(repo, container, &SourceOverride::default());
     let containers = repo.containers()?;
     let sources: Vec<Sources> = containers.iter().map(resolve).collect::<Result<_>>()?;
     let nixpkgs: Vec<Option<&Nixpkgs>> = sources.iter().map(|it| it.nixpkgs.as_ref()).collect();
@@ -1049,7 +1050,7 @@ fn package_set(
         |nixpkgs| {
             Ok(reachable && package_set::is_in_store(&Nix::new(processes, Vec::new()), nixpkgs)?)
         },
-        |nixpkgs| package_set::probe(processes.into(), repo, nixpkgs),
+        |nixpkgs| package_set::probe::probe(processes.into(), repo, nixpkgs),
     )
 }
 
@@ -1135,7 +1136,7 @@ fn store(processes: &Processes, repo: &Repo) -> Result<Store> {
         | Access::Nothing => Trial::NotTried,
         _ => {
             // What else builders are shown is of no matter here: something that is everywhere.
-            match package_set::host_environment(repo, Some("/usr".into()), None, |name| {
+            match package_set::host::environment(repo, Some("/usr".into()), None, |name| {
                 std::env::var(name).ok()
             }) {
                 Ok(environment) => trial(processes, &environment, &access)?,

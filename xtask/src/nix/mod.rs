@@ -1,6 +1,8 @@
 //! What this program asks of Nix: each question one function, each answer a type.
 
-pub mod eval_error;
+pub mod describe;
+mod eval_error;
+mod machine;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,13 +12,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use xshell::Cmd;
 
+pub use self::describe::{Buildable, Component, Description, Inputs, PackageSet, Pinned, Request};
 use self::eval_error::{Expressions, Reader};
-use crate::package_set::PackageSet;
-use crate::remote::{Machine, Mode, Remote};
-use crate::repo::{Container, Repo};
+pub use self::machine::Machine;
+use crate::remote::{Mode, Remote};
+use crate::repo::Repo;
 use nix_formats::derivation::{self, Output};
 use nix_formats::version::NixVersion;
 use sys::process::{Captured, Input, Processes, is_missing_program};
@@ -45,67 +47,6 @@ pub struct Store {
     pub drv_means_outputs: bool,
 }
 
-/// What the expressions of a container are called with.
-#[derive(Clone, Debug)]
-pub struct Inputs {
-    /// The container.
-    pub container: Container,
-    /// The stand-in for nixpkgs; without it the harness takes its pinned nixpkgs.
-    pub host_pkgs: Option<Utf8PathBuf>,
-    /// A source tree instead of the pinned one.
-    pub source: Option<Utf8PathBuf>,
-    /// Pins other than the release's.
-    pub pins: Option<Utf8PathBuf>,
-}
-
-/// What is asked about the components of containers.
-#[derive(Debug, Default)]
-pub struct Request<'a> {
-    /// What the expressions of each container are called with, and which components of it are meant:
-    /// all, if absent.
-    pub containers: Vec<(&'a Inputs, Option<Vec<String>>)>,
-    /// Whether their derivations are wanted.
-    pub build: bool,
-    /// Whether their tests are wanted.
-    pub tests: bool,
-    /// Whether nothing is wanted but which derivations take their hashes from which pins.
-    pub pinned: bool,
-}
-
-/// A request as describe.nix reads it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Question<'a> {
-    /// One package set for all containers.
-    host_pkgs: Option<Utf8PathBuf>,
-    containers: Vec<AboutContainer<'a>>,
-    build: bool,
-    tests: bool,
-    pinned: bool,
-}
-
-/// A container in a request.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AboutContainer<'a> {
-    container: &'a str,
-    test_build: Utf8PathBuf,
-    source: Option<Utf8PathBuf>,
-    pins: Option<Utf8PathBuf>,
-    names: Option<&'a [String]>,
-}
-
-/// A fixed-output derivation whose hash stands in a pins file.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Pinned {
-    /// The store path of the derivation.
-    pub drv: String,
-    /// The pins file.
-    pub file: Utf8PathBuf,
-    /// The names that lead to the hash in it.
-    pub key: Vec<String>,
-}
-
 /// The error of an evaluation.
 #[derive(Debug)]
 pub struct EvaluationFailed {
@@ -115,54 +56,6 @@ pub struct EvaluationFailed {
     pub told: String,
     /// What came before it and people are to see.
     pub before: String,
-}
-
-/// What the harness of a container offers.
-#[derive(Debug, Deserialize)]
-pub struct Description {
-    /// The container's name.
-    pub container: String,
-    /// The names of all components.
-    pub names: Vec<String>,
-    /// Those that were asked for and are there.
-    pub components: Vec<Component>,
-}
-
-/// A component.
-#[derive(Debug, Deserialize)]
-pub struct Component {
-    /// The attribute.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// `meta.description`.
-    pub description: String,
-    /// What to build.
-    #[serde(flatten)]
-    pub built: Buildable,
-    /// Its tests, if asked for.
-    pub tests: Vec<Test>,
-}
-
-/// What a component or test needs to be built, if that was asked for.
-#[derive(Debug, Default, Deserialize)]
-pub struct Buildable {
-    /// The store path of its derivation.
-    pub drv: Option<String>,
-    /// The store path of its first output.
-    pub out: Option<String>,
-    /// Where it is defined, `FILE:LINE`, if that is known.
-    pub position: Option<String>,
-}
-
-/// A test of a component.
-#[derive(Debug, Deserialize)]
-pub struct Test {
-    /// The attribute below `passthru.tests`.
-    pub name: String,
-    /// What to build.
-    #[serde(flatten)]
-    pub built: Buildable,
 }
 
 /// How nix-build goes about it.
@@ -335,26 +228,6 @@ fn run_evaluation(
     .into())
 }
 
-/// A request as describe.nix reads it, with the paths of the machine that evaluates.
-fn question<'a>(request: &'a Request<'_>, machine: Machine<'_>) -> Question<'a> {
-    let there = |path: &Option<Utf8PathBuf>| path.as_deref().map(|path| machine.path(path));
-    let about = |(inputs, names): &'a (&Inputs, Option<Vec<String>>)| AboutContainer {
-        container: &inputs.container.name,
-        test_build: machine.path(&inputs.container.test_build()),
-        source: there(&inputs.source),
-        pins: there(&inputs.pins),
-        names: names.as_deref(),
-    };
-    let host_pkgs = |(inputs, _): &(&Inputs, _)| there(&inputs.host_pkgs);
-    Question {
-        host_pkgs: request.containers.iter().find_map(host_pkgs),
-        containers: request.containers.iter().map(about).collect(),
-        build: request.build,
-        tests: request.tests,
-        pinned: request.pinned,
-    }
-}
-
 impl<'a> Nix<'a> {
     /// Nix, run with these variables beside the inherited ones.
     pub fn new(machine: impl Into<Machine<'a>>, environment: Vec<(String, String)>) -> Self {
@@ -429,7 +302,7 @@ impl<'a> Nix<'a> {
         if request.build {
             command = command.arg("--read-write-mode");
         }
-        let text = serde_json::to_string(&question(request, self.machine))
+        let text = serde_json::to_string(&describe::question(request, self.machine))
             .context("writing the request")?;
         let command = command
             .args(["-E", DESCRIBE])

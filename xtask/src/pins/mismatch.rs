@@ -18,7 +18,7 @@ use sys::terminal;
 
 /// A pin whose hash is stale.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stale {
+pub struct PinMismatch {
     /// The fixed-output derivation that takes its hash from the pin, if it came to a build.
     pub drv: Option<String>,
     /// The pins file.
@@ -29,13 +29,13 @@ pub struct Stale {
 
 /// The stale pins because of which an evaluation failed: Nix takes some of the sources, files and the
 /// package set, when it evaluates. `said` is all that it said.
-pub fn at_evaluation(said: &str, sources: &Sources) -> Result<Vec<Stale>> {
+pub fn at_evaluation(said: &str, sources: &Sources) -> Result<Vec<PinMismatch>> {
     let mut stale = Vec::new();
     // The words that a container's expressions use, such as containers/authentik/sources.nix.
     if said.contains("is not what the pin `") {
         let folder = sources.pins_path.parent().unwrap_or(Utf8Path::new("."));
         let files = sources.pins.stale_files(folder)?;
-        stale.extend(files.into_iter().map(|change| Stale {
+        stale.extend(files.into_iter().map(|change| PinMismatch {
             drv: None,
             file: sources.pins_path.clone(),
             change,
@@ -47,7 +47,7 @@ pub fn at_evaluation(said: &str, sources: &Sources) -> Result<Vec<Stale>> {
         && let Ok(to) = got.parse()
         && to != nixpkgs.hash
     {
-        stale.push(Stale {
+        stale.push(PinMismatch {
             drv: None,
             file: sources.nixpkgs_path.clone(),
             change: Change {
@@ -65,14 +65,14 @@ pub fn at_evaluation(said: &str, sources: &Sources) -> Result<Vec<Stale>> {
 pub fn after_build<'a>(
     failures: impl Iterator<Item = (&'a str, &'a Failure)>,
     pinned: &[Pinned],
-) -> Vec<Stale> {
+) -> Vec<PinMismatch> {
     let stale = |(drv, failure): (&str, &Failure)| {
         let Failure::Mismatch { specified, got, .. } = failure else {
             return None;
         };
         let pin = pinned.iter().find(|pin| pin.drv == drv)?;
         let (from, to): (Sri, Sri) = (specified.parse().ok()?, got.parse().ok()?);
-        Some(Stale {
+        Some(PinMismatch {
             drv: Some(drv.to_owned()),
             file: pin.file.clone(),
             change: Change {
@@ -86,7 +86,7 @@ pub fn after_build<'a>(
 }
 
 /// Writes new hashes and says so.
-pub fn write(repo: &Repo, stale: &[Stale]) -> Result<()> {
+pub fn write(repo: &Repo, stale: &[PinMismatch]) -> Result<()> {
     let files: BTreeSet<&Utf8PathBuf> = stale.iter().map(|stale| &stale.file).collect();
     for file in files {
         let changes: Vec<Change> = stale
@@ -109,7 +109,12 @@ pub fn write(repo: &Repo, stale: &[Stale]) -> Result<()> {
 }
 
 /// What to do about a mismatch, in a line or two.
-pub fn remedy(repo: &Repo, stale: Option<&Stale>, may_write: bool, changed_before: bool) -> String {
+pub fn remedy(
+    repo: &Repo,
+    stale: Option<&PinMismatch>,
+    may_write: bool,
+    changed_before: bool,
+) -> String {
     let Some(stale) = stale else {
         return "no pin says this hash: it stands in the expression of the derivation".to_owned();
     };

@@ -43,7 +43,7 @@ pub struct Sources {
 
 /// Which sources were asked for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Asked<'a> {
+pub struct SourceOverride<'a> {
     /// The sample.
     pub sample: bool,
     /// A working tree.
@@ -53,7 +53,10 @@ pub struct Asked<'a> {
 }
 
 /// Why a container can't be built from what was asked for, if so.
-pub fn unfit(container: &Container, asked: &Asked<'_>) -> Result<Option<String>> {
+pub fn incompatibility(
+    container: &Container,
+    asked: &SourceOverride<'_>,
+) -> Result<Option<String>> {
     let name = &container.name;
     if asked.sample && !container.sample_pins().is_file() {
         return Ok(Some(format!(
@@ -85,8 +88,8 @@ pub fn unfit(container: &Container, asked: &Asked<'_>) -> Result<Option<String>>
 }
 
 /// Finds and checks the sources of a container.
-pub fn resolve(repo: &Repo, container: &Container, asked: &Asked<'_>) -> Result<Sources> {
-    if let Some(reason) = unfit(container, asked)? {
+pub fn resolve(repo: &Repo, container: &Container, asked: &SourceOverride<'_>) -> Result<Sources> {
+    if let Some(reason) = incompatibility(container, asked)? {
         bail!("{reason}");
     }
     // The sample's pins name its files themselves: what lies there has to be what they say.
@@ -134,6 +137,30 @@ pub fn resolve(repo: &Repo, container: &Container, asked: &Asked<'_>) -> Result<
         shown,
         results,
     })
+}
+
+/// A working tree never changes the release's pins.
+pub fn refuse_to_write(repo: &Repo, asked: &SourceOverride<'_>) -> Result<()> {
+    let Some(tree) = asked.tree else {
+        return Ok(());
+    };
+    let Some(pins) = asked.pins else {
+        bail!(
+            "`--write-pins` with `--source {tree}` needs `--pins FILE`: a working tree never changes \
+             the release's pins; make FILE a copy of the container's pins.json"
+        );
+    };
+    for container in repo.containers()? {
+        let release = container.pins();
+        let shown = repo.shown(&release);
+        if release.exists() && pins.canonicalize_utf8().ok() == release.canonicalize_utf8().ok() {
+            bail!(
+                "`--write-pins` with `--source {tree}` would change {shown}, the release's pins: give \
+                 a copy of it by `--pins FILE`"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// What a container says of the trees that it can be built from, if it can.
@@ -217,28 +244,30 @@ mod tests {
         let container = container(path);
         let tree = path.join("tree");
         fs_err::create_dir(&tree).unwrap();
-        let unfit = |tree: &Utf8Path| {
-            let asked = Asked {
+        let incompatibility = |tree: &Utf8Path| {
+            let asked = SourceOverride {
                 tree: Some(tree),
-                ..Asked::default()
+                ..SourceOverride::default()
             };
-            unfit(&container, &asked)
+            incompatibility(&container, &asked)
         };
-        let reason = unfit(&tree).unwrap().unwrap();
+        let reason = incompatibility(&tree).unwrap().unwrap();
         assert!(
             reason.contains("no source tree of app: it lacks `package.json`, `a/b`;"),
             "{reason}"
         );
         write_atomically(&tree.join("package.json"), b"", 0o644).unwrap();
-        let message = unfit(&tree.join("package.json")).unwrap_err().to_string();
+        let message = incompatibility(&tree.join("package.json"))
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("no folder"), "{message}");
         let missing = tree.join("none");
-        assert!(format!("{:#}", unfit(&missing).unwrap_err()).contains(missing.as_str()));
+        assert!(format!("{:#}", incompatibility(&missing).unwrap_err()).contains(missing.as_str()));
         fs_err::create_dir_all(tree.join("a/b")).unwrap();
-        assert_eq!(unfit(&tree).unwrap(), None);
+        assert_eq!(incompatibility(&tree).unwrap(), None);
         fs_err::remove_file(container.source_tree()).unwrap();
         assert!(
-            unfit(&tree)
+            incompatibility(&tree)
                 .unwrap()
                 .unwrap()
                 .contains("not built from a source tree")
@@ -249,14 +278,14 @@ mod tests {
     fn not_each_container_has_a_sample() {
         let folder = tempfile::tempdir().unwrap();
         let container = container(Utf8Path::from_path(folder.path()).unwrap());
-        let asked = Asked {
+        let asked = SourceOverride {
             sample: true,
-            ..Asked::default()
+            ..SourceOverride::default()
         };
-        let reason = unfit(&container, &asked).unwrap().unwrap();
+        let reason = incompatibility(&container, &asked).unwrap().unwrap();
         assert!(reason.starts_with("app has no sample"), "{reason}");
         fs_err::create_dir(container.folder.join("sample")).unwrap();
         write_atomically(&container.sample_pins(), b"{}", 0o644).unwrap();
-        assert_eq!(unfit(&container, &asked).unwrap(), None);
+        assert_eq!(incompatibility(&container, &asked).unwrap(), None);
     }
 }

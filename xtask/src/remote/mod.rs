@@ -5,39 +5,33 @@
 //! the way out, and back again in answers, so that nobody else has to know of them.
 
 pub mod protocol;
+pub mod ssh;
 pub mod ssh_error;
 pub mod upload;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::process::{ChildStdin, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use sha2::{Digest as _, Sha256};
 use xshell::Cmd;
 
-use crate::package_set;
-use crate::package_set::package_managers::{self, Found};
-use crate::remote::protocol::{Greeting, Tail, Word, exit_status, read_pieces, read_stdout};
-use crate::remote::upload::Parcel;
-use crate::repo::Repo;
+use self::protocol::{Hello, Message, Tail, exit_status, read_pieces, read_stdout};
+pub use self::ssh::{Forward, nonce, owner};
+use self::upload::Upload;
 use nix_formats::derivation::{self, Output};
-use sys::files;
 use sys::process::{Captured, Conversation, Input, Processes};
 use sys::quote;
-use sys::scratch::Scratch;
 
 /// What `sh -s` reads there.
 const SCRIPT: &str = include_str!("agent.sh");
 /// What the process needs as well that watches it.
 const COMMON: &str = include_str!("watchdog.sh");
-/// All that a login shell has to understand.
-const COMMAND: &str = "exec sh -s";
 /// How often this side says that it lives; the other side waits for ten seconds.
 const BEAT: Duration = Duration::from_secs(2);
 /// How long the other side may say nothing while it follows a build: a lost connection is to be noticed
@@ -51,24 +45,6 @@ const TICK: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(300);
 /// How much of what ssh says is kept, in bytes.
 const SAID: usize = 16 << 10;
-
-/// Where commands of Nix run.
-#[derive(Clone, Copy)]
-pub enum Machine<'a> {
-    /// On this machine.
-    Here(&'a Processes),
-    /// On another.
-    There(&'a Remote<'a>),
-}
-
-/// A port of this machine that leads to one of the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forward {
-    /// The port of 127.0.0.1 here.
-    pub here: u16,
-    /// The port of 127.0.0.1 there.
-    pub there: u16,
-}
 
 /// How the commands of one request hang together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,18 +63,16 @@ pub struct Remote<'a> {
     processes: &'a Processes,
     talk: RefCell<Conversation>,
     to: Arc<Mutex<Option<ChildStdin>>>,
-    from: Receiver<Word>,
+    from: Receiver<Message>,
     /// A word that nobody else knows.
     marker: String,
     /// What ssh, and whoever speaks in between, said on stderr.
     said: RefCell<Vec<u8>>,
-    greeting: RefCell<Greeting>,
+    hello: RefCell<Hello>,
     /// Paths here and there.
     places: RefCell<Vec<(String, String)>>,
     /// Variables for the commands.
     environment: RefCell<Vec<(String, String)>>,
-    /// Whether builders have the machine's settings.
-    prepared: Cell<bool>,
     /// Answers to files that were sent, which nobody waited for yet.
     owed: Cell<usize>,
     /// Whether this side waits for an answer to something that it has not waited for yet.
@@ -107,12 +81,12 @@ pub struct Remote<'a> {
     trips: Cell<u32>,
     /// Whether the session ended as it should.
     over: Cell<bool>,
-    sight: RefCell<Sight>,
+    fs_state: RefCell<FsState>,
 }
 
 /// What is known about files over there while a build runs.
 #[derive(Default)]
-struct Sight {
+struct FsState {
     /// Derivations that were asked about, in order.
     asked: VecDeque<String>,
     /// Outputs of derivations, not yet taken in.
@@ -130,69 +104,10 @@ struct Sight {
     news: bool,
 }
 
-impl<'a> From<&'a Processes> for Machine<'a> {
-    fn from(processes: &'a Processes) -> Self {
-        Self::Here(processes)
-    }
-}
-
-impl<'a> From<&'a Remote<'a>> for Machine<'a> {
-    fn from(remote: &'a Remote<'a>) -> Self {
-        Self::There(remote)
-    }
-}
-
-impl<'a> Machine<'a> {
-    /// A path of this machine as the one that runs commands knows it.
-    pub fn path(self, path: &Utf8Path) -> Utf8PathBuf {
-        match self {
-            Self::Here(_) => path.to_owned(),
-            Self::There(remote) => remote.as_there(path.as_str()).into(),
-        }
-    }
-
-    /// A command line to add arguments to.
-    pub fn cmd(self, program: &str) -> Cmd<'a> {
-        match self {
-            Self::Here(processes) => processes.cmd(program),
-            Self::There(remote) => remote.processes.cmd(program),
-        }
-    }
-
-    /// As [`Processes::capture`].
-    pub fn capture(self, command: Cmd<'_>) -> Result<Captured> {
-        match self {
-            Self::Here(processes) => processes.capture(command),
-            Self::There(remote) => remote.capture(command),
-        }
-    }
-
-    /// As [`Processes::capture_all`].
-    pub fn capture_all(self, commands: Vec<Cmd<'_>>) -> Result<Vec<Captured>> {
-        match self {
-            Self::Here(processes) => processes.capture_all(commands),
-            Self::There(remote) => remote.run(Mode::All, commands),
-        }
-    }
-
-    /// As [`Processes::stream`].
-    pub fn stream(
-        self,
-        command: Cmd<'_>,
-        tick: Duration,
-        on_input: impl FnMut(Input<'_>) -> Result<()>,
-    ) -> Result<ExitStatus> {
-        match self {
-            Self::Here(processes) => processes.stream(command, tick, on_input),
-            Self::There(remote) => remote.stream(command, tick, on_input),
-        }
-    }
-}
-
 impl<'a> Remote<'a> {
     /// Starts ssh and sends the script; does not wait for an answer.
     ///
-    /// `nixpkgs` is a store path that the greeting says of whether it is there. With `compressed` ssh
+    /// `nixpkgs` is a store path that the hello says of whether it is there. With `compressed` ssh
     /// compresses all that travels; with `forward` a port here leads there as long as the connection lasts.
     pub fn connect(
         processes: &'a Processes,
@@ -201,13 +116,9 @@ impl<'a> Remote<'a> {
         compressed: bool,
         forward: Option<Forward>,
     ) -> Result<Self> {
-        if host.is_empty() || host.starts_with('-') || host.chars().any(is_no_host) {
-            bail!(
-                "`{host}` is no name of a host: give one that `ssh` takes, HOST or USER@HOST, or `local`"
-            );
-        }
+        ssh::check_host(host)?;
         let marker = nonce()?;
-        let mut talk = processes.converse(ssh(processes, host, compressed, forward))?;
+        let mut talk = processes.converse(ssh::command(processes, host, compressed, forward))?;
         let (stdin, stdout, stderr) = talk.streams().context("talking to ssh")?;
         let (sender, from) = sync_channel(256);
         let for_stdout = sender.clone();
@@ -215,10 +126,10 @@ impl<'a> Remote<'a> {
         std::thread::spawn(move || {
             // The end says all: what is lost was lost on the way.
             let _ = read_stdout(stdout, &end_of_noise, &for_stdout);
-            let _ = for_stdout.send(Word::End);
+            let _ = for_stdout.send(Message::End);
         });
         std::thread::spawn(move || {
-            let _ = read_pieces(stderr, &sender, Word::Stderr);
+            let _ = read_pieces(stderr, &sender, Message::Stderr);
         });
         let remote = Self {
             host: host.to_owned(),
@@ -227,20 +138,19 @@ impl<'a> Remote<'a> {
             to: Arc::new(Mutex::new(Some(stdin))),
             from,
             said: RefCell::default(),
-            greeting: RefCell::default(),
+            hello: RefCell::default(),
             places: RefCell::default(),
             environment: RefCell::default(),
-            prepared: Cell::new(false),
             owed: Cell::new(0),
             asked: Cell::new(true),
             trips: Cell::new(0),
             over: Cell::new(false),
-            sight: RefCell::default(),
+            fs_state: RefCell::default(),
             marker,
         };
         let variables = [
             ("marker", remote.marker.as_str()),
-            ("whose", &whose()),
+            ("whose", &ssh::whose()),
             ("nixpkgs", nixpkgs.map_or("", Utf8Path::as_str)),
             ("common", COMMON),
         ];
@@ -249,16 +159,16 @@ impl<'a> Remote<'a> {
             script = script + name + "=" + &quote::quoted(value) + "\n";
         }
         script += SCRIPT;
-        // Why it can't be sent the greeting will tell, for it does not come.
+        // Why it can't be sent the hello will tell, for it does not come.
         let _ = remote.send(script.as_bytes());
         Ok(remote)
     }
 
-    /// Waits for the greeting.
-    pub fn greet(&self) -> Result<Greeting> {
-        let greeting = loop {
+    /// Waits for the hello.
+    pub fn await_hello(&self) -> Result<Hello> {
+        let hello = loop {
             match self.next(TICK)? {
-                Some(Word::Greeting(greeting)) => break greeting,
+                Some(Message::Hello(hello)) => break hello,
                 Some(_) => {}
                 None => {
                     if let Some(interrupted) = self.processes.signal() {
@@ -272,14 +182,14 @@ impl<'a> Remote<'a> {
         if ssh_error::is_another_key(&said) {
             bail!("{}", ssh_error::explain(&self.host, &said));
         }
-        *self.greeting.borrow_mut() = greeting.clone();
-        if greeting.get("folder").is_none() {
+        *self.hello.borrow_mut() = hello.clone();
+        if hello.get("folder").is_none() {
             // It said all there is to say.
             self.over.set(true);
         } else {
             self.keep_beating();
         }
-        Ok(greeting)
+        Ok(hello)
     }
 
     /// The name that people know the machine by.
@@ -288,8 +198,8 @@ impl<'a> Remote<'a> {
     }
 
     /// What the other side said of itself.
-    pub fn greeting(&self) -> Greeting {
-        self.greeting.borrow().clone()
+    pub fn hello(&self) -> Hello {
+        self.hello.borrow().clone()
     }
 
     /// Whether the session ended as it should.
@@ -299,19 +209,19 @@ impl<'a> Remote<'a> {
 
     /// A path below the run's folder.
     pub fn below(&self, name: &str) -> Utf8PathBuf {
-        let greeting = self.greeting.borrow();
-        Utf8Path::new(greeting.get("folder").unwrap_or_default()).join(name)
+        let hello = self.hello.borrow();
+        Utf8Path::new(hello.get("folder").unwrap_or_default()).join(name)
     }
 
     /// The folder for temporary files of the machine itself.
     pub fn temporary(&self) -> Utf8PathBuf {
-        let greeting = self.greeting.borrow();
-        greeting.get("TMPDIR").unwrap_or("/tmp").into()
+        let hello = self.hello.borrow();
+        hello.get("TMPDIR").unwrap_or("/tmp").into()
     }
 
-    /// Sends a parcel that was packed; what is in it is known by its paths here from now on.
-    pub fn deliver(&self, parcel: &Parcel, packed: &[u8]) -> Result<()> {
-        let place = (parcel.from.to_string(), self.below(parcel.to).into_string());
+    /// Sends an upload that was packed; what is in it is known by its paths here from now on.
+    pub fn deliver(&self, upload: &Upload, packed: &[u8]) -> Result<()> {
+        let place = (upload.from.to_string(), self.below(upload.to).into_string());
         let mut places = self.places.borrow_mut();
         if !places.contains(&place) {
             places.push(place);
@@ -319,116 +229,32 @@ impl<'a> Remote<'a> {
             places.sort_by_key(|(here, _)| std::cmp::Reverse(here.len()));
         }
         drop(places);
-        self.send_files(parcel.to, packed)
+        self.send_files(upload.to, packed)
     }
 
-    fn send_files(&self, to: &str, packed: &[u8]) -> Result<()> {
+    /// Sends a packed folder, which is unpacked as `to` below the run's folder.
+    pub fn send_files(&self, to: &str, packed: &[u8]) -> Result<()> {
         let line = quote::line(["files", to, &packed.len().to_string()]);
         self.ask(&line)?;
         self.owed.set(self.owed.get() + 1);
         self.send(packed)
     }
 
+    /// Gives the commands from now on these variables.
+    pub fn set_environment(&self, variables: Vec<(String, String)>) {
+        *self.environment.borrow_mut() = variables;
+    }
+
+    /// What starts processes here.
+    pub fn processes(&self) -> &'a Processes {
+        self.processes
+    }
+
     /// Waits for the answers to files that were sent.
-    fn settle(&self) -> Result<()> {
+    fn await_acks(&self) -> Result<()> {
         for _ in 0..self.owed.take() {
             self.answer(String::new())?;
         }
-        Ok(())
-    }
-
-    /// Gives commands over host-pkgs the settings that it brings; builders get those of the machine
-    /// itself before the first build.
-    pub fn use_host_pkgs(&self) -> Result<()> {
-        *self.environment.borrow_mut() = self.settings(None, None)?;
-        self.prepared.set(false);
-        Ok(())
-    }
-
-    fn settings(
-        &self,
-        clients: Option<&Utf8Path>,
-        rust: Option<&Utf8Path>,
-    ) -> Result<Vec<(String, String)>> {
-        let repo = Repo {
-            root: self.below("repo"),
-        };
-        let greeting = self.greeting.borrow();
-        package_set::host_environment(&repo, clients, rust, |name| {
-            greeting.get(name).map(str::to_owned)
-        })
-    }
-
-    /// Shows builders the settings of the machine's own npm, pip, Go, cargo and git, and its Rust.
-    fn prepare_builders(&self) -> Result<()> {
-        let uses_host_pkgs = !self.environment.borrow().is_empty();
-        if self.prepared.replace(true) {
-            return Ok(());
-        }
-        let cmd = |program: &str| self.processes.cmd(program);
-        let [shell, script @ ..] = package_managers::git_command();
-        let git = cmd(shell).args(script);
-        if !uses_host_pkgs {
-            let answer = self.capture(git)?;
-            let printed = answer.status.success().then_some(answer.stdout);
-            let variables = package_managers::git_variables(&printed.unwrap_or_default());
-            *self.environment.borrow_mut() = variables;
-            return Ok(());
-        }
-        let greeting = self.greeting.borrow().clone();
-        let variable = |name: &str| greeting.get(name).map(str::to_owned);
-        let node = greeting.get("node").map(Utf8Path::new);
-        let prefix = node.and_then(|node| node.parent()?.parent());
-        let files = package_managers::Files::new(variable, prefix);
-        let all = [&files.npm, &files.pip, &files.cargo];
-        let mut questions: Vec<Cmd<'_>> = all
-            .into_iter()
-            .flatten()
-            .map(|file| cmd("cat").arg(file))
-            .collect();
-        let go = package_managers::go_command();
-        questions.push(cmd(go[0]).args(&go[1..]));
-        questions.push(git);
-        let home = variable("HOME").unwrap_or_default();
-        let rust = r#"PATH=$PATH:"${CARGO_HOME:-$1/.cargo}/bin"; exec rustc --print sysroot"#;
-        questions.push(cmd("sh").args(["-c", rust, "sh", &home]));
-        let mut answers = self.run(Mode::All, questions)?.into_iter();
-        let mut texts = |files: &[Utf8PathBuf]| -> Vec<String> {
-            let answers = answers.by_ref().take(files.len());
-            answers
-                .filter(|answer| answer.status.success())
-                .map(|answer| answer.stdout)
-                .collect()
-        };
-        let (npm, pip, cargo) = (texts(&files.npm), texts(&files.pip), texts(&files.cargo));
-        let mut rest = answers.map(|answer| answer.status.success().then_some(answer.stdout));
-        let go = rest.next().flatten();
-        let git = rest.next().flatten();
-        let rust = rest.next().flatten();
-        let found = Found {
-            environment: greeting.fields.into_iter().collect(),
-            npm,
-            pip,
-            cargo,
-            go: go.and_then(|text| serde_json::from_str(&text).ok()),
-            git: git.unwrap_or_default(),
-        };
-        let rust = rust.map(|text| Utf8PathBuf::from(text.trim()));
-        // By a name that nobody can guess: there may be logins among them.
-        let name = nonce()?;
-        let scratch = Scratch::new()?;
-        let here = scratch.path().join("clients");
-        fs_err::create_dir_all(here.join(&name))?;
-        for (file, text) in found.files() {
-            files::write_atomically(&here.join(&name).join(file), text.as_bytes(), 0o644)?;
-        }
-        let packed = Parcel::of_folder("clients", &here).pack(self.processes)?;
-        self.send_files("clients", &packed)?;
-        let folder = self.below("clients");
-        let close = cmd("chmod").args(["711", folder.as_str()]);
-        self.run(Mode::All, vec![close])?;
-        *self.environment.borrow_mut() =
-            self.settings(Some(&folder.join(&name)), rust.as_deref())?;
         Ok(())
     }
 
@@ -457,7 +283,7 @@ impl<'a> Remote<'a> {
         self.ask(&quote::line(
             words.chain(lines.iter().map(|(line, _)| line.as_str())),
         ))?;
-        self.settle()?;
+        self.await_acks()?;
         let mut all = Vec::new();
         for (_, command) in lines {
             let captured = self.answer(command)?;
@@ -478,7 +304,7 @@ impl<'a> Remote<'a> {
         let mut stopped = false;
         loop {
             match self.next(TICK)? {
-                Some(Word::Reply {
+                Some(Message::Reply {
                     status,
                     stdout,
                     stderr,
@@ -506,10 +332,9 @@ impl<'a> Remote<'a> {
         tick: Duration,
         mut on_input: impl FnMut(Input<'_>) -> Result<()>,
     ) -> Result<ExitStatus> {
-        self.prepare_builders()?;
-        self.settle()?;
+        self.await_acks()?;
         let (line, _) = self.prepare(command);
-        *self.sight.borrow_mut() = Sight::default();
+        *self.fs_state.borrow_mut() = FsState::default();
         self.ask(&quote::line(["stream", &line]))?;
         let marker = format!("\n{}\n", self.marker).into_bytes();
         let mut log = Tail::new(marker);
@@ -518,20 +343,20 @@ impl<'a> Remote<'a> {
         let mut stopped = false;
         let mut heard = Instant::now();
         let mut pause = Instant::now();
-        while status.is_none() || !log.is_complete() || !self.sight.borrow().asked.is_empty() {
+        while status.is_none() || !log.is_complete() || !self.fs_state.borrow().asked.is_empty() {
             let word = self.next(tick)?;
-            if !matches!(word, None | Some(Word::Stderr(_))) {
+            if !matches!(word, None | Some(Message::Stderr(_))) {
                 heard = Instant::now();
             }
             match word {
-                Some(Word::Stderr(bytes)) => {
+                Some(Message::Stderr(bytes)) => {
                     let bytes = log.push(&bytes);
                     if outcome.is_ok() && !bytes.is_empty() {
                         outcome = on_input(Input::Bytes(&bytes));
                     }
                 }
-                Some(Word::Reply { status: ended, .. }) => status = Some(exit_status(ended)),
-                Some(Word::Line(line)) => self.take_line(&line),
+                Some(Message::Reply { status: ended, .. }) => status = Some(exit_status(ended)),
+                Some(Message::Line(line)) => self.take_line(&line),
                 Some(_) | None => {}
             }
             if outcome.is_ok() && pause.elapsed() >= tick {
@@ -572,9 +397,9 @@ impl<'a> Remote<'a> {
         let mut stopped = false;
         loop {
             match self.receive(TICK)? {
-                Some(Word::Raw(bytes)) => take(&bytes)?,
-                Some(Word::Stderr(bytes)) => self.hear(&bytes),
-                Some(Word::End) => break,
+                Some(Message::Raw(bytes)) => take(&bytes)?,
+                Some(Message::Stderr(bytes)) => self.on_stderr(&bytes),
+                Some(Message::End) => break,
                 Some(_) => {}
                 None => self.stop_if_asked(&mut stopped)?,
             }
@@ -592,64 +417,65 @@ impl<'a> Remote<'a> {
 
     /// Asks for the outputs of a derivation whose build begins.
     pub fn ask_outputs(&self, drv: &str) -> Result<()> {
-        self.sight.borrow_mut().asked.push_back(drv.to_owned());
+        self.fs_state.borrow_mut().asked.push_back(drv.to_owned());
         self.send(format!("{}\n", quote::line(["drv", drv])).as_bytes())
     }
 
     /// The outputs that came since the last time.
     pub fn take_outputs(&self) -> Vec<(String, Vec<Output>)> {
-        std::mem::take(&mut self.sight.borrow_mut().outputs)
+        std::mem::take(&mut self.fs_state.borrow_mut().outputs)
     }
 
     /// Asks what there is of these builds, outputs and folders, unless that was asked just now; says
     /// whether something is known since the last time that was not known before.
     pub fn look(&self, builds: impl FnOnce() -> BTreeMap<String, Vec<String>>) -> Result<bool> {
-        let mut sight = self.sight.borrow_mut();
-        let waits = sight.question.is_some() || sight.at.is_some_and(|at| at.elapsed() < LOOK);
+        let mut fs_state = self.fs_state.borrow_mut();
+        let waits =
+            fs_state.question.is_some() || fs_state.at.is_some_and(|at| at.elapsed() < LOOK);
         if !waits {
             let builds = builds();
             let paths = builds.values().flatten().map(String::as_str);
             let line = quote::line(["look"].into_iter().chain(paths));
             self.send(format!("{line}\n").as_bytes())?;
-            sight.question = Some(builds);
-            sight.at = Some(Instant::now());
+            fs_state.question = Some(builds);
+            fs_state.at = Some(Instant::now());
         }
-        Ok(std::mem::take(&mut sight.news))
+        Ok(std::mem::take(&mut fs_state.news))
     }
 
     /// Whether a path was there at the last look.
     pub fn was_there(&self, path: &str) -> bool {
-        self.sight.borrow().exist.contains(path)
+        self.fs_state.borrow().exist.contains(path)
     }
 
     /// Whether the last look was for a build's folder, too, and there was none whose name begins so.
     pub fn had_no_folder(&self, drv: &str, name: &str) -> bool {
-        let sight = self.sight.borrow();
+        let fs_state = self.fs_state.borrow();
         let is_its = |folder: &String| folder.starts_with(name);
-        sight.looked.contains(drv) && !sight.folders.iter().any(is_its)
+        fs_state.looked.contains(drv) && !fs_state.folders.iter().any(is_its)
     }
 
     fn take_line(&self, line: &str) {
-        let mut sight = self.sight.borrow_mut();
+        let mut fs_state = self.fs_state.borrow_mut();
         if let Some(text) = line.strip_prefix("drv ") {
-            if let Some(drv) = sight.asked.pop_front() {
+            if let Some(drv) = fs_state.asked.pop_front() {
                 let outputs = derivation::outputs(text).unwrap_or_default();
-                sight.outputs.push((drv, outputs));
-                sight.news = true;
+                fs_state.outputs.push((drv, outputs));
+                fs_state.news = true;
             }
         } else if let Some(text) = line.strip_prefix("look ") {
             let mut words = text.split(' ');
             let flags = words.next().unwrap_or_default().bytes();
-            let builds = sight.question.take().unwrap_or_default();
+            let builds = fs_state.question.take().unwrap_or_default();
             let exist = builds.values().flatten().zip(flags);
             let exist = exist.filter(|(_, flag)| *flag == b'1');
-            sight.exist.extend(exist.map(|(path, _)| path.clone()));
-            sight.looked = builds.into_keys().collect();
-            sight.folders = words
+            fs_state.exist.extend(exist.map(|(path, _)| path.clone()));
+            fs_state.looked = builds.into_keys().collect();
+            fs_state.folders = words
                 .filter(|word| !word.is_empty())
                 .map(str::to_owned)
                 .collect();
-            sight.news = true;
+            fs_state.news = true;
         }
     }
 
@@ -674,7 +500,7 @@ impl<'a> Remote<'a> {
     }
 
     /// An argument with a path there in the place of one here.
-    fn as_there(&self, argument: &str) -> String {
+    pub(crate) fn as_there(&self, argument: &str) -> String {
         for (here, there) in &*self.places.borrow() {
             if let Some(below) = argument.strip_prefix(here.as_str())
                 && (below.is_empty() || below.starts_with('/'))
@@ -758,25 +584,25 @@ impl<'a> Remote<'a> {
 
     /// What comes next, if anything does within this time. The end is an error, and so is a problem that
     /// the other side tells of.
-    fn next(&self, longest: Duration) -> Result<Option<Word>> {
+    fn next(&self, longest: Duration) -> Result<Option<Message>> {
         let word = self.receive(longest)?;
-        if let Some(Word::Stderr(bytes)) = &word {
-            self.hear(bytes);
+        if let Some(Message::Stderr(bytes)) = &word {
+            self.on_stderr(bytes);
         }
         match word {
-            Some(Word::Line(line)) => match line.strip_prefix("problem ") {
+            Some(Message::Line(line)) => match line.strip_prefix("problem ") {
                 Some(problem) => {
                     self.over.set(true);
                     bail!("`{}` can't go on: {problem}", self.host)
                 }
-                None => Ok(Some(Word::Line(line))),
+                None => Ok(Some(Message::Line(line))),
             },
-            Some(Word::End) => Err(self.lost()),
+            Some(Message::End) => Err(self.lost()),
             other => Ok(other),
         }
     }
 
-    fn receive(&self, longest: Duration) -> Result<Option<Word>> {
+    fn receive(&self, longest: Duration) -> Result<Option<Message>> {
         if self.asked.replace(false) {
             self.trips.set(self.trips.get() + 1);
         }
@@ -787,7 +613,7 @@ impl<'a> Remote<'a> {
         }
     }
 
-    fn hear(&self, bytes: &[u8]) {
+    fn on_stderr(&self, bytes: &[u8]) {
         let mut said = self.said.borrow_mut();
         said.extend_from_slice(bytes);
         let excess = said.len().saturating_sub(SAID);
@@ -802,8 +628,8 @@ impl<'a> Remote<'a> {
     fn lost(&self) -> anyhow::Error {
         // The other stream may still hold the reason.
         while let Ok(word) = self.from.recv_timeout(Duration::from_secs(1)) {
-            if let Word::Stderr(bytes) = word {
-                self.hear(&bytes);
+            if let Message::Stderr(bytes) = word {
+                self.on_stderr(&bytes);
             }
         }
         let status = self.talk.borrow_mut().wait(Duration::from_secs(1));
@@ -812,7 +638,7 @@ impl<'a> Remote<'a> {
             return interrupted.into();
         }
         let said = self.ssh_said();
-        if self.greeting.borrow().fields.is_empty() {
+        if self.hello.borrow().fields.is_empty() {
             return anyhow!(ssh_error::explain(&self.host, &said));
         }
         // Of what Nix said there is nothing in it that would help.
@@ -841,7 +667,7 @@ impl Drop for Remote<'_> {
         lock(&self.to).take();
         let start = Instant::now();
         let mut talk = self.talk.borrow_mut();
-        if self.greeting.borrow().fields.is_empty() {
+        if self.hello.borrow().fields.is_empty() {
             talk.kill();
         }
         self.processes
@@ -853,100 +679,6 @@ impl Drop for Remote<'_> {
     }
 }
 
-fn ssh<'a>(
-    processes: &'a Processes,
-    host: &str,
-    compressed: bool,
-    forward: Option<Forward>,
-) -> Cmd<'a> {
-    // As Nix has it for its own use of ssh.
-    let own = std::env::var("NIX_SSHOPTS").unwrap_or_default();
-    let compression = if compressed { "yes" } else { "no" };
-    processes
-        .cmd("ssh")
-        .arg("-T")
-        .args(own.split_whitespace())
-        .args([
-            // There is nobody to answer questions, and what ssh says is read for its reasons.
-            "-oBatchMode=yes",
-            "-oLogLevel=INFO",
-            // A connection that is open for others to use is used; this one ends with the run.
-            "-oControlMaster=no",
-            "-oRemoteCommand=none",
-            "-oConnectTimeout=15",
-            "-oServerAliveInterval=5",
-            "-oServerAliveCountMax=2",
-        ])
-        .args(forwarding(forward))
-        .arg(format!("-oCompression={compression}"))
-        .args(["--", host, COMMAND])
-}
-
-/// What ssh forwards: nothing, or one port and that by a connection of its own, since one that is open for
-/// others to use would forward it for as long as it lasts.
-fn forwarding(forward: Option<Forward>) -> Vec<String> {
-    match forward {
-        None => vec!["-oClearAllForwardings=yes".to_owned()],
-        Some(Forward { here, there }) => vec![
-            "-oControlPath=none".to_owned(),
-            format!("-L127.0.0.1:{here}:127.0.0.1:{there}"),
-        ],
-    }
-}
-
-fn is_no_host(c: char) -> bool {
-    c.is_whitespace() || c.is_control()
-}
-
-/// Who runs this: user, machine, process and when it began, for a file name.
-fn whose() -> String {
-    let variable = |name: &str| std::env::var(name).ok();
-    let user = variable("USER").or_else(|| variable("LOGNAME"));
-    let user = user.unwrap_or_else(|| rustix::process::geteuid().as_raw().to_string());
-    let machine = rustix::system::uname();
-    let machine = machine.nodename().to_string_lossy().into_owned();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    format!(
-        "{}@{}.{}.{}",
-        for_a_name(&user),
-        for_a_name(&machine),
-        std::process::id(),
-        now.map_or(0, |since| since.as_secs())
-    )
-}
-
-/// This user and machine and this repository, for the folder of links to results.
-pub fn owner(repo: &Repo) -> String {
-    let whose = whose();
-    let who = whose.rsplitn(3, '.').nth(2).unwrap_or(&whose);
-    let digest = Sha256::digest(repo.root.as_str());
-    format!(
-        "{who}-{:02x}{:02x}{:02x}{:02x}",
-        digest[0], digest[1], digest[2], digest[3]
-    )
-}
-
-/// The text as a part of a file name that needs no quotes and is not long.
-fn for_a_name(text: &str) -> String {
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || c == '_' {
-            c
-        } else {
-            '-'
-        }
-    };
-    text.chars().map(plain).take(32).collect()
-}
-
-/// Thirty-two hexadecimal digits that nobody else knows.
-fn nonce() -> Result<String> {
-    let mut bytes = [0; 16];
-    fs_err::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
-}
-
 /// Words as they stand in a string of JSON.
 fn within_json(words: &str) -> String {
     let quoted = serde_json::Value::from(words).to_string();
@@ -955,16 +687,4 @@ fn within_json(words: &str) -> String {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_folders_need_no_quotes() {
-        assert_eq!(for_a_name("o'neill j.$(x)"), "o-neill-j---x-");
-        let whose = whose();
-        assert_eq!(whose.split('.').count(), 3, "{whose}");
-    }
 }

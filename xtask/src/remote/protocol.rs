@@ -15,14 +15,14 @@ const CHUNK: usize = 64 << 10;
 
 /// What the other side says of itself.
 #[derive(Clone, Debug, Default)]
-pub struct Greeting {
+pub struct Hello {
     /// All that was said, by name.
     pub fields: BTreeMap<String, String>,
 }
 
 /// What comes from the other side.
-pub enum Word {
-    Greeting(Greeting),
+pub enum Message {
+    Hello(Hello),
     Line(String),
     Reply {
         status: i32,
@@ -100,7 +100,7 @@ impl Tail {
     }
 }
 
-impl Greeting {
+impl Hello {
     /// A field, unless it is empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         let value = self.fields.get(name)?;
@@ -141,7 +141,7 @@ impl Greeting {
 }
 
 /// Reads answers; what comes before the marker is whatever the login shell's settings print.
-pub fn read_stdout(stdout: impl Read, marker: &str, to: &SyncSender<Word>) -> Result<()> {
+pub fn read_stdout(stdout: impl Read, marker: &str, to: &SyncSender<Message>) -> Result<()> {
     let mut stdout = BufReader::new(stdout);
     let mut line = Vec::new();
     while line != format!("{marker}\n").as_bytes() {
@@ -150,7 +150,7 @@ pub fn read_stdout(stdout: impl Read, marker: &str, to: &SyncSender<Word>) -> Re
             return Ok(());
         }
     }
-    let mut greeting = Greeting::default();
+    let mut hello = Hello::default();
     loop {
         let mut field = Vec::new();
         stdout.read_until(0, &mut field)?;
@@ -159,10 +159,10 @@ pub fn read_stdout(stdout: impl Read, marker: &str, to: &SyncSender<Word>) -> Re
         }
         let field = String::from_utf8_lossy(&field);
         if let Some((name, value)) = field.split_once('=') {
-            greeting.fields.insert(name.to_owned(), value.to_owned());
+            hello.fields.insert(name.to_owned(), value.to_owned());
         }
     }
-    to.send(Word::Greeting(greeting))?;
+    to.send(Message::Hello(hello))?;
     loop {
         let mut line = String::new();
         if stdout.read_line(&mut line)? == 0 {
@@ -170,10 +170,10 @@ pub fn read_stdout(stdout: impl Read, marker: &str, to: &SyncSender<Word>) -> Re
         }
         let line = line.trim_end_matches('\n');
         if line == "raw" {
-            return read_pieces(stdout, to, Word::Raw);
+            return read_pieces(stdout, to, Message::Raw);
         }
         let Some(reply) = line.strip_prefix("reply ") else {
-            to.send(Word::Line(line.to_owned()))?;
+            to.send(Message::Line(line.to_owned()))?;
             continue;
         };
         let mut numbers = reply.split_whitespace().map(str::parse);
@@ -192,7 +192,7 @@ pub fn read_stdout(stdout: impl Read, marker: &str, to: &SyncSender<Word>) -> Re
             Ok(bytes)
         };
         let (stdout, stderr) = (bytes(out)?, bytes(err)?);
-        to.send(Word::Reply {
+        to.send(Message::Reply {
             status: i32::try_from(status)?,
             stdout,
             stderr,
@@ -202,8 +202,8 @@ pub fn read_stdout(stdout: impl Read, marker: &str, to: &SyncSender<Word>) -> Re
 
 pub fn read_pieces(
     mut stream: impl Read,
-    to: &SyncSender<Word>,
-    word: impl Fn(Vec<u8>) -> Word,
+    to: &SyncSender<Message>,
+    word: impl Fn(Vec<u8>) -> Message,
 ) -> Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {
@@ -283,20 +283,20 @@ mod tests {
         let stdout = b"Welcome!\nno newline\nmark\nfolder=/x\0NIX_CONFIG=a\nb\0\0reply 1 2 3\nabcdebeat\nreply 0 9 0\nx";
         assert!(read_stdout(&stdout[..], "mark", &sender).is_err());
         drop(sender);
-        let words: Vec<Word> = receiver.iter().collect();
+        let words: Vec<Message> = receiver.iter().collect();
         let [
-            Word::Greeting(greeting),
-            Word::Reply {
+            Message::Hello(hello),
+            Message::Reply {
                 status: 1,
                 stdout,
                 stderr,
             },
-            Word::Line(line),
+            Message::Line(line),
         ] = &words[..]
         else {
             panic!("{} words", words.len());
         };
-        assert_eq!(greeting.get("NIX_CONFIG"), Some("a\nb"));
+        assert_eq!(hello.get("NIX_CONFIG"), Some("a\nb"));
         assert_eq!((&stdout[..], &stderr[..]), (&b"ab"[..], &b"cde"[..]));
         assert_eq!(line, "beat");
     }

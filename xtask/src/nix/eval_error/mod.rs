@@ -6,10 +6,12 @@
 //! prints the error first, then frames from the inside out; later ones and Lix print the frames first,
 //! from the outside in. What is not understood is passed on as it is: no message is lost.
 
+mod parse;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::package_set::PackageSet;
-use nix_formats::log::plain;
+use self::parse::{Failure, Frame, Place, Spot, begins_an_error, cleaned, is_suggestion, parse};
+use crate::nix::describe::PackageSet;
 
 /// How much of what came before the error is shown, in lines: warnings, and what `builtins.trace` says.
 const LINES_BEFORE: usize = 40;
@@ -20,8 +22,6 @@ const FRAMES: usize = 8;
 
 /// What Nix calls the frame of a function's caller.
 const CALL_SITE: &str = "from call site";
-/// What Nix says below an error when it was not asked for the trace.
-const HINT: &str = "(use '--show-trace' to show ";
 /// The folder of the stand-in for nixpkgs, below the repository's root.
 const HOST_PKGS: &str = "containers/host-pkgs";
 /// What in host-pkgs stands in for nixpkgs' own machinery: each package goes through it.
@@ -55,49 +55,11 @@ pub struct Expressions {
 
 /// A failed evaluation in words for people.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct Explanation {
     /// Warnings and traces that came before the error, if they are to be shown.
     pub before: String,
     /// The error.
     pub error: String,
-}
-
-/// A place in a file, as Nix gives it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    file: String,
-    line: u32,
-    column: Option<u32>,
-}
-
-/// A place with the lines that Nix shows of it.
-#[derive(Debug, PartialEq, Eq)]
-struct Spot {
-    place: Place,
-    excerpt: Vec<String>,
-}
-
-/// A frame of the trace.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Frame {
-    /// Such as `while evaluating the attribute 'x'`.
-    what: String,
-    spot: Option<Spot>,
-}
-
-/// What Nix said of the failure.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Failure {
-    message: Vec<String>,
-    spot: Option<Spot>,
-    /// What else is said of the error itself, such as names that may have been meant.
-    notes: Vec<String>,
-    /// From the inside out.
-    frames: Vec<Frame>,
-    /// How many frames Nix left out, for they were like others.
-    omitted: usize,
-    /// The frames came before the message, so that nothing of the message can look like one.
-    frames_first: bool,
 }
 
 /// A function's frame and that of its caller as one, or another frame.
@@ -139,14 +101,14 @@ struct Explained<'a> {
 /// Tells an evaluation that failed.
 ///
 /// `stderr` is what Nix printed, `status` how it ended.
-pub fn tell(stderr: &str, status: &str, reader: &Reader<'_>) -> Told {
+pub fn tell(stderr: &str, status: &str, reader: &Reader<'_>) -> Explanation {
     let lines: Vec<&str> = stderr.lines().collect();
     let Some(start) = lines.iter().rposition(|line| begins_an_error(line)) else {
         let mut error = format!("evaluating {} failed ({status})", reader.expression);
         if !reader.verbose && !stderr.trim().is_empty() {
             error = format!("{error}:\n{}", stderr.trim_end());
         }
-        return Told {
+        return Explanation {
             before: String::new(),
             error,
         };
@@ -157,11 +119,7 @@ pub fn tell(stderr: &str, status: &str, reader: &Reader<'_>) -> Told {
         last_lines(&lines[..start])
     };
     let error = render(&parse(&lines[start..]), reader);
-    Told { before, error }
-}
-
-fn begins_an_error(line: &str) -> bool {
-    line.starts_with("error:") || (line.starts_with('\u{1b}') && plain(line).starts_with("error:"))
+    Explanation { before, error }
 }
 
 /// The last of these lines, cut to a length that can be read.
@@ -179,176 +137,6 @@ fn last_lines(lines: &[&str]) -> String {
         cleaned(&start)
     }));
     shown.join("\n")
-}
-
-/// A line without escape sequences and other control characters.
-fn cleaned(line: &str) -> String {
-    plain(&line.replace('\r', " ")).trim_end().to_owned()
-}
-
-/// Reads the lines of an error, the first of which begins with `error:`.
-fn parse(lines: &[&str]) -> Failure {
-    // Nix indents what follows the first line by the width of `error: `.
-    let lines: Vec<String> = lines
-        .iter()
-        .map(|line| cleaned(line))
-        .filter(|line| !line.starts_with(HINT))
-        .map(|line| line.strip_prefix("       ").unwrap_or(&line).to_owned())
-        .collect();
-    let is_frame = |line: &String| line.starts_with("… ");
-    let is_note = |line: &String| line.starts_with("(stack trace ");
-    let mut failure = Failure::default();
-    let Some((first, rest)) = lines.split_first() else {
-        return failure;
-    };
-    let message = rest.iter().position(|line| line.starts_with("error:"));
-    let filled = rest.iter().find(|line| !line.is_empty());
-    if first == "error:"
-        && let Some(message) = message
-        && filled.is_some_and(|line| is_frame(line) || is_note(line))
-    {
-        failure.frames_first = true;
-        let frames: Vec<String> = rest[..message]
-            .iter()
-            .filter(|line| !is_note(line))
-            .cloned()
-            .collect();
-        failure.add_frames(&frames);
-        failure.frames.reverse();
-        failure.add_message(&rest[message..]);
-    } else {
-        let frames = lines.iter().position(is_frame).unwrap_or(lines.len());
-        failure.add_message(&lines[..frames]);
-        failure.add_frames(&lines[frames..]);
-    }
-    failure
-}
-
-impl Failure {
-    /// Reads the message with its place and what follows, up to the frames or to the end.
-    fn add_message(&mut self, lines: &[String]) {
-        for (index, line) in lines.iter().enumerate() {
-            if index == 0 {
-                let text = line.strip_prefix("error:").unwrap_or(line);
-                self.message.push(text.trim().to_owned());
-            } else if let Some(spot) = &mut self.spot {
-                if is_excerpt(line) {
-                    spot.excerpt.push(line.clone());
-                } else if !line.is_empty() {
-                    self.notes.push(line.clone());
-                }
-            } else if let Some(place) = position(line) {
-                self.spot = Some(Spot::new(place));
-            } else {
-                self.message.push(line.clone());
-            }
-        }
-        while self.message.last().is_some_and(String::is_empty) {
-            self.message.pop();
-        }
-        if self.message.len() > 1 && self.message[0].is_empty() {
-            self.message.remove(0);
-        }
-        // Without a place the suggestions follow the message at once.
-        if self.message.len() > 1
-            && let Some(last) = self.message.pop_if(|line| is_suggestion(line))
-        {
-            self.notes.push(last);
-        }
-    }
-
-    /// Reads frames, the first line of which begins with `… `.
-    fn add_frames(&mut self, lines: &[String]) {
-        for line in lines {
-            if let Some(what) = line.strip_prefix("… ") {
-                self.frames.push(Frame {
-                    what: what.to_owned(),
-                    spot: None,
-                });
-            } else if let Some(count) = omitted(line) {
-                self.omitted += count;
-            } else if let Some(frame) = self.frames.last_mut() {
-                frame.add(line, &mut self.notes);
-            } else if !line.is_empty() {
-                self.notes.push(line.clone());
-            }
-        }
-    }
-}
-
-/// The number in `(19 duplicate frames omitted)`.
-fn omitted(line: &str) -> Option<usize> {
-    line.strip_prefix('(')?
-        .strip_suffix(" duplicate frames omitted)")?
-        .parse()
-        .ok()
-}
-
-/// The place in `at FILE:LINE:COLUMN:`.
-fn position(line: &str) -> Option<Place> {
-    Place::parse(line.trim().strip_prefix("at ")?.strip_suffix(':')?)
-}
-
-/// Whether a line is one of the source, or the one with the caret: `  12| text`, `    |  ^`.
-fn is_excerpt(line: &str) -> bool {
-    line.trim_start()
-        .trim_start_matches(|character: char| character.is_ascii_digit())
-        .starts_with('|')
-}
-
-impl Frame {
-    /// Takes a line that follows the frame's first; what belongs to no frame goes to `notes`.
-    fn add(&mut self, line: &str, notes: &mut Vec<String>) {
-        let name = "whose name attribute is located at ";
-        let of_name = || Place::parse(line.trim().strip_prefix(name)?);
-        match &mut self.spot {
-            _ if line.is_empty() => {}
-            None => match position(line).or_else(of_name) {
-                Some(place) => self.spot = Some(Spot::new(place)),
-                None => self.what = format!("{} {}", self.what, line.trim()),
-            },
-            Some(spot) if is_excerpt(line) => spot.excerpt.push(line.to_owned()),
-            Some(_) => notes.push(line.to_owned()),
-        }
-    }
-
-    /// Whether it is a call of a function, whose caller has a frame of its own.
-    fn is_call(&self) -> bool {
-        let of = |verb| self.what.strip_prefix(verb);
-        self.what.ends_with(" anonymous lambda")
-            || of("while evaluating ")
-                .or_else(|| of("while calling "))
-                .is_some_and(|what| what.starts_with('\''))
-    }
-}
-
-impl Spot {
-    fn new(place: Place) -> Self {
-        Self {
-            place,
-            excerpt: Vec::new(),
-        }
-    }
-}
-
-impl Place {
-    /// Reads `FILE:LINE:COLUMN` or `FILE:LINE`.
-    fn parse(text: &str) -> Option<Self> {
-        let (rest, last) = text.rsplit_once(':')?;
-        let last = last.parse().ok()?;
-        let with_column = rest
-            .rsplit_once(':')
-            .and_then(|(file, line)| Some((file, line.parse().ok()?)));
-        let (file, line, column) = match with_column {
-            Some((file, line)) => (file, line, Some(last)),
-            None => (rest, last, None),
-        };
-        Some(Self {
-            file: file.to_owned(),
-            line,
-            column,
-        })
-    }
 }
 
 impl Reader<'_> {
@@ -729,10 +517,6 @@ fn owner_of(name: &str, spot: &Spot) -> Option<String> {
     (inherits && !set.is_empty() && set.chars().all(is_part)).then(|| set.to_owned())
 }
 
-fn is_suggestion(note: &str) -> bool {
-    note.starts_with("Did you mean ") && note.ends_with('?')
-}
-
 /// What Nix thinks was meant: `Did you mean x?`, `Did you mean one of x, y or z?`.
 fn suggestion(failure: &Failure) -> Option<String> {
     let note = failure.notes.iter().find(|note| is_suggestion(note))?;
@@ -790,7 +574,7 @@ mod tests {
     macro_rules! sample {
         ($version:literal, $name:literal) => {
             include_str!(concat!(
-                "../../tests/fixtures/nix-",
+                "../../../tests/fixtures/nix-",
                 $version,
                 "/",
                 $name,

@@ -1,0 +1,226 @@
+//! A whole build, from what was asked for to what is said of it: each step a function of its own room.
+//!
+//! Options -> Selection -> Site -> what is described -> targets -> Outcome -> report, GC roots, pins.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::build::evaluate::{self, Described};
+use crate::build::execute::{self, Progress};
+use crate::build::history::History;
+use crate::build::on_host::{self, Host};
+use crate::build::options::Options;
+use crate::build::plan;
+use crate::build::selection::Names;
+use crate::build::site::{Built, Site};
+use crate::build::{conclude, config};
+use crate::nix::{self, Description};
+use crate::pins::mismatch::{self, PinMismatch};
+use crate::pins::sources;
+use crate::repo::Repo;
+use sys::process::Processes;
+
+/// What is done with what was built.
+pub type Use<'u> = &'u mut dyn FnMut(&Built<'_>) -> Result<ExitCode>;
+/// Why builds on this machine can't work, if so.
+pub type Diagnose = fn(&Processes) -> Result<Option<String>>;
+
+/// Builds, and says how it went; if all is there, `after` has the last word.
+pub fn build(options: &Options, diagnose: Diagnose, after: Option<Use<'_>>) -> Result<ExitCode> {
+    let repo = Repo::find()?;
+    if options.write_pins {
+        sources::refuse_to_write(&repo, &options.from.asked())?;
+    }
+    if let Some(file) = &options.junit {
+        // Said before anything is built, not after.
+        let folder = file.parent().filter(|folder| !folder.as_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            bail!("`--junit {file}`: `{folder}` is no folder");
+        }
+    }
+    let processes = Processes::new(options.verbose)?;
+    on_site(options, &repo, &processes, false, |mut site| {
+        let mut history = History::read(repo.state().join("history.json"), &site.scope());
+        let mut progress = Progress::new();
+        let mut is_first = true;
+        loop {
+            let described = evaluate::describe(&site, true, std::mem::take(&mut is_first))?;
+            let described = match described {
+                Described::Containers(described) => described,
+                Described::Mismatches(stale) => {
+                    if accept(&mut site, &mut progress, &stale)? {
+                        continue;
+                    }
+                    conclude::say_mismatches(&site, &progress, &stale);
+                    return Ok(ExitCode::from(1));
+                }
+            };
+            if let [only] = plan::in_use(&described).as_slice()
+                && progress.known.is_empty()
+            {
+                history.within(&only.container);
+            }
+            let targets = plan::targets(&described, |position| plan::file_of(&repo, position));
+            let outcome = execute::build(&site, &history, &targets, &mut progress)?;
+            if accept(&mut site, &mut progress, &outcome.stale)? {
+                continue;
+            }
+            let built = site.built(&outcome.rows);
+            let code = conclude::finish(&site, &mut history, &progress, outcome, diagnose)?;
+            return match after {
+                Some(after) if code == ExitCode::SUCCESS => after(&built),
+                _ => Ok(code),
+            };
+        }
+    })
+}
+
+/// Evaluates what the containers have to offer, with tests, and hands it to `show` with the name of the
+/// machine that was asked, if it is another.
+pub fn list(
+    options: &Options,
+    show: impl FnOnce(Option<&str>, &[Description]) -> Result<ExitCode>,
+) -> Result<ExitCode> {
+    let repo = Repo::find()?;
+    let processes = Processes::new(options.verbose)?;
+    on_site(
+        options,
+        &repo,
+        &processes,
+        true,
+        |site| match evaluate::describe(&site, false, true)? {
+            Described::Containers(described) => {
+                show(site.host.map(|it| it.remote.host()), &described)
+            }
+            Described::Mismatches(stale) => {
+                conclude::say_mismatches(&site, &Progress::new(), &stale);
+                Ok(ExitCode::from(1))
+            }
+        },
+    )
+}
+
+/// Drops the GC roots of results, on each machine that is built on.
+pub fn drop_results(options: &Options) -> Result<ExitCode> {
+    let repo = Repo::find()?;
+    let asked = options.from.asked();
+    let processes = Processes::new(options.verbose)?;
+    let names = Names::parse(&options.components, true)?;
+    let selection = names.select(&repo, &asked)?;
+    let sources = selection.sources(&repo, &asked)?;
+    let mut hosts = config::hosts(&repo, &selection.containers, options.from.on.as_deref())?;
+    if hosts.is_empty() {
+        hosts.insert(None);
+    }
+    for host in hosts {
+        if let Some(name) = host {
+            let host = Host::connect(&processes, &name, &sources, false, None, || Ok(()))?;
+            on_host::drop_results(&host, &repo)?;
+        } else {
+            let links = store_links(&repo.test_build_output())?;
+            for link in &links {
+                fs_err::remove_file(link)?;
+            }
+            on_host::say_dropped(links.iter().map(|link| repo.shown(link).to_string()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Finds out what is meant, from what and where it is built, and goes there.
+fn on_site<T>(
+    options: &Options,
+    repo: &Repo,
+    processes: &Processes,
+    list: bool,
+    then: impl FnOnce(Site<'_>) -> Result<T>,
+) -> Result<T> {
+    let asked = options.from.asked();
+    // `--list` without names shows all, and so does the hint when nothing was named.
+    let names = Names::parse(
+        &options.components,
+        options.all || options.components.is_empty(),
+    )?;
+    let selection = names.select(repo, &asked)?;
+    let sources = selection.sources(repo, &asked)?;
+    // Nix here knows the way to another store.
+    let here = options.store.as_ref().map(|_| config::LOCAL);
+    let hosts = config::hosts(
+        repo,
+        &selection.containers,
+        here.or(options.from.on.as_deref()),
+    )?;
+    // What builds nothing needs no agreement.
+    let name = if list && hosts.len() > 1 {
+        None
+    } else {
+        config::only(hosts)?
+    };
+    if options.forward.is_some() && name.is_none() && !cfg!(target_os = "linux") {
+        bail!(
+            "services run on Linux: `--on HOST` names a machine that builds and runs it, and forwards its port"
+        );
+    }
+    if options.fetch && name.is_none() {
+        bail!("`--fetch` brings results back from another machine: say which by `--on HOST`");
+    }
+    // What is sent is packed while ssh connects.
+    let mut uploads = Vec::new();
+    let host = name.map(|name| {
+        Host::connect(
+            processes,
+            &name,
+            &sources,
+            options.fetch,
+            options.forward,
+            || {
+                uploads = on_host::pack(processes, repo, &sources)?;
+                Ok(())
+            },
+        )
+    });
+    let host = host.transpose()?;
+    let named = (names, selection, sources);
+    let site = Site::new(options, repo, processes, named, host.as_ref())?;
+    site.deliver(&uploads)?;
+    then(site)
+}
+
+/// Writes the hashes that were found in place of the pinned ones, if that is wanted and helps: what differs
+/// with each build would never end.
+fn accept(site: &mut Site<'_>, progress: &mut Progress, stale: &[PinMismatch]) -> Result<bool> {
+    if !site.options.write_pins || stale.is_empty() || !progress.are_new(stale) {
+        return Ok(false);
+    }
+    mismatch::write(site.repo, stale)?;
+    progress.changed.extend_from_slice(stale);
+    let asked = site.options.from.asked();
+    site.sources = site.selection.sources(site.repo, &asked)?;
+    if site.host.is_some() {
+        site.deliver(&on_host::pack(site.processes, site.repo, &site.sources)?)?;
+    }
+    Ok(true)
+}
+
+/// The links into the store below a folder.
+fn store_links(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let mut links = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        if !folder.is_dir() {
+            continue;
+        }
+        for entry in folder.read_dir_utf8()? {
+            let path = entry?.into_path();
+            match path.read_link_utf8() {
+                Ok(target) if target.starts_with(nix::store_dir()) => links.push(path),
+                Ok(_) => {}
+                Err(_) => folders.push(path),
+            }
+        }
+    }
+    links.sort();
+    Ok(links)
+}
