@@ -235,7 +235,7 @@ let
       if pythonUsr == null then
         # a package that can be named and listed, and not built
         let
-          none = throw "host-pkgs has no Python 3.14, which this machine's distribution lacks: `export HOST_PKGS_PYTHON_USR=$(xtask/tests/python-3.14 FOLDER)` takes that of Debian sid";
+          none = throw "host-pkgs has no Python 3.14, which this machine's distribution lacks: `export HOST_PKGS_PYTHON_USR=$(tools/python-3.14 FOLDER)` takes that of Debian sid";
         in
         {
           type = "derivation";

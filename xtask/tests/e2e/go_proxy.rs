@@ -1,4 +1,4 @@
-//! `xtask/tests/go-proxy`: Go takes what it serves, and its exit codes are the command's.
+//! `tools/go-proxy`: Go takes what it serves, and its exit codes are the command's.
 
 use std::process::Command;
 
@@ -48,7 +48,7 @@ fn go_proxy(folder: &Utf8Path, module: &str) -> Command {
             .args(["--no-out-link", "-A", "go_1_25"]),
     );
     let path = format!("{}/bin:{}", go.trim(), std::env::var("PATH").unwrap());
-    let mut command = Command::new(root().join("xtask/tests/go-proxy"));
+    let mut command = Command::new(root().join("tools/go-proxy"));
     command
         .arg(module)
         .current_dir(folder)

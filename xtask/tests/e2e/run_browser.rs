@@ -90,7 +90,7 @@ impl Service {
     /// Signs in by the browser: its exit code, and what it says.
     fn sign_in(&self, password: &str, version: &str, pictures: &Utf8Path) -> (Option<i32>, String) {
         let output = run(Command::new(host_package("nodejs_24").join("bin/node"))
-            .arg(root().join("xtask/tests/browser.mjs"))
+            .arg(root().join("tools/browser.mjs"))
             .args(["--sign-in", &format!("http://127.0.0.1:{}/", self.port)])
             .args(["--user", "akadmin", "--password", password])
             .args(["--version", version, "--no-admin"])

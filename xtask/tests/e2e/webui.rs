@@ -332,7 +332,7 @@ fn the_built_pages_load_in_a_browser() {
     let node = host_package("nodejs_24").join("bin/node");
     let look = |webui: &Utf8Path, arguments: &[&str]| {
         run(Command::new(&node)
-            .arg(root().join("xtask/tests/browser.mjs"))
+            .arg(root().join("tools/browser.mjs"))
             .arg(webui)
             .args(arguments))
     };

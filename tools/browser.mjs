@@ -2,9 +2,9 @@
 // Loads a page of a built web UI in a real browser, or signs in to a server that runs, and fails on anything
 // that can't be loaded and on any error in the browser's console.
 //
-//   xtask/tests/browser.mjs WEBUI [--page flow|sfe] [--stage NAME] [--screenshot FILE] [--expect TEXT]
-//   xtask/tests/browser.mjs --sign-in URL --user NAME --password TEXT [--version VERSION] [--no-admin]
-//                           [--screenshots FOLDER] [--expect TEXT]
+//   tools/browser.mjs WEBUI [--page flow|sfe] [--stage NAME] [--screenshot FILE] [--expect TEXT]
+//   tools/browser.mjs --sign-in URL --user NAME --password TEXT [--version VERSION] [--no-admin]
+//                     [--screenshots FOLDER] [--expect TEXT]
 //
 // WEBUI          a built web UI, such as target/test-build/authentik/webui. The server around it is a stub: the
 //                pages are what the server would make of its templates, the API answers with one challenge
@@ -34,9 +34,9 @@ function refuse(reason) {
     console.error(reason);
     process.exit(2);
 }
-const usage = `usage: xtask/tests/browser.mjs WEBUI [--page flow|sfe] [--stage NAME] [--screenshot FILE] [--expect TEXT]
-       xtask/tests/browser.mjs --sign-in URL --user NAME --password TEXT [--version VERSION] [--no-admin]
-                               [--screenshots FOLDER] [--expect TEXT]`;
+const usage = `usage: tools/browser.mjs WEBUI [--page flow|sfe] [--stage NAME] [--screenshot FILE] [--expect TEXT]
+       tools/browser.mjs --sign-in URL --user NAME --password TEXT [--version VERSION] [--no-admin]
+                         [--screenshots FOLDER] [--expect TEXT]`;
 function parsed() {
     try {
         return parseArgs({
