@@ -20,8 +20,8 @@ use sys::terminal;
 
 /// The tasks of this repository
 ///
-/// Exit codes: 0 good, 1 findings or a failed build, 2 could not run, 129, 130 or 143 interrupted by
-/// SIGHUP, SIGINT or SIGTERM. With `--json` stdout holds JSON lines, and what is for people is on stderr.
+/// Exit codes: 0 success, 1 findings or a failed build, 2 could not run, 129, 130 or 143 interrupted by
+/// SIGHUP, SIGINT or SIGTERM. With `--json` stdout holds JSON lines, and human-readable output is on stderr.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {

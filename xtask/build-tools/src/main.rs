@@ -12,7 +12,7 @@ commands:
   patch-version  put a literal version where a module reads a package.json
   strip-refs     neutralise references to the Nix store in trees of files
 
-`build-tools COMMAND --help` says more. Exit codes: 0 good, 1 findings, 2 could not run.
+`build-tools COMMAND --help` says more. Exit codes: 0 success, 1 findings, 2 could not run.
 ";
 
 fn main() -> ExitCode {

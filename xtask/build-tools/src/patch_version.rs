@@ -29,7 +29,7 @@ package.json, and removes the import.
   --check     change nothing; exit code 1 if the file does not have that version
   --dry-run   change nothing, show the lines that would change
 
-Exit codes: 0 good, 1 `--check` found another version or none, 2 could not run.
+Exit codes: 0 success, 1 `--check` found another version or none, 2 could not run.
 ";
 
 /// What is asked.

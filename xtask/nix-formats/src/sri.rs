@@ -166,9 +166,8 @@ impl FromStr for Sri {
             .ok_or_else(|| {
                 format!("malformed hash `{text}`: it must start with `sha256-` or `sha512-`")
             })?;
-        let digest = from_base64(encoded).ok_or_else(|| {
-            format!("malformed hash `{text}`: `{encoded}` is no base 64 with padding")
-        })?;
+        let digest = from_base64(encoded)
+            .ok_or_else(|| format!("malformed hash `{text}`: `{encoded}` is not padded base 64"))?;
         let (wanted, found) = (algorithm.digest_length(), digest.len());
         if wanted != found {
             return Err(format!(
@@ -214,11 +213,17 @@ mod tests {
             ("sha256-", "0 bytes where sha256 has 32"),
             ("sha256-AAAA", "3 bytes where sha256 has 32"),
             (&format!("sha512-{zeros}="), "32 bytes where sha512 has 64"),
-            (&format!("sha256-{zeros}"), "no base 64"),
-            (&format!("sha256-{zeros}=="), "no base 64"),
-            (&format!("sha256-{}B=", "A".repeat(42)), "no base 64"),
-            (&format!("sha256-{}*=", "A".repeat(42)), "no base 64"),
-            (&format!("sha256-{zeros}= "), "no base 64"),
+            (&format!("sha256-{zeros}"), "not padded base 64"),
+            (&format!("sha256-{zeros}=="), "not padded base 64"),
+            (
+                &format!("sha256-{}B=", "A".repeat(42)),
+                "not padded base 64",
+            ),
+            (
+                &format!("sha256-{}*=", "A".repeat(42)),
+                "not padded base 64",
+            ),
+            (&format!("sha256-{zeros}= "), "not padded base 64"),
         ] {
             let error = text.parse::<Sri>().unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

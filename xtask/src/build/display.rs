@@ -1,4 +1,4 @@
-//! What is seen of a run while it runs: on a terminal a few lines that are drawn anew, elsewhere lines
+//! What is seen of a run while it runs: on a terminal a few lines that are redrawn, elsewhere lines
 //! with the component's name before them.
 //!
 //! What to draw and how are pure functions; [`Display`] holds what is on the screen and writes it.
@@ -86,7 +86,7 @@ pub struct Display {
     last: Option<Instant>,
 }
 
-/// A time for people, at a glance: `0.4 s`, `12 s`, `3 min 05 s`.
+/// A time human-readable, at a glance: `0.4 s`, `12 s`, `3 min 05 s`.
 pub fn glance(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -254,7 +254,7 @@ fn redraw(drawn: usize, above: &[u8], lines: &[String]) -> Vec<u8> {
 }
 
 /// The same on a window that shrank, where nobody knows what became of the lines drawn: what was above
-/// them is written anew, as much as fits.
+/// them is rewritten, as much as fits.
 fn redraw_all<'a>(
     kept: impl DoubleEndedIterator<Item = &'a String>,
     lines: &[String],

@@ -47,7 +47,7 @@ impl Logs {
         })
     }
 
-    /// Begins a derivation's log anew.
+    /// Begins a derivation's log again.
     pub fn start(&mut self, drv: &str) -> Result<()> {
         let file = fs_err::File::create(log_path(&self.folder, drv))?;
         self.open.insert(drv.to_owned(), BufWriter::new(file));

@@ -29,7 +29,7 @@ pub struct Target {
     pub container: String,
     /// `client-ts` or `client-ts.tests.types`.
     pub component: String,
-    /// What people call it: with the container before it where several are built.
+    /// Its label: with the container before it where several are built.
     pub label: String,
     /// The store path of its derivation.
     pub drv: String,
@@ -147,7 +147,7 @@ pub enum Effect<'a> {
 /// A build that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Running<'a> {
-    /// What people call it.
+    /// Its label.
     pub label: &'a str,
     /// The phase it is in, if the builder named any.
     pub phase: Option<&'a str>,
@@ -162,7 +162,7 @@ pub struct Running<'a> {
 /// A build that ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended<'a> {
-    /// What people call it.
+    /// Its label.
     pub label: &'a str,
     /// Whether it left its outputs.
     pub well: bool,
@@ -175,7 +175,7 @@ pub struct Ended<'a> {
 /// A build that went well, for the history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Built<'a> {
-    /// What people call it.
+    /// Its label.
     pub label: &'a str,
     /// In seconds.
     pub seconds: f64,
@@ -286,7 +286,7 @@ impl Run {
         }
     }
 
-    /// What people call a derivation: its target's label, else its name.
+    /// The label of a derivation: that of its target, else its name.
     pub fn label<'a>(&'a self, drv: &'a str) -> &'a str {
         self.labels
             .get(drv)
@@ -497,7 +497,7 @@ impl Run {
             .collect()
     }
 
-    /// What people call the targets whose build has not begun.
+    /// The labels of the targets whose build has not begun.
     pub fn waiting(&self) -> impl Iterator<Item = &str> {
         let wanted = self.wanted.iter();
         wanted

@@ -259,12 +259,12 @@ pub fn drop_results(host: &Host<'_>, repo: &Repo) -> Result<()> {
 pub fn say_dropped(links: impl Iterator<Item = String>) {
     let mut count = 0;
     for link in links {
-        terminal::say(format!("dropped {link}"));
+        terminal::say(format!("removed the GC root {link}"));
         count += 1;
     }
     terminal::say(match count {
-        0 => "there were no links to results".to_owned(),
-        _ => format!("{count} results are free for Nix's garbage collector, `nix-collect-garbage`"),
+        0 => "there were no GC roots of results".to_owned(),
+        _ => format!("{count} GC roots removed: `nix-collect-garbage` deletes the results"),
     });
 }
 

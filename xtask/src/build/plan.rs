@@ -43,7 +43,7 @@ pub fn targets(described: &[Description], file_of: impl Fn(&str) -> Option<Strin
     targets
 }
 
-/// The file of a position `FILE:LINE`, if it is one of this repository that people edit to change a
+/// The file of a position `FILE:LINE`, if it is one of this repository that one edits to change a
 /// component: the package set's own helpers are none.
 pub fn file_of(repo: &Repo, position: &str) -> Option<String> {
     let (file, _) = position.rsplit_once(':')?;

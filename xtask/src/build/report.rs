@@ -1,4 +1,4 @@
-//! What people read of a run of nix-build: text from the model, and the log files.
+//! Human-readable text about a run of nix-build, from the model.
 
 use std::collections::BTreeMap;
 

@@ -37,7 +37,7 @@ pub fn build(options: &Options, diagnose: Diagnose, after: Option<Use<'_>>) -> R
         // Said before anything is built, not after.
         let folder = file.parent().filter(|folder| !folder.as_str().is_empty());
         if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-            bail!("`--junit {file}`: `{folder}` is no folder");
+            bail!("`--junit {file}`: `{folder}` is not a folder");
         }
     }
     let processes = Processes::new(options.verbose)?;

@@ -35,7 +35,7 @@ use sys::terminal;
 const EXPRESSION: &str = include_str!("../golang/vendor-hash.nix");
 /// The longest time between two looks at what Nix says.
 const TICK: Duration = Duration::from_millis(100);
-/// Where the hash stands in the pins.
+/// Where the hash is in the pins.
 const KEY: [&str; 2] = ["go", "vendorHash"];
 
 /// Print the `vendorHash` of a Go module, without Nix
@@ -46,7 +46,7 @@ const KEY: [&str; 2] = ["go", "vendorHash"];
 /// as they are. Stdout holds the hash alone, or `null` where nixpkgs wants `vendorHash = null`; stderr
 /// says what it was computed from.
 ///
-/// Exit codes: 0 good, 1 with `--check` the pin says another hash, or a failed build, 2 could not run,
+/// Exit codes: 0 success, 1 with `--check` the pin says another hash, or a failed build, 2 could not run,
 /// 129, 130 or 143 interrupted.
 ///
 /// Example: `cargo xtask compute-vendor-hash --source ~/src/authentik --shared-cache`
@@ -76,7 +76,7 @@ pub struct Args {
     /// The Go program [default: `go` on PATH]
     #[arg(long, value_name = "PATH", conflicts_with = "nix")]
     go: Option<Utf8PathBuf>,
-    /// Use Go's own caches: fast when they have the modules, and what they lack is added
+    /// Use Go's own caches: fast when they have the modules, missing modules are added to them
     #[arg(long, conflicts_with = "nix")]
     shared_cache: bool,
     /// Compare with the pin; print old and new when they differ
@@ -290,7 +290,7 @@ impl Session<'_> {
         let fetched = modules::fetch(self.processes, &go, wanted, args.shared_cache)?;
         for name in &fetched.changed {
             terminal::say(format!(
-                "warning: Go had to change {name}, in a copy: `go mod tidy` mends it, buildGoModule fails \
+                "warning: Go had to change {name}, in a copy: `go mod tidy` fixes it, buildGoModule fails \
                  over it"
             ));
         }
@@ -535,7 +535,7 @@ impl Session<'_> {
         let pin = self.sources.pins.vendor_hash().cloned();
         let old = pin.as_ref().map(ToString::to_string);
         if old == found.hash {
-            terminal::say(format!("`{}` in {shown} says so, too", KEY.join(".")));
+            terminal::say(format!("`{}` in {shown} matches", KEY.join(".")));
             return Ok(ExitCode::SUCCESS);
         }
         if args.check {

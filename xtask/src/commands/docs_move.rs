@@ -36,7 +36,7 @@ const MOST_PLACES: usize = 10;
 /// would lead elsewhere than before is an error. All cards are written, or none: what is interrupted is
 /// completed by the next run.
 ///
-/// Exit codes: 0 good, 2 nothing was changed.
+/// Exit codes: 0 success, 2 nothing was changed.
 ///
 /// Example: `cargo xtask docs-move caddy how-to/run-caddy --dry-run`
 #[derive(Debug, clap::Args)]

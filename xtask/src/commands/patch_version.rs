@@ -16,7 +16,7 @@ use camino::Utf8PathBuf;
 /// Refused, with line and column: a module without such an import, or with several; a name that is used
 /// for anything but `.version`; a version that is not one of Semantic Versioning.
 ///
-/// Exit codes: 0 good, 1 `--check` found another version or none, 2 could not run.
+/// Exit codes: 0 success, 1 `--check` found another version or none, 2 could not run.
 ///
 /// Example: `cargo xtask patch-version --dry-run web/packages/core/version/node.js 2026.2.0`
 #[derive(Debug, clap::Args)]

@@ -65,7 +65,7 @@ pub struct Args {
     /// Any setting of Nix, for the build; may be given several times
     #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], allow_hyphen_values = true)]
     option: Vec<String>,
-    /// Drop the links to results, here or with `--on` there, so that Nix's garbage collector may take them
+    /// Remove the GC roots of results, here or with `--on` on the other machine
     #[arg(long, conflicts_with_all = ["all", "components", "list", "fetch"])]
     gc: bool,
     /// After a failure, build what does not need what failed

@@ -2,7 +2,7 @@
 //!
 //! What Go is told and what it sees decide the hash, so both are as in that derivation: `GO111MODULE=on`,
 //! `GOTOOLCHAIN=local`, no setting of the user's but those that say where modules come from, no file
-//! above the source, and a copy of the source to write to, for Go mends `go.mod` and `go.sum`.
+//! above the source, and a copy of the source to write to, for Go fixes `go.mod` and `go.sum`.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use sys::process::{Captured, Processes, is_missing_program};
 use sys::scratch::Scratch;
 use sys::terminal;
 
-/// What a source tree's copy in the store lacks, too (`containers/authentik/sources.nix`).
+/// What a source tree's copy in the store is without, too (`containers/authentik/sources.nix`).
 const LEFT_OUT: [&str; 2] = [".git", "node_modules"];
 
 /// Which modules are wanted, and how.
@@ -227,7 +227,7 @@ pub fn find(processes: &Processes, program: Option<&Utf8Path>) -> Result<Go> {
 
 /// Fetches what a module needs and hashes it; nothing of it stays.
 ///
-/// With `shared` Go's own caches are used, and what they lack is added to them.
+/// With `shared` Go's own caches are used, missing modules are added to them to them.
 pub fn fetch(processes: &Processes, go: &Go, wanted: &Wanted<'_>, shared: bool) -> Result<Fetched> {
     let folder = module_folder(wanted)?;
     let scratch = Scratch::new()?;
@@ -327,7 +327,7 @@ fn command<'a>(
         .env("GOTOOLCHAIN", "local")
         .env("GOTMPDIR", path)
         .env("GOPATH", path.join("go"))
-        // Nobody answers questions here: a login that is lacking is an error, not a prompt.
+        // Nobody answers questions here: a missing login is an error, not a prompt.
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GCM_INTERACTIVE", "never")
         .env(
@@ -474,7 +474,7 @@ fn local_replacements(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| {
         let (_, to) = line.split("//").next()?.split_once("=>")?;
         let to = to.trim();
-        // A path with blanks stands in quotes.
+        // A path with blanks is in quotes.
         let path = match to.chars().next()? {
             quote @ ('"' | '`') => to[1..].split(quote).next()?,
             _ => to.split_whitespace().next()?,

@@ -42,7 +42,7 @@ pub struct Request<'a> {
     pub pinned: bool,
 }
 
-/// A fixed-output derivation whose hash stands in a pins file.
+/// A fixed-output derivation whose hash is in a pins file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Pinned {
     /// The store path of the derivation.

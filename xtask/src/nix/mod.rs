@@ -1,4 +1,6 @@
-//! What this program asks of Nix: each question one function, each answer a type.
+//! Nix: each question to it one function, each answer a type.
+//!
+//! May use other machines and the repository; knows nothing of pins and package sets but a set's name.
 
 pub mod describe;
 mod eval_error;
@@ -52,9 +54,9 @@ pub struct Store {
 pub struct EvaluationFailed {
     /// All that Nix said.
     pub said: String,
-    /// What of it people need.
+    /// The part of it that matters, explained.
     pub told: String,
-    /// What came before it and people are to see.
+    /// Warnings and traces before it that are to be shown.
     pub before: String,
 }
 
@@ -76,8 +78,8 @@ pub fn version(processes: &Processes) -> Result<NixVersion> {
     let captured = match processes.capture(processes.cmd("nix-store").arg("--version")) {
         Err(error) if is_missing_program(&error) => {
             return Err(error.context(
-                "Nix is not there: `cargo xtask setup --install` installs it on Debian and its \
-                 likes, `cargo xtask setup` says what else is lacking",
+                "Nix is not installed: `cargo xtask setup --install` installs it on Debian-based \
+                 systems, `cargo xtask setup` lists what else is missing",
             ));
         }
         other => other?,

@@ -1,4 +1,7 @@
-//! The package set that components are built over: the pinned nixpkgs or host-pkgs, and why.
+//! The package set that components are built over: the pinned nixpkgs or host-pkgs, which is taken, and
+//! the settings that Nix gets for it.
+//!
+//! May use pins, Nix, other machines and the repository.
 
 pub mod host;
 pub mod package_managers;
@@ -28,7 +31,7 @@ pub const NIXPKGS_FLOOR: (u32, u32) = (2, 18);
 pub struct Choice {
     /// The package set.
     pub set: PackageSet,
-    /// Why, for people.
+    /// Why, human-readable.
     pub reason: String,
 }
 

@@ -546,7 +546,7 @@ fn gitconfig(printed: &str) -> String {
     })
 }
 
-/// Text as it stands in quotes in a configuration file of git.
+/// Text in quotes for a configuration file of git.
 fn git_quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
 }

@@ -116,7 +116,7 @@ pub fn remedy(
     changed_before: bool,
 ) -> String {
     let Some(stale) = stale else {
-        return "no pin says this hash: it stands in the expression of the derivation".to_owned();
+        return "no pin has this hash: it is in the expression of the derivation".to_owned();
     };
     let pin = format!(
         "pin:       `{}` in {}",

@@ -1,7 +1,7 @@
 //! `pins.json`: every version, revision and hash, as a type that can't be wrong.
 //!
 //! Nix reads the same file. What is checked here is checked before Nix starts, because Nix would say
-//! neither line nor key.
+//! neither line nor key. May use Nix, other machines and the repository.
 
 pub mod mismatch;
 pub mod sources;
@@ -377,7 +377,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// The names that lead to the hash, as people write them.
+    /// The names that lead to the hash, as they are written.
     pub fn shown(&self) -> String {
         self.key.join(".")
     }
@@ -403,7 +403,7 @@ fn with_changes(text: &str, changes: &[Change]) -> Result<String> {
         let place =
             place_of(text, &change.key).with_context(|| format!("there is no `{shown}`"))?;
         let found: String = serde_json::from_str(&text[place.clone()])
-            .with_context(|| format!("`{shown}` is no text"))?;
+            .with_context(|| format!("`{shown}` is not a string"))?;
         if found != change.from.to_string() {
             bail!(
                 "`{shown}` is `{found}`, no longer `{}`: something else changed it meanwhile",
@@ -692,7 +692,7 @@ mod tests {
             ),
             (
                 vec![change(&["sources"], HASH, OTHER)],
-                "`sources` is no text",
+                "`sources` is not a string",
             ),
             (
                 vec![change(&schema, OTHER, HASH)],

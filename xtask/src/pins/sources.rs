@@ -81,7 +81,7 @@ pub fn incompatibility(
         .collect();
     Ok((!missing.is_empty()).then(|| {
         format!(
-            "`{path}` is no source tree of {name}: it lacks {}; give the root of a checkout",
+            "`{path}` is not a source tree of {name}: missing {}; give the root of a checkout",
             missing.join(", ")
         )
     }))
@@ -193,7 +193,7 @@ fn folder(path: &Utf8Path) -> Result<Utf8PathBuf> {
         anyhow::Error::new(error).context(format!("cannot use `{path}` as a source"))
     })?;
     if !absolute.is_dir() {
-        bail!("cannot use `{path}` as a source: it is no folder");
+        bail!("cannot use `{path}` as a source: it is not a folder");
     }
     Ok(absolute)
 }
@@ -253,14 +253,14 @@ mod tests {
         };
         let reason = incompatibility(&tree).unwrap().unwrap();
         assert!(
-            reason.contains("no source tree of app: it lacks `package.json`, `a/b`;"),
+            reason.contains("not a source tree of app: missing `package.json`, `a/b`;"),
             "{reason}"
         );
         write_atomically(&tree.join("package.json"), b"", 0o644).unwrap();
         let message = incompatibility(&tree.join("package.json"))
             .unwrap_err()
             .to_string();
-        assert!(message.contains("no folder"), "{message}");
+        assert!(message.contains("not a folder"), "{message}");
         let missing = tree.join("none");
         assert!(format!("{:#}", incompatibility(&missing).unwrap_err()).contains(missing.as_str()));
         fs_err::create_dir_all(tree.join("a/b")).unwrap();

@@ -1,8 +1,9 @@
-//! Another machine that builds: one ssh connection, in which `remote.sh` does there what it is told.
+//! The other machine: one ssh connection, in which `agent.sh` does there what it is told.
 //!
 //! What goes over it are command lines of Nix, one at a time, and their answers; the log of a build comes
 //! back as it is written. Paths of this machine that were sent along are replaced by those over there on
-//! the way out, and back again in answers, so that nobody else has to know of them.
+//! the way out, and back again in answers, so that nobody else has to know of them. May use the crates
+//! below and nothing else of xtask.
 
 pub mod protocol;
 pub mod ssh;
@@ -192,7 +193,7 @@ impl<'a> Remote<'a> {
         Ok(hello)
     }
 
-    /// The name that people know the machine by.
+    /// The name of the machine, as it was given.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -479,7 +480,7 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// A command as a line for the other side, and for people.
+    /// A command as a line for the other side, and a human-readable one.
     fn prepare(&self, command: Cmd<'_>) -> (String, String) {
         let shown = command.to_string();
         let command: Command = command.into();
@@ -679,7 +680,7 @@ impl Drop for Remote<'_> {
     }
 }
 
-/// Words as they stand in a string of JSON.
+/// Words within a string of JSON.
 fn within_json(words: &str) -> String {
     let quoted = serde_json::Value::from(words).to_string();
     quoted[1..quoted.len() - 1].to_owned()

@@ -124,7 +124,7 @@ impl Hello {
             );
         };
         if let Some(missing) = self.get("missing") {
-            bail!("`{host}` lacks programs that every Linux has:{missing}");
+            bail!("`{host}` is missing programs that every Linux has:{missing}");
         }
         version.parse().map_err(|()| {
             anyhow!("no version in what `nix-store --version` says on `{host}`: `{version}`")

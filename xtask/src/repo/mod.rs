@@ -1,4 +1,6 @@
-//! Where the repository is, and which containers it has.
+//! The repository: where it is, which containers it has, and where its files are.
+//!
+//! May use the crates below and nothing else of xtask.
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -111,7 +113,7 @@ impl Repo {
         self.state().join("lock")
     }
 
-    /// `path` as people know it: relative to the root when it is below.
+    /// `path` as it is shown: relative to the root when it is below.
     pub fn shown<'a>(&self, path: &'a Utf8Path) -> &'a Utf8Path {
         path.strip_prefix(&self.root).unwrap_or(path)
     }

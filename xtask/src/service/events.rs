@@ -35,7 +35,7 @@ pub enum Event {
     },
     /// Why it does not run, or runs no more.
     Error {
-        /// In words for people.
+        /// Human-readable.
         message: String,
     },
     /// A line that is none of these: of a program that could not even be started.

@@ -1,7 +1,6 @@
-//! A service that runs, as the program tells it that starts and ends all its parts: what `run` follows.
+//! What `run` starts: the events that a service's supervisor writes, and what is shown of its parts.
 //!
-//! That program (containers/CONTAINER/supervise.py) comes with the service and runs where the service does,
-//! here or on another machine; what it tells are JSON lines.
+//! May use `build/` and every room below; no command.
 
 mod events;
 mod model;

@@ -246,7 +246,7 @@ fn flags_that_only_some_containers_take() {
     let ended = harness.test_build(&["--source", "tree/elsewhere", "image"]);
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     ended.says(&[
-        "no source tree of authentik: it lacks `schema.yml`",
+        "not a source tree of authentik: missing `schema.yml`",
         "proxy is not built",
     ]);
 }

@@ -87,7 +87,7 @@ const KINDS: [Kind; 16] = [
         "  sources,\n",
         "  sources,\n  zoo,\n",
         &[
-            "error: host-pkgs has no `zoo`, which FILE:NEXT wants: add it to containers/host-pkgs/default.nix, or, if it is a component, to containers/authentik/scope.nix\n",
+            "error: host-pkgs has no `zoo`, which FILE:NEXT needs: add it to containers/host-pkgs/default.nix, or, if it is a component, to containers/authentik/scope.nix\n",
         ],
         Some(false),
     ),
@@ -96,7 +96,7 @@ const KINDS: [Kind; 16] = [
         "  sources,\n",
         "  sources,\n  typescrypt,\n",
         &[
-            "error: host-pkgs has no `typescrypt`, which FILE:NEXT wants: did you mean `typescript`?\n",
+            "error: host-pkgs has no `typescrypt`, which FILE:NEXT needs: did you mean `typescript`?\n",
         ],
         Some(false),
     ),
@@ -105,7 +105,7 @@ const KINDS: [Kind; 16] = [
         ARGUMENT,
         "  strictDeps = lib.foo true;",
         &[
-            "error: host-pkgs has no `lib.foo`, which FILE:LINE:16 wants: add it to containers/host-pkgs/lib.nix\n",
+            "error: host-pkgs has no `lib.foo`, which FILE:LINE:16 needs: add it to containers/host-pkgs/lib.nix\n",
         ],
         Some(true),
     ),
@@ -124,7 +124,7 @@ const KINDS: [Kind; 16] = [
         ARGUMENT,
         "  strictDeps = nodejs_24.meta.platfroms;",
         &[
-            "error: `nodejs_24.meta` has no `platfroms`, which FILE:LINE:16 wants: did you mean `platforms`?\n",
+            "error: `nodejs_24.meta` has no `platfroms`, which FILE:LINE:16 needs: did you mean `platforms`?\n",
         ],
         Some(true),
     ),

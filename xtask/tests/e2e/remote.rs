@@ -310,17 +310,21 @@ fn results_are_kept_until_they_are_dropped() {
     fs_err::os::unix::fs::symlink(out, others.join("good")).unwrap();
     let dropped = ended(&mut far.command(&harness, "fisher", &["--gc"]));
     assert_eq!(dropped.code, Some(0), "{}", dropped.stderr);
-    dropped.says(&["dropped fisher:", "/good\n", "1 results are free"]);
+    dropped.says(&[
+        "removed the GC root fisher:",
+        "/good\n",
+        "1 GC roots removed",
+    ]);
     assert!(others.join("good").is_symlink());
     assert!(!roots().contains("somebody@"), "{}", roots());
     let dropped = ended(&mut far.command(&harness, "fisher", &["--gc"]));
-    dropped.says(&["there were no links to results"]);
+    dropped.says(&["there were no GC roots of results"]);
     // The same here.
     assert_eq!(harness.test_build(&["good"]).code, Some(0));
     let link = harness.root().join("target/test-build/authentik/good");
     assert!(link.is_symlink());
     let dropped = harness.test_build(&["--gc"]);
-    dropped.says(&["dropped target/test-build/authentik/good\n"]);
+    dropped.says(&["removed the GC root target/test-build/authentik/good\n"]);
     assert!(!link.is_symlink());
 }
 
@@ -369,7 +373,11 @@ fn a_machine_can_be_the_default() {
     assert_eq!(command(&["--list"], None).code, Some(0));
     let dropped = command(&["--gc"], None);
     assert_eq!(dropped.code, Some(0), "{}", dropped.stderr);
-    // The accounts have the same home: the second finds nothing.
+    dropped.says(&[
+        "removed the GC root basher:",
+        "/proxy\n",
+        "there were no GC roots",
+    ]);
     dropped.says(&["dropped basher:", "/proxy\n", "there were no links"]);
     let named = command(&["authentik/good", "--json"], None);
     assert_eq!(host(&named), "dasher");
@@ -594,7 +602,7 @@ fn logins_that_fail() {
         let mut command = harness.command(&["good"]);
         let refused = ended(command.arg(format!("--on={name}")));
         assert_eq!(refused.code, Some(2), "{name}: {}", refused.stderr);
-        refused.says(&["is no name of a host"]);
+        refused.says(&["invalid host name"]);
     }
     write(
         &config,
@@ -688,7 +696,7 @@ fn machines_that_can_t_build() {
 
     path_with(&far, &[], &nix);
     fs_err::remove_file(path.join("gzip")).unwrap();
-    let parts = ["`dasher` lacks programs that every Linux has: gzip"];
+    let parts = ["`dasher` is missing programs that every Linux has: gzip"];
     refused(&far, &harness, "dasher", &["good"], &parts);
 }
 

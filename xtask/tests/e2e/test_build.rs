@@ -349,7 +349,7 @@ for case in suite:
     );
     let ended = harness.test_build(&["good", "--junit", "none/report.xml"]);
     assert_eq!(ended.code, Some(2));
-    ended.says(&["`--junit none/report.xml`: `none` is no folder"]);
+    ended.says(&["`--junit none/report.xml`: `none` is not a folder"]);
 }
 
 #[test]

@@ -533,7 +533,12 @@ fn bad_input() {
                 "--shared-cache",
             ],
         ),
-        (UUID_SUM, UUID_MOD, &nonsense, &["is no module", "GOPROXY"]),
+        (
+            UUID_SUM,
+            UUID_MOD,
+            &nonsense,
+            &["is not a module", "GOPROXY"],
+        ),
         (
             UUID_SUM,
             UUID_MOD,

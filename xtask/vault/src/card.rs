@@ -198,7 +198,7 @@ struct Reader<'a> {
     body: usize,
     lines: LineStarts<'a>,
     content: Content,
-    /// What is no text: code, HTML, math.
+    /// What is not a string: code, HTML, math.
     opaque: Vec<Range<usize>>,
 }
 

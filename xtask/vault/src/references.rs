@@ -347,7 +347,7 @@ pub(crate) fn written(
 }
 
 /// Whether the card that holds a link stays in its folder, and what the link leads to gets another name in
-/// its own: then only the name is written anew.
+/// its own: then only the name is rewritten.
 fn only_renamed(was: Way<'_>, is: Way<'_>) -> bool {
     was.from.parent() == is.from.parent() && was.to.parent() == is.to.parent()
 }

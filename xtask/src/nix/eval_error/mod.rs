@@ -32,7 +32,7 @@ const MACHINERY: [&str; 2] = ["lib.nix", "stdenv.nix"];
 pub struct Reader<'a> {
     /// The repository's root.
     pub root: &'a Utf8Path,
-    /// The expressions that were evaluated, as people know them.
+    /// The expressions that were evaluated, as they are shown.
     pub expression: String,
     /// A source tree in place of the pinned one.
     pub source: Option<&'a Utf8Path>,
@@ -53,7 +53,7 @@ pub struct Expressions {
     pub pins: Utf8PathBuf,
 }
 
-/// A failed evaluation in words for people.
+/// A failed evaluation as text.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// Warnings and traces that came before the error, if they are to be shown.
@@ -82,7 +82,7 @@ enum Owner {
     Nix,
 }
 
-/// Something that a function wants and the package set lacks.
+/// Something that a function needs and the package set doesn't have.
 #[derive(Debug, PartialEq, Eq)]
 struct Lack<'a> {
     name: &'a str,
@@ -167,12 +167,12 @@ impl Reader<'_> {
         spot.is_some_and(|spot| self.owner(&spot.place) == Owner::Ours)
     }
 
-    /// Whether a place is in a file that lies before people: ours, or the machinery of host-pkgs.
+    /// Whether a place is in a file that users edit: ours, or the machinery of host-pkgs.
     fn knows(&self, spot: &Spot) -> bool {
         self.owner(&spot.place) == Owner::Ours || self.relative(&spot.place.file).is_some()
     }
 
-    /// A place as people know it.
+    /// A place as it is shown.
     fn label(&self, place: &Place) -> String {
         let file = self
             .relative(&place.file)
@@ -191,7 +191,7 @@ impl Reader<'_> {
             .find(|container| file.starts_with(&container.folder))
     }
 
-    /// A file as people know it.
+    /// A file as it is shown.
     fn shown<'p>(&self, file: &'p Utf8Path) -> &'p Utf8Path {
         self.relative(file.as_str()).unwrap_or(file)
     }
@@ -375,7 +375,7 @@ fn explain<'a>(failure: &'a Failure, reader: &Reader<'_>) -> Option<Explained<'a
     explain_attribute(message, failure, reader)
 }
 
-/// What host-pkgs' `callPackage` says when it lacks an argument (its `lib.nix`).
+/// What host-pkgs' `callPackage` says when an argument is missing (its `lib.nix`).
 fn host_lack(message: &str) -> Option<Lack<'_>> {
     let rest = message.strip_prefix("the package set has no `")?;
     let (name, rest) = rest.split_once('`')?;
@@ -390,7 +390,7 @@ fn host_lack(message: &str) -> Option<Lack<'_>> {
     })
 }
 
-/// What nixpkgs' `callPackage` says when it lacks an argument (its `lib/customisation.nix`).
+/// What nixpkgs' `callPackage` says when an argument is missing (its `lib/customisation.nix`).
 fn nixpkgs_lack(message: &str) -> Option<Lack<'_>> {
     let (caller, rest) = message.split_once("Function called without required argument \"")?;
     if !caller.is_empty() && !caller.ends_with("callPackageWith: ") {
@@ -413,11 +413,11 @@ fn between<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
 
 fn lack_text(lack: &Lack<'_>, reader: &Reader<'_>) -> String {
     let set = reader.set.name();
-    let wants = lack
+    let needs = lack
         .place
         .as_ref()
         .map_or_else(|| "a function".to_owned(), |place| reader.label(place));
-    let text = format!("{set} has no `{}`, which {wants} wants", lack.name);
+    let text = format!("{set} has no `{}`, which {needs} needs", lack.name);
     let place = lack.place.as_ref();
     let folder = place.and_then(|place| Some(&reader.container(place)?.folder));
     let remedy = match (did_you_mean(&lack.similar), reader.set, folder) {
@@ -434,7 +434,7 @@ fn lack_text(lack: &Lack<'_>, reader: &Reader<'_>) -> String {
     format!("{text}: {remedy}")
 }
 
-/// An attribute that is not there, with what lacks it and what wants it.
+/// An attribute that is not there, with what should have it and what needs it.
 fn explain_attribute<'a>(
     message: &str,
     failure: &'a Failure,
@@ -476,7 +476,7 @@ fn explain_attribute<'a>(
         (format!("`{set}` has no `{name}`"), None)
     };
     let remedy = suggestion(failure).or(remedy);
-    let mut text = format!("{lacks}, which {place} wants");
+    let mut text = format!("{lacks}, which {place} needs");
     if let Some(remedy) = remedy {
         text = format!("{text}: {remedy}");
     }
@@ -486,7 +486,7 @@ fn explain_attribute<'a>(
     })
 }
 
-/// The expression that lacks the attribute `name`, as far as it is a path of names: `a.b` in `a.b.name`
+/// The expression without the attribute `name`, as far as it is a path of names: `a.b` in `a.b.name`
 /// or in `inherit (a.b) name`.
 fn owner_of(name: &str, spot: &Spot) -> Option<String> {
     // The line before the one with the caret is what it is about.
@@ -751,7 +751,7 @@ mod tests {
                 told(argument),
                 format!(
                     "host-pkgs has no `typescrypt`, which containers/authentik/client-ts.nix:9 \
-                     wants: did you mean `typescript`?\n{scope}{}: `-v` shows them",
+                     needs: did you mean `typescript`?\n{scope}{}: `-v` shows them",
                     left_out[0]
                 )
             );
@@ -760,7 +760,7 @@ mod tests {
                 told(attribute),
                 format!(
                     "the pins have no `openapi`, which \
-                     containers/authentik/client-ts.nix:24:{column} wants: \
+                     containers/authentik/client-ts.nix:24:{column} needs: \
                      add it to `sources` in /elsewhere/pins.json
     23|
     24|   inherit (sources) schema openapi;
@@ -793,12 +793,12 @@ mod tests {
         let cases = [
             (
                 format!("{aborted}{called} \"foo\" at {client}:3'"),
-                "nixpkgs has no `foo`, which containers/authentik/client-ts.nix:3 wants: \
+                "nixpkgs has no `foo`, which containers/authentik/client-ts.nix:3 needs: \
                  if it is a component, add it to containers/authentik/scope.nix",
             ),
             (
                 format!("{called} \"foo\" at {client}:3, did you mean \"fop\"?"),
-                "nixpkgs has no `foo`, which containers/authentik/client-ts.nix:3 wants: \
+                "nixpkgs has no `foo`, which containers/authentik/client-ts.nix:3 needs: \
                  did you mean `fop`?",
             ),
             (
@@ -806,16 +806,16 @@ mod tests {
                     "lib.customisation.callPackageWith: {called} \"foo\" at {client}:3, \
                      did you mean \"a\", \"b\" or \"c\"?"
                 ),
-                "nixpkgs has no `foo`, which containers/authentik/client-ts.nix:3 wants: \
+                "nixpkgs has no `foo`, which containers/authentik/client-ts.nix:3 needs: \
                  did you mean `a`, `b` or `c`?",
             ),
             (
                 format!("{aborted}{called} \"foo\" at /nix/store/x-source/pkgs/a/b.nix:7'"),
-                "nixpkgs has no `foo`, which /nix/store/x-source/pkgs/a/b.nix:7 wants",
+                "nixpkgs has no `foo`, which /nix/store/x-source/pkgs/a/b.nix:7 needs",
             ),
             (
                 format!("{aborted}{called} \"foo\" at <unknown location>'"),
-                "nixpkgs has no `foo`, which a function wants",
+                "nixpkgs has no `foo`, which a function needs",
             ),
         ];
         for (message, expected) in &cases {
@@ -842,13 +842,13 @@ mod tests {
         };
         assert_eq!(
             host("/build/samples/containers/authentik/client-ts.nix:3"),
-            "host-pkgs has no `foo`, which containers/authentik/client-ts.nix:3 wants: add it to \
+            "host-pkgs has no `foo`, which containers/authentik/client-ts.nix:3 needs: add it to \
              containers/host-pkgs/default.nix, or, if it is a component, to \
              containers/authentik/scope.nix"
         );
         assert_eq!(
             host("/build/samples/containers/host-pkgs/go.nix:3"),
-            "host-pkgs has no `foo`, which containers/host-pkgs/go.nix:3 wants: add it to \
+            "host-pkgs has no `foo`, which containers/host-pkgs/go.nix:3 needs: add it to \
              containers/host-pkgs/default.nix"
         );
     }
@@ -862,7 +862,7 @@ mod tests {
                 "  x = pkgs.foo;",
                 7,
                 "foo",
-                "host-pkgs has no `foo`, which F:2:7 wants: add it to \
+                "host-pkgs has no `foo`, which F:2:7 needs: add it to \
                  containers/host-pkgs/default.nix",
             ),
             (
@@ -870,14 +870,14 @@ mod tests {
                 "  x = pkgs.foo;",
                 7,
                 "foo",
-                "nixpkgs has no `foo`, which F:2:7 wants",
+                "nixpkgs has no `foo`, which F:2:7 needs",
             ),
             (
                 Host,
                 "  x = lib.strings.foo a;",
                 7,
                 "foo",
-                "host-pkgs has no `lib.strings.foo`, which F:2:7 wants: add it to \
+                "host-pkgs has no `lib.strings.foo`, which F:2:7 needs: add it to \
                  containers/host-pkgs/lib.nix",
             ),
             (
@@ -885,7 +885,7 @@ mod tests {
                 "  x = lib.strings.foo a;",
                 7,
                 "strings",
-                "host-pkgs has no `lib.strings`, which F:2:7 wants: add it to \
+                "host-pkgs has no `lib.strings`, which F:2:7 needs: add it to \
                  containers/host-pkgs/lib.nix",
             ),
             // The caret at the attribute itself.
@@ -894,7 +894,7 @@ mod tests {
                 "  x = pkgs.python3Packages.foo;",
                 28,
                 "foo",
-                "host-pkgs has no `python3Packages.foo`, which F:2:28 wants: add it to \
+                "host-pkgs has no `python3Packages.foo`, which F:2:28 needs: add it to \
                  containers/host-pkgs/default.nix",
             ),
             (
@@ -902,7 +902,7 @@ mod tests {
                 "  inherit (lib) id foo;",
                 20,
                 "foo",
-                "host-pkgs has no `lib.foo`, which F:2:20 wants: add it to \
+                "host-pkgs has no `lib.foo`, which F:2:20 needs: add it to \
                  containers/host-pkgs/lib.nix",
             ),
             (
@@ -910,7 +910,7 @@ mod tests {
                 "  x = sources.foo;",
                 7,
                 "foo",
-                "the pins have no `foo`, which F:2:7 wants: add it to `sources` in \
+                "the pins have no `foo`, which F:2:7 needs: add it to `sources` in \
                  /elsewhere/pins.json",
             ),
             (
@@ -918,7 +918,7 @@ mod tests {
                 "  x = finalAttrs.foo;",
                 7,
                 "foo",
-                "`finalAttrs` has no `foo`, which F:2:7 wants",
+                "`finalAttrs` has no `foo`, which F:2:7 needs",
             ),
             // No path of names.
             (
@@ -990,7 +990,7 @@ mod tests {
        Did you mean one of fob, foe or for?
 "
             ),
-            "host-pkgs has no `lib.foo`, which containers/authentik/client-ts.nix:24:12 wants: \
+            "host-pkgs has no `lib.foo`, which containers/authentik/client-ts.nix:24:12 needs: \
              did you mean `fob`, `foe` or `for`?
     23|
     24|   schema = lib.foo;
