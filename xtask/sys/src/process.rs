@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group, set_child_subreaper};
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use xshell::{Cmd, Shell};
 
-use crate::terminal;
+use crate::{platform, terminal};
 
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
@@ -87,7 +87,7 @@ impl Processes {
     /// With `verbose` each command line is shown before it runs. Processes whose parents end become
     /// children of this one, so that none is lost.
     pub fn new(verbose: bool) -> Result<Self> {
-        set_child_subreaper(Some(getpid())).context("becoming the reaper of orphans")?;
+        platform::adopt_orphans().context("becoming the reaper of orphans")?;
         let shell = Shell::new().context("finding the current folder")?;
         let mut signals =
             Signals::new([SIGINT, SIGTERM, SIGHUP]).context("registering signal handlers")?;
@@ -190,7 +190,7 @@ impl Processes {
     fn kill_orphans(&self) {
         let running = lock(&self.running);
         let own = BTreeSet::from([getpid().as_raw_nonzero().get()]);
-        let parents = parents();
+        let parents = platform::parents();
         let known = [&running.groups, &running.foreground, &running.conversations];
         let known: BTreeSet<i32> = known.into_iter().flatten().copied().collect();
         let kept = descendants(&parents, &known);
@@ -471,7 +471,7 @@ fn kill_with_descendants(leaders: &BTreeSet<i32>) {
     for leader in leaders {
         signal_group(*leader, Signal::STOP);
     }
-    let descendants = descendants(&parents(), leaders);
+    let descendants = descendants(&platform::parents(), leaders);
     for leader in leaders {
         signal_group(*leader, Signal::KILL);
     }
@@ -480,31 +480,6 @@ fn kill_with_descendants(leaders: &BTreeSet<i32>) {
             let _ = kill_process(process, Signal::KILL);
         }
     }
-}
-
-/// Each process and its parent, from `/proc/<pid>/stat` (`proc_pid_stat(5)`).
-fn parents() -> BTreeMap<i32, i32> {
-    let Ok(entries) = fs_err::read_dir("/proc") else {
-        return BTreeMap::new();
-    };
-    entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let process = entry.file_name().to_str()?.parse().ok()?;
-            let stat = fs_err::read(entry.path().join("stat")).ok()?;
-            Some((process, parent_in_stat(&String::from_utf8_lossy(&stat))?))
-        })
-        .collect()
-}
-
-/// The fourth field; the second, the program's name in brackets, may itself hold brackets and blanks.
-fn parent_in_stat(stat: &str) -> Option<i32> {
-    stat.rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(1)?
-        .parse()
-        .ok()
 }
 
 fn descendants(parents: &BTreeMap<i32, i32>, roots: &BTreeSet<i32>) -> BTreeSet<i32> {
@@ -535,7 +510,7 @@ fn follow(
     text: &str,
 ) -> Result<()> {
     // Without the right to a larger one it stays as it is.
-    let capacity = rustix::pipe::fcntl_setpipe_size(&stream, PIPE).unwrap_or(CHUNK);
+    let capacity = platform::enlarge_pipe(&stream, PIPE).unwrap_or(CHUNK);
     let mut chunk = vec![0; capacity];
     let tick = Timespec::try_from(tick).context("the time between two looks at a process")?;
     let now = Timespec::default();
@@ -593,12 +568,6 @@ impl std::error::Error for Interrupted {}
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parents_are_read_from_stat() {
-        assert_eq!(parent_in_stat("42 (a) b) S 7 42 42 0"), Some(7));
-        assert_eq!(parent_in_stat(""), None);
-    }
 
     #[test]
     fn descendants_are_found_through_generations() {
