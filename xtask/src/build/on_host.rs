@@ -8,9 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::Cmd;
 
-use crate::commands::setup::HOST_PKGS_SYSTEM;
 use crate::nix::{self, Nix};
-use crate::package_set::{self, Choice, PackageSet};
+use crate::package_set::{self, Choice, HOST_PKGS_SYSTEM, NIX_FLOOR, PackageSet};
 use crate::pins::sources::Sources;
 use crate::remote::upload::{self, Parcel};
 use crate::remote::{self, Forward, Machine, Remote};
@@ -21,8 +20,6 @@ use sys::files;
 use sys::process::{Interrupted, Processes};
 use sys::terminal;
 
-/// The oldest Nix that the expressions are tested with.
-const NIX_FLOOR: (u32, u32) = (2, 8);
 /// How long a program may take to end once all its input is there: it may have much to write.
 const WRITING: Duration = Duration::from_secs(3600);
 /// Removes the links below `$1` and prints their names.

@@ -16,7 +16,7 @@ use crate::build::model::{After, Row, Run, Running, Said, State, Target, names_p
 use crate::build::on_host::{self, Host};
 use crate::build::report::{self, Logs};
 use crate::build::selection::{InPlay, Names};
-use crate::commands::setup;
+use crate::machine::sandbox_probe;
 use crate::nix::{
     self, BuildOptions, Buildable, Description, EvaluationFailed, Inputs, Nix, Request, Store,
 };
@@ -1061,7 +1061,7 @@ impl<'a> Session<'a> {
             && self.host.is_none()
             && self.choice.set == PackageSet::Host
             && outcome.interrupted.is_none()
-            && let Some(problem) = setup::sandbox_problem(self.processes)?
+            && let Some(problem) = sandbox_probe::sandbox_problem(self.processes)?
         {
             terminal::say(format!("\n{problem}"));
         }

@@ -20,6 +20,10 @@ use sys::process::Processes;
 
 /// The oldest Nix that nixpkgs works with (`lib/minver.nix` of nixos-25.11).
 pub const NIXPKGS_FLOOR: (u32, u32) = (2, 18);
+/// The oldest Nix that the expressions are tested with.
+pub const NIX_FLOOR: (u32, u32) = (2, 8);
+/// The system that host-pkgs has packages for (containers/host-pkgs/default.nix).
+pub const HOST_PKGS_SYSTEM: &str = "x86_64-linux";
 /// How long the answer of a probe is remembered.
 const PROBE_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a probe may take, in seconds.

@@ -14,6 +14,13 @@ pub const OPEN_PROGRAM: &str = if cfg!(target_os = "macos") {
     "xdg-open"
 };
 
+/// The file with the CA certificates that the system trusts.
+pub const CERTIFICATES: &str = if cfg!(target_os = "macos") {
+    "/etc/ssl/cert.pem"
+} else {
+    "/etc/ssl/certs/ca-certificates.crt"
+};
+
 /// This machine as Nix names it, such as `x86_64-linux`.
 pub fn nix_system() -> String {
     let name = match std::env::consts::OS {

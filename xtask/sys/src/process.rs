@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
+use camino::{Utf8Path, Utf8PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
@@ -51,6 +52,21 @@ pub struct Captured {
     pub stderr: String,
     /// The command line, for messages.
     pub command: String,
+}
+
+impl Captured {
+    /// Its stdout; a failure of the command is an error with its stderr.
+    pub fn success(self) -> Result<String> {
+        if !self.status.success() {
+            bail!(
+                "`{}` failed ({}):\n{}",
+                self.command,
+                self.status,
+                self.stderr.trim_end()
+            );
+        }
+        Ok(self.stdout)
+    }
 }
 
 /// What [`Processes::stream`] hands over.
@@ -361,6 +377,15 @@ struct Reading {
     child: Child,
     stdout: Option<JoinHandle<io::Result<Vec<u8>>>>,
     stderr: Option<JoinHandle<io::Result<Vec<u8>>>>,
+}
+
+/// The first file of this name on PATH.
+pub fn find_program(name: &str) -> Option<Utf8PathBuf> {
+    let path = std::env::var("PATH").ok()?;
+    let folders = path.split(':').filter(|folder| !folder.is_empty());
+    folders
+        .map(|folder| Utf8Path::new(folder).join(name))
+        .find(|file| file.is_file())
 }
 
 /// Whether an error says that the program is not there.
