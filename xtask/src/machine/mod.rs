@@ -1,6 +1,7 @@
 //! This machine: what the commands need of it, what it has, and how to get the rest.
 //!
-//! May use package_set/, pins/, nix/, remote/, repo/ and the crates below; build/ and golang/ are on its floor.
+//! May use `package_set/`, `pins/`, `nix/`, `remote/`, `repo/` and the crates below; `build/`, `completions/`
+//! and `golang/` are on its floor.
 
 #[cfg(test)]
 mod examples;

@@ -143,7 +143,9 @@ fn install_installs_what_is_missing() {
     assert!(!packages.contains(&"openssh-client"), "{packages:?}");
     assert_eq!(ended.stdout.matches("\nMISSING nix: ").count(), 2);
     assert!(
-        ended.stdout.ends_with("then run `cargo xtask setup` again\n"),
+        ended
+            .stdout
+            .ends_with("then run `cargo xtask setup` again\n"),
         "{}",
         ended.said()
     );
