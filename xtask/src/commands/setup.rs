@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         show(&findings, Step::Installing)?;
         terminal::say("");
         if let Err(error) = install(&processes, &wanted, debian, args.json) {
-            if error.downcast_ref::<Interrupted>().is_some() {
+            if error.is::<Interrupted>() {
                 return Err(error);
             }
             terminal::say(format!("error: {error:#}\n"));

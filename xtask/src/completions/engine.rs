@@ -84,9 +84,9 @@ struct Parser<'a> {
     command: &'a Command,
     /// The arguments given to it, with their values.
     given: BTreeMap<&'a Id, Vec<String>>,
-    /// A flag that takes the next word as its value, and how many it has.
+    /// A flag that takes the next word as its value, and how many values it has.
     open: Option<(&'a Arg, usize)>,
-    /// Whether what comes is no flag, because `--` has come.
+    /// Whether no flags can follow, because `--` was given.
     only_values: bool,
 }
 
@@ -144,7 +144,7 @@ impl<'a> Parser<'a> {
         positionals.sort_by_key(|arg| arg.get_index());
         let last = positionals.iter().position(|arg| arg.is_last_set());
         if let Some(last) = last {
-            // What comes after `--` alone, and nothing else does.
+            // This one takes the words after `--`, and no others do.
             if self.only_values {
                 positionals.drain(..last);
             } else {
@@ -402,7 +402,7 @@ mod tests {
 
     use super::*;
 
-    /// A program with all that this repository's own has not.
+    /// A command line with what that of `cargo xtask` does not have.
     fn other() -> Command {
         let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
         let option = |name: &'static str| Arg::new(name).long(name);
@@ -470,7 +470,7 @@ mod tests {
             words.collect::<Vec<_>>().join(" ")
         };
         for (line, expected) in [
-            // Sub-commands, flags where a dash asks for them, or where nothing else can come.
+            // Sub-commands; flags after a dash, or where nothing else is possible.
             ("", "add run bare"),
             ("-", "--global --local --count -c"),
             ("--", "--global --local --count -c"),
@@ -478,7 +478,7 @@ mod tests {
             ("bare ", "--global"),
             ("bare --global ", ""),
             ("nonsense ", "add run bare"),
-            // What repeats, what does not; conflicts both ways, groups, flags that stand alone.
+            // Repeated flags; conflicts in both directions, groups, exclusive flags.
             ("--count -", "--global --local --count -c"),
             ("-cc -", "--global --local --count -c"),
             ("--local -", "--count -c"),
@@ -499,7 +499,7 @@ mod tests {
             ),
             ("add -dx -", &without(&["--dir", "-d", "--only", "-o"])),
             ("add --name x -", &without(&["--only", "-o"])),
-            // Values, as words of their own or not.
+            // Values, as separate words or not.
             ("add --name ", "x y"),
             ("add --name=", "--name=x --name=y"),
             ("add --name x --name ", "y"),

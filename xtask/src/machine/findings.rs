@@ -24,6 +24,7 @@ const LARGER_BYTES: u64 = 10 << 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
+    /// It is met.
     Ok,
     /// It is missing, and the main job does not need it.
     Warning,
@@ -76,10 +77,7 @@ pub fn findings(machine: &Machine) -> Vec<Finding> {
         "builders that fetch over HTTPS verify servers with it",
         host,
     );
-    findings.push(match &machine.certificates {
-        Some(file) => certificates.found(file.as_str()),
-        None => certificates.package("ca-certificates"),
-    });
+    findings.push(certificates.found_or_package(machine.certificates.as_ref(), "ca-certificates"));
     let tools = machine.tools.iter();
     let larger = if host == Need::Main {
         Need::LargerComponents
@@ -95,20 +93,11 @@ pub fn findings(machine: &Machine) -> Vec<Finding> {
         "`cargo xtask run` and the image's sign-in test start its server",
         larger,
     );
-    let postgresql = match &machine.postgresql {
-        Some(folder) => postgresql.found(folder.as_str()),
-        None => postgresql.package("postgresql"),
-    };
-    findings.push(Finding {
-        tool: true,
-        ..postgresql
-    });
+    let postgresql = postgresql.found_or_package(machine.postgresql.as_ref(), "postgresql");
+    findings.push(postgresql.tool());
     let pip = Finding::new("pip", "host-pkgs fetches Python packages with it", host);
-    let pip = match &machine.pip {
-        Some(version) => pip.found(version),
-        None => pip.package("python3-pip"),
-    };
-    findings.push(Finding { tool: true, ..pip });
+    let pip = pip.found_or_package(machine.pip.as_ref(), "python3-pip");
+    findings.push(pip.tool());
     findings.extend(PROGRAMS.iter().map(|it| program_finding(machine, it)));
     for finding in &mut findings {
         finding.fill_in_remedy(machine.debian);
@@ -151,6 +140,19 @@ impl Finding {
         let mut finding = self.remedy("");
         finding.package = Some(package.to_owned());
         finding
+    }
+
+    /// It was found, or else this Debian package is to be installed.
+    fn found_or_package(self, found: Option<impl AsRef<str>>, package: &str) -> Self {
+        match found {
+            Some(found) => self.found(found.as_ref()),
+            None => self.package(package),
+        }
+    }
+
+    /// It is one of the host tools.
+    fn tool(self) -> Self {
+        Self { tool: true, ..self }
     }
 
     /// Adds the remedy of a finding that a package fixes.
@@ -334,23 +336,18 @@ fn tool_finding(machine: &Machine, name: &str, tool: &HostTool, need: Need) -> F
         "python3" => "host-pkgs fetches Python packages with it, and sees only /usr",
         _ => "host-pkgs uses it from /usr/bin",
     };
-    let finding = Finding {
-        tool: true,
-        ..Finding::new(name, why, need)
-    };
+    let finding = Finding::new(name, why, need).tool();
     let elsewhere = machine.on_path.get("node");
     match (elsewhere, &missing[..]) {
         (_, []) => finding.found("in /usr/bin"),
         (Some(node), missing) if missing.contains(&"node") => finding
             .found(&format!("{node}, which is not below /usr"))
             .package(&tool.debian),
-        (_, missing) => finding
-            .found(&if tool.is_library {
-                format!("no /usr/{}", missing.join(", "))
-            } else {
-                format!("no /usr/bin/{}", missing.join(", "))
-            })
-            .package(&tool.debian),
+        (_, missing) => {
+            let folder = if tool.is_library { "/usr" } else { "/usr/bin" };
+            let found = format!("no {folder}/{}", missing.join(", "));
+            finding.found(&found).package(&tool.debian)
+        }
     }
 }
 
@@ -360,12 +357,10 @@ fn program_finding(machine: &Machine, program: &Program) -> Finding {
         .names
         .iter()
         .find_map(|name| machine.on_path.get(name));
-    match found {
-        Some(path) => finding.found(path.as_str()),
-        None => finding.package(program.package),
-    }
+    finding.found_or_package(found, program.package)
 }
 
+/// Whether the main job can't run.
 pub fn is_blocked(findings: &[Finding]) -> bool {
     findings
         .iter()

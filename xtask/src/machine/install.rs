@@ -43,7 +43,7 @@ pub fn install(processes: &Processes, packages: &[String], debian: bool, json: b
         as_root(&[&apt[..], arguments].concat())
     };
     if let Err(error) = apt(&["update"]) {
-        if error.downcast_ref::<Interrupted>().is_some() {
+        if error.is::<Interrupted>() {
             return Err(error);
         }
         // One unreachable repository of many is enough to get here; apt may know the packages nevertheless.
@@ -62,7 +62,7 @@ pub fn install(processes: &Processes, packages: &[String], debian: bool, json: b
         ])
         .and_then(|()| as_root(&["sh", "-c", NO_MAIN_CLUSTER]));
         if let Err(error) = set {
-            if error.downcast_ref::<Interrupted>().is_some() {
+            if error.is::<Interrupted>() {
                 return Err(error);
             }
             terminal::say(format!(
@@ -76,7 +76,7 @@ pub fn install(processes: &Processes, packages: &[String], debian: bool, json: b
     let mut arguments = vec!["install", "-y", "--install-recommends"];
     arguments.extend(packages);
     apt(&arguments).map_err(|error| {
-        if error.downcast_ref::<Interrupted>().is_some() {
+        if error.is::<Interrupted>() {
             return error;
         }
         error.context(

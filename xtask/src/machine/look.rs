@@ -67,7 +67,7 @@ pub enum NixState {
     Runs(NixVersion),
 }
 
-/// Where the store is or would be.
+/// The disk of the store, whether it exists yet or not.
 #[derive(Debug)]
 pub struct Disk {
     pub store: Utf8PathBuf,
@@ -273,7 +273,7 @@ mod tests {
         let found = || postgresql(folder).map(|bin| bin.strip_prefix(folder).unwrap().to_string());
         assert_eq!(postgresql(&folder.join("none")), None);
         assert_eq!(found(), None);
-        // Client programs alone, a version to come, a folder of something else.
+        // Only client programs, an incomplete version, a folder that is no version.
         add("17", &["psql"]);
         add("18", &["initdb"]);
         add("lib", &["initdb", "postgres"]);
@@ -291,7 +291,7 @@ mod tests {
         let below = disk(&folder.join("not/there")).unwrap();
         assert_eq!(below.store, folder.join("not/there"));
         assert!(below.free > 0);
-        // Nothing can be written to it.
+        // Nothing can be written there.
         assert_eq!(disk("/proc/self/none".into()).unwrap().free, 0);
     }
 

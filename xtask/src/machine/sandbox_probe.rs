@@ -121,8 +121,8 @@ pub fn judge(built: &Captured, daemon: bool) -> SandboxProbe {
     if said.contains(PROBE_EXIT_CODE) {
         return SandboxProbe::Passed;
     }
-    // A daemon that takes no settings from this user builds without those of host-pkgs, where the
-    // builder does not exist. Nix 2.8 does not say that it ignores them.
+    // A daemon that ignores this user's settings builds without those of host-pkgs, so that the builder
+    // does not exist. Nix 2.8 does not report that it ignores them.
     if daemon
         && (said.contains("not a trusted user") || said.contains("executing '/host/usr/bin/bash'"))
     {
@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    /// What Nix 2.8 and 2.26 were seen to say.
+    /// Messages of Nix 2.8 and 2.26.
     #[test]
     fn outcomes() {
         let passed = "building '/nix/store/x-sandbox-probe.drv'...\n\
