@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use camino::Utf8PathBuf;
+use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command, Id, ValueHint};
 
 use super::line::CommandLine;
@@ -34,6 +35,15 @@ pub struct Candidates {
 pub struct Candidate {
     pub text: String,
     pub help: String,
+}
+
+impl Candidate {
+    fn new(text: &str, help: Option<&StyledStr>) -> Self {
+        Self {
+            text: text.to_owned(),
+            help: help.map_or_else(String::new, |help| first_line(&help.to_string())),
+        }
+    }
 }
 
 /// Values that clap's description does not list.
@@ -244,15 +254,7 @@ impl<'a> Parser<'a> {
     fn values(&self, arg: &Arg) -> Candidates {
         let possible = arg.get_possible_values();
         let words = possible.iter().filter(|value| !value.is_hide_set());
-        let words = words.map(|value| Candidate {
-            text: value.get_name().to_owned(),
-            help: first_line(
-                &value
-                    .get_help()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-            ),
-        });
+        let words = words.map(|value| Candidate::new(value.get_name(), value.get_help()));
         Candidates {
             words: words.collect(),
             kind: value_kind(arg),
@@ -266,15 +268,7 @@ impl<'a> Parser<'a> {
             .command
             .get_subcommands()
             .filter(|it| !it.is_hide_set());
-        visible.map(|command| Candidate {
-            text: command.get_name().to_owned(),
-            help: first_line(
-                &command
-                    .get_about()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-            ),
-        })
+        visible.map(|command| Candidate::new(command.get_name(), command.get_about()))
     }
 
     /// The flags that can be given now, the long ones first.
@@ -284,17 +278,11 @@ impl<'a> Parser<'a> {
             .get_arguments()
             .filter(|arg| !arg.is_positional() && self.is_offered(arg))
             .collect();
-        let word = |arg: &Arg, text: String| Candidate {
-            text,
-            help: first_line(&arg.get_help().map(ToString::to_string).unwrap_or_default()),
-        };
-        let long = |arg: &&Arg| Some(word(arg, format!("--{}", arg.get_long()?)));
-        let short = |arg: &&Arg| Some(word(arg, format!("-{}", arg.get_short()?)));
-        let (longs, shorts) = (
-            flags.iter().filter_map(long),
-            flags.iter().filter_map(short),
-        );
-        longs.chain(shorts).collect()
+        let word = |arg: &Arg, text: &str| Candidate::new(text, arg.get_help());
+        let long = |arg: &&Arg| Some(word(arg, &format!("--{}", arg.get_long()?)));
+        let short = |arg: &&Arg| Some(word(arg, &format!("-{}", arg.get_short()?)));
+        let longs = flags.iter().filter_map(long);
+        longs.chain(flags.iter().filter_map(short)).collect()
     }
 
     /// Whether an argument is visible and does not conflict with the given ones.

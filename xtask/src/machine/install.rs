@@ -1,6 +1,6 @@
 //! Installs missing packages with apt.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use sys::process::{Interrupted, Processes, find_program};
 use sys::terminal;
@@ -42,15 +42,11 @@ pub fn install(processes: &Processes, packages: &[String], debian: bool, json: b
         let apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
         as_root(&[&apt[..], arguments].concat())
     };
-    if let Err(error) = apt(&["update"]) {
-        if error.is::<Interrupted>() {
-            return Err(error);
-        }
-        // One unreachable repository of many is enough to get here; apt may know the packages nevertheless.
-        terminal::say(format!(
-            "warning: {error:#}: using the package lists that apt already has"
-        ));
-    }
+    // One unreachable repository of many fails this; apt may know the packages nevertheless.
+    warn(
+        apt(&["update"]),
+        "using the package lists that apt already has",
+    )?;
     let mut packages: Vec<&str> = packages.iter().map(String::as_str).collect();
     if packages.contains(&"postgresql") {
         // The first package reads the setting, and creates no database itself.
@@ -61,27 +57,28 @@ pub fn install(processes: &Processes, packages: &[String], debian: bool, json: b
             "postgresql-common",
         ])
         .and_then(|()| as_root(&["sh", "-c", NO_MAIN_CLUSTER]));
-        if let Err(error) = set {
-            if error.is::<Interrupted>() {
-                return Err(error);
-            }
-            terminal::say(format!(
-                "warning: {error:#}: PostgreSQL is not installed, because it would create a database and start \
-                 a server; see create_main_cluster in /etc/postgresql-common/createcluster.conf"
-            ));
+        let consequence = "PostgreSQL is not installed, because it would create a database and start a \
+                           server; see create_main_cluster in /etc/postgresql-common/createcluster.conf";
+        if !warn(set, consequence)? {
             packages.retain(|package| *package != "postgresql");
         }
     }
     // With recommended packages: those of nix-bin create the users that builders run as.
     let mut arguments = vec!["install", "-y", "--install-recommends"];
     arguments.extend(packages);
-    apt(&arguments).map_err(|error| {
-        if error.is::<Interrupted>() {
-            return error;
+    apt(&arguments).context(
+        "apt-get could not install the missing packages, see its output above: are the repositories in \
+         /etc/apt/sources.list reachable, is another apt running, is the disk full?",
+    )
+}
+
+/// Whether a step succeeded; a failure is a warning, unless a signal interrupted it.
+fn warn(outcome: Result<()>, consequence: &str) -> Result<bool> {
+    match outcome {
+        Err(error) if !error.is::<Interrupted>() => {
+            terminal::say(format!("warning: {error:#}: {consequence}"));
+            Ok(false)
         }
-        error.context(
-            "apt-get could not install the missing packages, see its output above: are the repositories \
-             in /etc/apt/sources.list reachable, is another apt running, is the disk full?",
-        )
-    })
+        outcome => outcome.map(|()| true),
+    }
 }

@@ -140,16 +140,13 @@ fn setting<'a>(settings: &'a str, key: &str) -> Option<&'a str> {
 
 /// How many members a group of `/etc/group` (group(5)) lists.
 fn members_of(groups: &str, name: &str) -> usize {
-    groups
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>())
-        .find(|fields| fields.first() == Some(&name) && fields.len() == 4)
-        .map_or(0, |fields| {
-            fields[3]
-                .split(',')
-                .filter(|member| !member.is_empty())
-                .count()
-        })
+    let group = groups.lines().find_map(|line| {
+        let (found, rest) = line.split_once(':')?;
+        (found == name).then_some(rest)
+    });
+    let members = group.and_then(|group| group.splitn(3, ':').nth(2));
+    let members = members.unwrap_or_default().split(',');
+    members.filter(|member| !member.is_empty()).count()
 }
 
 /// The name of a group of `/etc/group`, or its number.

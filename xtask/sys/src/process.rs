@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -56,14 +56,13 @@ pub struct Captured {
 impl Captured {
     /// Its stdout; a failure of the command is an error with its stderr.
     pub fn success(self) -> Result<String> {
-        if !self.status.success() {
-            bail!(
-                "`{}` failed ({}):\n{}",
-                self.command,
-                self.status,
-                self.stderr.trim_end()
-            );
-        }
+        ensure!(
+            self.status.success(),
+            "`{}` failed ({}):\n{}",
+            self.command,
+            self.status,
+            self.stderr.trim_end()
+        );
         Ok(self.stdout)
     }
 }
@@ -223,26 +222,15 @@ impl Processes {
     pub fn foreground(&self, command: Cmd<'_>) -> Result<()> {
         let (text, mut command) = self.prepare(command);
         terminal::say(format!("$ {text}"));
-        let mut child = {
-            let mut running = lock(&self.running);
-            if let Some(signal) = running.signal {
-                return Err(Interrupted { signal }.into());
-            }
-            let child = command
-                .spawn()
-                .map_err(|error| cannot_start(error, &text))?;
-            running.foreground.insert(child_id(&child));
-            child
-        };
+        let mut child = self.launch(&mut command, &text, |running| &mut running.foreground)?;
         let status = child.wait();
         lock(&self.running).foreground.remove(&child_id(&child));
         let status = status.with_context(|| format!("waiting for `{text}`"))?;
-        self.still_wanted()?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(anyhow!("`{text}` failed: {status}"))
+        if let Some(interrupted) = self.signal() {
+            return Err(interrupted.into());
         }
+        ensure!(status.success(), "`{text}` failed: {status}");
+        Ok(())
     }
 
     /// Starts a program that outlives this one, such as a browser.
@@ -258,19 +246,10 @@ impl Processes {
     /// it to end; a second SIGINT kills it.
     pub fn converse(&self, command: Cmd<'_>) -> Result<Conversation> {
         let (text, mut command) = self.prepare(command);
-        command.stdin(Stdio::piped());
+        command.stdin(Stdio::piped()).process_group(0);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut running = lock(&self.running);
-        if let Some(signal) = running.signal {
-            return Err(Interrupted { signal }.into());
-        }
-        let child = command
-            .process_group(0)
-            .spawn()
-            .map_err(|error| cannot_start(error, &text))?;
-        running.conversations.insert(child_id(&child));
         Ok(Conversation {
-            child,
+            child: self.launch(&mut command, &text, |running| &mut running.conversations)?,
             running: Arc::clone(&self.running),
         })
     }
@@ -288,12 +267,6 @@ impl Processes {
         }
     }
 
-    fn still_wanted(&self) -> Result<()> {
-        lock(&self.running)
-            .signal
-            .map_or(Ok(()), |signal| Err(Interrupted { signal }.into()))
-    }
-
     fn start(&self, mut command: Command, text: &str) -> Result<Reading> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.spawn(command, text)?;
@@ -307,18 +280,25 @@ impl Processes {
     }
 
     fn spawn(&self, mut command: Command, text: &str) -> Result<Child> {
+        command.stdin(Stdio::null()).process_group(0);
+        self.launch(&mut command, text, |running| &mut running.groups)
+    }
+
+    /// Starts a process and adds it to a set of the running ones; an error after a signal.
+    fn launch(
+        &self,
+        command: &mut Command,
+        text: &str,
+        set: impl FnOnce(&mut Running) -> &mut BTreeSet<i32>,
+    ) -> Result<Child> {
         // Locked while it starts: a signal is handled either before (nothing starts) or after (it is
         // passed on), never in between.
         let mut running = lock(&self.running);
         if let Some(signal) = running.signal {
             return Err(Interrupted { signal }.into());
         }
-        let child = command
-            .stdin(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .map_err(|error| cannot_start(error, text))?;
-        running.groups.insert(child_id(&child));
+        let child = command.spawn().map_err(|error| cannot_start(error, text))?;
+        set(&mut running).insert(child_id(&child));
         Ok(child)
     }
 }
