@@ -2,6 +2,7 @@
 
 mod build;
 mod commands;
+mod completions;
 mod golang;
 mod machine;
 mod nix;
@@ -13,7 +14,7 @@ mod service;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use sys::process::Interrupted;
 use sys::terminal;
@@ -21,7 +22,7 @@ use sys::terminal;
 /// The tasks of this repository
 ///
 /// Exit codes: 0 success, 1 findings or a failed build, 2 could not run, 129, 130 or 143 interrupted by
-/// SIGHUP, SIGINT or SIGTERM. With `--json` stdout holds JSON lines, and human-readable output is on stderr.
+/// SIGHUP, SIGINT or SIGTERM. With `--json` stdout has JSON lines, and human-readable output is on stderr.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
         Command::DocsCheck(args) => commands::docs_check::run(&args),
         Command::DocsMove(args) => commands::docs_move::run(&args),
         Command::Hash(args) => commands::hash::run(&args),
-        Command::Completions(args) => commands::completions::run(&args),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
     };
     outcome.unwrap_or_else(|error| {
         if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
@@ -64,4 +65,59 @@ fn main() -> ExitCode {
         terminal::say(format!("error: {error:#}"));
         ExitCode::from(2)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::completions::engine::offered;
+    use super::*;
+
+    #[test]
+    fn the_commands_of_this_program() {
+        for (line, expected) in [
+            ("test-build ", "COMPONENTS"),
+            ("test-build client-ts ", "COMPONENTS"),
+            ("test-build --list ", "COMPONENTS"),
+            ("test-build --all ", "--pins --pkgs --keep-going"),
+            ("test-build --pkgs ", "nixpkgs host"),
+            ("compute-vendor-hash --container ", "CONTAINERS"),
+            ("test-build --pkgs=ho", "--pkgs=nixpkgs --pkgs=host"),
+            ("test-build --source ", "PATHS"),
+            ("test-build --pins=", "--pins=PATHS"),
+            ("hash ", "PATHS"),
+            ("hash -- ", "PATHS"),
+            ("setup ", "--install --help -h"),
+            ("setup --install ", "--help -h"),
+            ("completions ", "bash zsh fish"),
+            ("completions bash -- ", ""),
+            ("help completions ", ""),
+        ] {
+            let offered = offered(&Cli::command(), line);
+            for word in expected.split(' ') {
+                assert!(
+                    offered.split(' ').any(|it| it == word),
+                    "`{line}`: {offered}"
+                );
+            }
+            if !expected.contains("--") {
+                assert_eq!(offered, expected, "`{line}`");
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_is_offered_with_all_its_flags() {
+        let mut command = Cli::command();
+        command.build();
+        let commands = offered(&command, "");
+        for sub_command in command.get_subcommands().filter(|it| !it.is_hide_set()) {
+            let name = sub_command.get_name();
+            assert!(commands.split(' ').any(|it| it == name), "{commands}");
+            let flags = offered(&command, &format!("{name} --"));
+            for flag in sub_command.get_arguments().filter_map(clap::Arg::get_long) {
+                let flag = format!("--{flag}");
+                assert!(flags.split(' ').any(|it| it == flag), "{name}: {flags}");
+            }
+        }
+    }
 }

@@ -3,5 +3,6 @@
 
 pub mod javascript;
 pub mod patch_version;
+mod platform;
 pub mod semver;
 pub mod strip_refs;

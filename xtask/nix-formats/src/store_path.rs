@@ -6,7 +6,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
-use crate::sri::{Sri, base32};
+use crate::sri::{Sri, base32, hex};
 
 /// Where a tree with this SHA-256 (of its NAR) and this name lives below `store`.
 pub fn recursive_sha256(store: &Utf8Path, name: &str, nar_sha256: &[u8]) -> Utf8PathBuf {
@@ -57,15 +57,6 @@ pub fn build_folder(drv: &str) -> String {
 pub fn short_hash(path: &str) -> &str {
     let base = path.rsplit('/').next().unwrap_or(path);
     base.get(..8).unwrap_or(base)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use xshell::Cmd;
 use crate::build::uploads;
 use crate::nix::{self, Machine, Nix, PackageSet};
 use crate::package_set::package_managers::{self, Found};
-use crate::package_set::{self, Choice, HOST_PKGS_SYSTEM, host, probe};
+use crate::package_set::{self, Choice, HOST_PKGS_SYSTEM, NIX_FLOOR, host, probe};
 use crate::pins::sources::Sources;
 use crate::remote::upload::Upload;
 use crate::remote::{self, Forward, Mode, Remote};
@@ -24,8 +24,6 @@ use sys::process::{Interrupted, Processes};
 use sys::scratch::Scratch;
 use sys::terminal;
 
-/// The oldest Nix that the expressions are tested with.
-const NIX_FLOOR: (u32, u32) = (2, 8);
 /// How long a program may take to end once all its input is there: it may have much to write.
 const WRITING: Duration = Duration::from_secs(3600);
 /// Removes the links below `$1` and prints their names.
@@ -125,7 +123,7 @@ impl<'a> Host<'a> {
             root: self.remote.below("repo"),
         };
         let hello = self.remote.hello();
-        host::environment(&repo, clients, rust, |name| {
+        host::settings(&repo, clients, rust, |name| {
             hello.get(name).map(str::to_owned)
         })
     }
@@ -242,15 +240,8 @@ pub fn drop_results(host: &Host<'_>, repo: &Repo) -> Result<()> {
     let command = machine
         .cmd("sh")
         .args(["-c", DROP_LINKS, "sh", folder.as_str()]);
-    let captured = machine.capture(command)?;
-    if !captured.status.success() {
-        bail!(
-            "`{}` failed:\n{}",
-            captured.command,
-            captured.stderr.trim_end()
-        );
-    }
-    let links = captured.stdout.lines();
+    let links = machine.capture(command)?.success()?;
+    let links = links.lines();
     say_dropped(links.map(|link| format!("{}:{folder}/{link}", host.remote.host())));
     Ok(())
 }
@@ -386,14 +377,7 @@ fn remove(processes: &Processes, path: &Utf8Path) -> Result<()> {
 }
 
 fn run(processes: &Processes, command: Cmd<'_>) -> Result<()> {
-    let captured = processes.capture(command)?;
-    if !captured.status.success() {
-        bail!(
-            "`{}` failed:\n{}",
-            captured.command,
-            captured.stderr.trim_end()
-        );
-    }
+    processes.capture(command)?.success()?;
     Ok(())
 }
 

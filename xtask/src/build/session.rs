@@ -20,6 +20,7 @@ use crate::nix::{self, Description};
 use crate::pins::mismatch::{self, PinMismatch};
 use crate::pins::sources;
 use crate::repo::Repo;
+use sys::platform;
 use sys::process::Processes;
 
 /// What is done with what was built.
@@ -158,7 +159,7 @@ fn on_site<T>(
     } else {
         config::only(hosts)?
     };
-    if options.forward.is_some() && name.is_none() && !cfg!(target_os = "linux") {
+    if options.forward.is_some() && name.is_none() && !platform::IS_LINUX {
         bail!(
             "services run on Linux: `--on HOST` names a machine that builds and runs it, and forwards its port"
         );

@@ -1,4 +1,4 @@
-//! `cargo xtask hash`: the hash of a path as Nix computes it, without Nix.
+//! `cargo xtask hash`: prints the hash of a path as Nix computes it, without Nix.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,9 +12,9 @@ use sys::terminal;
 
 /// Print the SHA-256 of files and trees as Nix computes it
 ///
-/// The hash is that of the path's NAR, as `nix hash path` gives it: names, contents, links and the
-/// owner's execute bit count, nothing else. Nothing but hashes is printed to stdout, one a line, in
-/// the order of the paths; if one path can't be hashed, none is printed.
+/// The hash is that of the path's NAR, as with `nix hash path`: it covers names, contents, symlinks and
+/// the owner's execute bit, nothing else. Hashes are printed to stdout, one per line, in the order of the
+/// paths; if a path can't be hashed, none is printed.
 ///
 /// Exit codes: 0 all hashed, 2 a path can't be read.
 ///
@@ -22,16 +22,16 @@ use sys::terminal;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// What to hash; a link is hashed as a link, but followed with `--flat`
+    /// Paths to hash; a symlink is hashed as a symlink, but followed with `--flat`
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<OsString>,
-    /// Hash the contents of a file alone, as `nix hash file` does
+    /// Hash only the contents of a file, like `nix hash file`
     #[arg(long)]
     flat: bool,
-    /// Print the digest alone in Nix's base 32, as `nix hash path --base32` does
+    /// Print only the digest, in Nix's base 32, like `nix hash path --base32`
     #[arg(long)]
     base32: bool,
-    /// Print a JSON line with `path` and `hash` for each path
+    /// Print one JSON object per path, with `path` and `hash`
     #[arg(long)]
     json: bool,
 }

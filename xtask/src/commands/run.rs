@@ -12,11 +12,12 @@ use crate::build::display::{Display, Mode, View, glance, labelled};
 use crate::build::options::{From, Options};
 use crate::build::session;
 use crate::build::site::Built;
-use crate::commands::setup::sandbox_problem;
+use crate::machine::sandbox_probe::sandbox_problem;
 use crate::nix::Machine;
 use crate::remote::{Forward, owner};
 use crate::service::{Event, Events, Parts};
 use nix_formats::log;
+use sys::platform;
 use sys::process::{Input, Interrupted, Processes};
 use sys::terminal;
 
@@ -318,18 +319,12 @@ impl<'a> Screen<'a> {
         let time = glance(self.start.elapsed());
         terminal::emit(&format!("ready after {time}: {address}"))?;
         terminal::emit(&format!("user: {user}  password: {password}"))?;
-        if self.args.open {
-            let program = if cfg!(target_os = "macos") {
-                "open"
-            } else {
-                "xdg-open"
-            };
-            if let Err(error) = self
+        if self.args.open
+            && let Err(error) = self
                 .processes
-                .detach(self.processes.cmd(program).arg(&address))
-            {
-                terminal::say(format!("`--open`: {error:#}"));
-            }
+                .detach(self.processes.cmd(platform::OPEN_PROGRAM).arg(&address))
+        {
+            terminal::say(format!("`--open`: {error:#}"));
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::build::options::{From, Options};
 use crate::build::{report, session};
-use crate::commands::setup::sandbox_problem;
+use crate::machine::sandbox_probe::sandbox_problem;
 use crate::nix::Description;
 use sys::terminal;
 

@@ -1,4 +1,4 @@
-//! `cargo xtask setup --install-hooks`: git runs the checks of `.pre-commit-config.yaml` at each commit.
+//! `cargo xtask setup --install-hooks`: installs the git hook that runs `.pre-commit-config.yaml`'s checks.
 
 use std::process::ExitCode;
 
@@ -10,10 +10,10 @@ use crate::repo::Repo;
 use sys::process::{Captured, Processes, is_missing_program};
 use sys::terminal;
 
-/// The programs that read `.pre-commit-config.yaml`; the faster one first.
+/// The programs that run `.pre-commit-config.yaml`; the faster one first.
 const RUNNERS: &[&str] = &["prek", "pre-commit"];
 
-/// Has the hook installed by prek or pre-commit. Another hook is left alone.
+/// Has prek or pre-commit install the hook. Another hook is left alone.
 pub fn install(repo: &Repo, processes: &Processes) -> Result<ExitCode> {
     let shell = Shell::new().context("finding the current folder")?;
     let root = &repo.root;
@@ -26,9 +26,8 @@ pub fn install(repo: &Repo, processes: &Processes) -> Result<ExitCode> {
     if path.status.success() {
         let path = path.stdout.trim();
         bail!(
-            "git takes its hooks from `{path}` (core.hooksPath), which is not this repository's alone: \
-             `git config --unset core.hooksPath` ends that, or let the hook there call `prek run` or \
-             `pre-commit run`"
+            "core.hooksPath is `{path}`, so git does not read this repository's hooks: run `git config \
+             --unset core.hooksPath`, or have the hook there call `prek run` or `pre-commit run`"
         );
     }
     let hooks = git(
@@ -39,13 +38,13 @@ pub fn install(repo: &Repo, processes: &Processes) -> Result<ExitCode> {
     )?;
     ensure!(
         hooks.status.success(),
-        "`{root}` is no git repository: {}",
+        "`{root}` is not a git repository: {}",
         hooks.stderr.trim()
     );
     let hook: Utf8PathBuf = root.join(hooks.stdout.trim()).join("pre-commit");
     if let Some(kind) = foreign(&hook)? {
         bail!(
-            "`{hook}` is there already and is {kind}: move it away, then run this again, or let it call \
+            "`{hook}` exists already and is {kind}: move it away and run this again, or have it call \
              `prek run` or `pre-commit run`"
         );
     }
@@ -62,13 +61,13 @@ pub fn install(repo: &Repo, processes: &Processes) -> Result<ExitCode> {
             format!("{}{}", captured.stdout, captured.stderr).trim()
         );
         terminal::say(format!(
-            "`{runner}` checks each commit now, by {}; `git commit --no-verify` leaves that out",
+            "installed {}: `{runner}` checks each commit; `git commit --no-verify` skips it",
             repo.shown(&hook)
         ));
         return Ok(ExitCode::SUCCESS);
     }
     terminal::say(
-        "neither prek nor pre-commit is there: `pipx install prek`, `uv tool install prek` or \
+        "neither prek nor pre-commit is on PATH: `pipx install prek`, `uv tool install prek` or \
          `apt-get install pre-commit`, then run this again",
     );
     Ok(ExitCode::from(1))
@@ -83,18 +82,18 @@ fn git(
     processes.capture(cmd!(shell, "git -C {root} {arguments...}"))
 }
 
-/// What a hook is that neither prek nor pre-commit wrote; nothing where they did, or there is none.
+/// Describes a hook that neither prek nor pre-commit wrote; none where they did, or without a hook.
 fn foreign(hook: &Utf8Path) -> Result<Option<&'static str>> {
     let Ok(data) = fs_err::symlink_metadata(hook) else {
         return Ok(None);
     };
     if data.is_symlink() {
-        return Ok(Some("a link"));
+        return Ok(Some("a symlink"));
     }
     let text = fs_err::read(hook)?;
     let text = String::from_utf8_lossy(&text);
     let is_theirs = text.contains("prek") || text.contains("pre-commit.com");
-    Ok((!is_theirs).then_some("neither prek's nor pre-commit's"))
+    Ok((!is_theirs).then_some("neither from prek nor from pre-commit"))
 }
 
 #[cfg(test)]
@@ -104,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hooks_of_others() {
+    fn foreign_hooks() {
         let folder = tempfile::tempdir().unwrap();
         let hook = Utf8Path::from_path(folder.path())
             .unwrap()
@@ -126,6 +125,6 @@ mod tests {
         }
         fs_err::remove_file(&hook).unwrap();
         fs_err::os::unix::fs::symlink("/bin/true", &hook).unwrap();
-        assert_eq!(foreign(&hook).unwrap(), Some("a link"));
+        assert_eq!(foreign(&hook).unwrap(), Some("a symlink"));
     }
 }

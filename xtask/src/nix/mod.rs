@@ -84,7 +84,7 @@ pub fn version(processes: &Processes) -> Result<NixVersion> {
         }
         other => other?,
     };
-    let output = success(captured)?;
+    let output = captured.success()?;
     output.trim().parse().map_err(|()| {
         anyhow!(
             "no version in what `nix-store --version` says: `{}`",
@@ -103,20 +103,6 @@ pub fn outputs_of(drv: &str) -> Vec<Output> {
     let text = fs_err::read(drv).ok();
     text.and_then(|text| derivation::outputs(&String::from_utf8_lossy(&text)))
         .unwrap_or_default()
-}
-
-/// The stdout of a command that must succeed.
-fn success(captured: Captured) -> Result<String> {
-    let Captured {
-        status,
-        stdout,
-        stderr,
-        command,
-    } = captured;
-    if !status.success() {
-        bail!("`{command}` failed ({status}):\n{}", stderr.trim_end());
-    }
-    Ok(stdout)
 }
 
 /// The NAR sizes of store paths, if all of them are valid, from the answer to a query.
@@ -374,7 +360,7 @@ impl<'a> Nix<'a> {
         let answer = captured.next().context("an answer was expected")?;
         let sizes = sizes(paths, &answer)?;
         if sizes.is_some() {
-            captured.try_for_each(|captured| success(captured).map(|_| ()))?;
+            captured.try_for_each(|captured| captured.success().map(|_| ()))?;
         }
         Ok(sizes)
     }
@@ -388,7 +374,7 @@ impl<'a> Nix<'a> {
             .about_outputs()
             .args(["--check-validity", "--print-invalid"])
             .args(paths);
-        let invalid = success(self.machine.capture(command)?)?;
+        let invalid = self.machine.capture(command)?.success()?;
         let invalid: BTreeSet<&str> = invalid.lines().collect();
         Ok(paths
             .iter()
@@ -446,7 +432,7 @@ impl<'a> Nix<'a> {
                 &store.url,
             ])
             .args(drvs);
-        success(self.machine.capture(command)?).map(|_| ())
+        self.machine.capture(command)?.success().map(|_| ())
     }
 
     /// All derivations that each of these needs, itself included.
@@ -474,7 +460,7 @@ impl<'a> Nix<'a> {
         drvs.iter()
             .zip(captured)
             .map(|(drv, captured)| {
-                let paths = success(captured)?.lines().map(str::to_owned).collect();
+                let paths = captured.success()?.lines().map(str::to_owned).collect();
                 Ok((drv.clone(), paths))
             })
             .collect()
@@ -488,7 +474,7 @@ impl<'a> Nix<'a> {
             .capture_all(links.iter().map(command).collect())?;
         captured
             .into_iter()
-            .try_for_each(|captured| success(captured).map(|_| ()))
+            .try_for_each(|captured| captured.success().map(|_| ()))
     }
 
     fn link_command(&self, link: &Utf8Path, path: &str) -> Cmd<'a> {

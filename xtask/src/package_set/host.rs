@@ -11,7 +11,7 @@ use sys::process::Processes;
 /// host-pkgs brings settings of its own (the sandbox and what it shows of this machine); they go
 /// before the user's. `clients` is shown to builders as `/host/clients`, the Rust toolchain `rust`
 /// as `/host/rust`.
-pub fn environment(
+pub fn settings(
     repo: &Repo,
     clients: Option<&Utf8Path>,
     rust: Option<&Utf8Path>,
@@ -113,7 +113,7 @@ mod tests {
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect();
-            let found = self::environment(&repo, Some("/c".into()), Some("/t".into()), |name| {
+            let found = settings(&repo, Some("/c".into()), Some("/t".into()), |name| {
                 known.get(name).cloned()
             });
             found
@@ -146,7 +146,7 @@ mod tests {
         );
         for root in ["/a b", "/a:b", "/a=b"] {
             let repo = Repo { root: root.into() };
-            let error = self::environment(&repo, Some("/c".into()), None, |_| None)
+            let error = settings(&repo, Some("/c".into()), None, |_| None)
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(root), "{error}");

@@ -21,10 +21,12 @@ use nix_formats::version::NixVersion;
 use sys::process::Processes;
 use sys::terminal;
 
-/// The system that host-pkgs is made for: the hashes of what is fetched for a platform are pinned for it.
-pub const HOST_PKGS_SYSTEM: &str = "x86_64-linux";
 /// The oldest Nix that nixpkgs works with (`lib/minver.nix` of nixos-25.11).
 pub const NIXPKGS_FLOOR: (u32, u32) = (2, 18);
+/// The oldest Nix that the expressions are tested with.
+pub const NIX_FLOOR: (u32, u32) = (2, 8);
+/// The system that host-pkgs has packages for (containers/host-pkgs/default.nix).
+pub const HOST_PKGS_SYSTEM: &str = "x86_64-linux";
 
 /// A package set and why it is taken.
 #[derive(Debug, PartialEq, Eq)]
@@ -135,7 +137,7 @@ pub fn set_up<'a>(
     let clients = package_managers::write(processes)?;
     let variable = |name: &str| std::env::var(name).ok();
     let rust = host::rust_toolchain(processes, variable)?;
-    let environment = host::environment(repo, Some(&clients), rust.as_deref(), variable)?;
+    let environment = host::settings(repo, Some(&clients), rust.as_deref(), variable)?;
     Ok((choice, Nix::new(processes, environment).with_store(store)))
 }
 

@@ -208,7 +208,7 @@ impl<'de> Deserialize<'de> for Pins {
                         "version" => version = Some(access.next_value()?),
                         "nixpkgs" => nixpkgs = access.next_value()?,
                         "sources" => {
-                            sources = access.next_value_seed(json::UniqueKeys(PhantomData))?
+                            sources = access.next_value_seed(json::UniqueKeys(PhantomData))?;
                         }
                         "go" => go = access.next_value()?,
                         unknown if KEYS.iter().any(near) => {

@@ -1,6 +1,6 @@
 //! A part of a folder that travels to another machine in one piece.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use sys::process::Processes;
@@ -58,15 +58,7 @@ impl Upload {
             .args(without.map(|pattern| format!("--exclude={pattern}")))
             .arg("--")
             .args(&self.names);
-        let captured = processes.capture(command)?;
-        if !captured.status.success() {
-            bail!(
-                "`{}` failed ({}):\n{}",
-                captured.command,
-                captured.status,
-                captured.stderr.trim_end()
-            );
-        }
+        processes.capture(command)?.success()?;
         Ok(fs_err::read(&file)?)
     }
 }

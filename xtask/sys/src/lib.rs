@@ -3,6 +3,7 @@
 //! Uses no other crate of the workspace.
 
 pub mod files;
+pub mod platform;
 pub mod process;
 pub mod quote;
 pub mod scratch;

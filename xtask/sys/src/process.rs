@@ -1,8 +1,7 @@
-//! Every process starts here, from command lines that xshell builds.
+//! Starts all processes, from command lines that xshell builds.
 //!
-//! What may run for long runs in a process group of its own, without stdin. SIGINT, SIGTERM and SIGHUP
-//! are passed on to those groups, so that a child ends in its own orderly way before this program
-//! does. A second SIGINT kills.
+//! Children run in process groups of their own, without stdin. SIGINT, SIGTERM and SIGHUP are passed on
+//! to those groups, so that a child can clean up before this program ends. A second SIGINT kills.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,21 +15,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group, set_child_subreaper};
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use xshell::{Cmd, Shell};
 
-use crate::terminal;
+use crate::{platform, terminal};
 
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
-/// What a pipe that is followed shall hold, in bytes: the most that Linux lets anybody have.
+/// The size of a pipe that is read as a stream, in bytes: the most that Linux allows without privileges.
 const PIPE: usize = 1 << 20;
-/// How long bytes are left to gather in it.
+/// How long bytes may collect in it.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// Starts processes and passes signals on to them.
@@ -40,7 +40,7 @@ pub struct Processes {
     running: Arc<Mutex<Running>>,
 }
 
-/// What a process left behind.
+/// The outcome of a process.
 #[derive(Debug)]
 pub struct Captured {
     /// How it ended.
@@ -53,16 +53,30 @@ pub struct Captured {
     pub command: String,
 }
 
-/// What [`Processes::stream`] hands over.
+impl Captured {
+    /// Its stdout; a failure of the command is an error with its stderr.
+    pub fn success(self) -> Result<String> {
+        ensure!(
+            self.status.success(),
+            "`{}` failed ({}):\n{}",
+            self.command,
+            self.status,
+            self.stderr.trim_end()
+        );
+        Ok(self.stdout)
+    }
+}
+
+/// What [`Processes::stream`] passes on.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// A piece of stderr.
     Bytes(&'a [u8]),
-    /// Nothing more has come for the moment: time to show what did, and how time passes.
+    /// No input for the moment: time to update the display.
     Pause,
 }
 
-/// The error of a run that a signal ended.
+/// The error of a run that a signal interrupted.
 #[derive(Debug)]
 pub struct Interrupted {
     /// The signal's number.
@@ -71,23 +85,23 @@ pub struct Interrupted {
 
 #[derive(Default)]
 struct Running {
-    /// Leaders of the process groups that run now.
+    /// Leaders of the running process groups.
     groups: BTreeSet<i32>,
-    /// Processes in this program's own group, which has the terminal.
+    /// Processes in this program's own group, the foreground group of the terminal.
     foreground: BTreeSet<i32>,
-    /// Leaders of the process groups that are told in words to end, and only killed by signals.
+    /// Leaders of process groups that get a message to end, and no signal but SIGKILL.
     conversations: BTreeSet<i32>,
-    /// The first signal that came.
+    /// The first signal that was received.
     signal: Option<i32>,
 }
 
 impl Processes {
     /// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the run.
     ///
-    /// With `verbose` each command line is shown before it runs. Processes whose parents end become
-    /// children of this one, so that none is lost.
+    /// With `verbose` each command line is printed before it runs. Orphaned descendants become children of
+    /// this process, so that it can find them.
     pub fn new(verbose: bool) -> Result<Self> {
-        set_child_subreaper(Some(getpid())).context("becoming the reaper of orphans")?;
+        platform::adopt_orphans().context("becoming a subreaper")?;
         let shell = Shell::new().context("finding the current folder")?;
         let mut signals =
             Signals::new([SIGINT, SIGTERM, SIGHUP]).context("registering signal handlers")?;
@@ -105,7 +119,7 @@ impl Processes {
         })
     }
 
-    /// The signal that came, if any, and was not acknowledged yet.
+    /// The signal that was received and not acknowledged yet, if any.
     pub fn signal(&self) -> Option<Interrupted> {
         lock(&self.running)
             .signal
@@ -117,7 +131,7 @@ impl Processes {
         self.shell.cmd(program)
     }
 
-    /// The signal that came, if any; from now on processes may start again, to tidy up.
+    /// The signal that was received, if any; from now on processes may start again, to clean up.
     pub fn acknowledge(&self) -> Option<Interrupted> {
         lock(&self.running)
             .signal
@@ -125,13 +139,13 @@ impl Processes {
             .map(|signal| Interrupted { signal })
     }
 
-    /// Runs a command to its end and gives its output; its failure is the caller's to judge.
+    /// Runs a command to its end and returns its output, also if it failed.
     pub fn capture(&self, command: Cmd<'_>) -> Result<Captured> {
         let (text, command) = self.prepare(command);
         finish(&self.running, self.start(command, &text)?, text)
     }
 
-    /// Runs commands side by side; results in the order of the commands.
+    /// Runs commands in parallel; results in the order of the commands.
     pub fn capture_all(&self, commands: Vec<Cmd<'_>>) -> Result<Vec<Captured>> {
         let mut children = Vec::new();
         let mut failure = None;
@@ -145,7 +159,7 @@ impl Processes {
                 }
             }
         }
-        // What did start is waited for, also when something failed.
+        // Wait for those that did start, also after a failure.
         let captured: Vec<Result<Captured>> = children
             .into_iter()
             .map(|(child, text)| finish(&self.running, child, text))
@@ -156,11 +170,11 @@ impl Processes {
         }
     }
 
-    /// Runs a command and hands over its stderr as it comes, and a pause whenever nothing more is there,
-    /// at least every `tick`.
+    /// Runs a command and passes on its stderr as it arrives, and a pause whenever there is no more, at
+    /// least every `tick`.
     ///
-    /// An error of `on_input` ends the process and is returned. What the process leaves running when it
-    /// is killed ends with it.
+    /// An error of `on_input` ends the process and is returned. If the process is killed, what it left
+    /// running is killed, too.
     pub fn stream(
         &self,
         command: Cmd<'_>,
@@ -184,13 +198,13 @@ impl Processes {
         outcome.map(|()| status)
     }
 
-    /// Kills what children that were killed themselves left running.
+    /// Kills what killed children left running.
     ///
-    /// This process is their reaper (see [`Processes::new`]), so that they are children of it now.
+    /// They are children of this process now (see [`Processes::new`]).
     fn kill_orphans(&self) {
         let running = lock(&self.running);
         let own = BTreeSet::from([getpid().as_raw_nonzero().get()]);
-        let parents = parents();
+        let parents = platform::parents();
         let known = [&running.groups, &running.foreground, &running.conversations];
         let known: BTreeSet<i32> = known.into_iter().flatten().copied().collect();
         let kept = descendants(&parents, &known);
@@ -204,33 +218,22 @@ impl Processes {
         }
     }
 
-    /// Runs a command in the foreground, with this program's terminal; a failure is an error.
+    /// Runs a command in the foreground, on this program's terminal; a failure is an error.
     pub fn foreground(&self, command: Cmd<'_>) -> Result<()> {
         let (text, mut command) = self.prepare(command);
         terminal::say(format!("$ {text}"));
-        let mut child = {
-            let mut running = lock(&self.running);
-            if let Some(signal) = running.signal {
-                return Err(Interrupted { signal }.into());
-            }
-            let child = command
-                .spawn()
-                .map_err(|error| cannot_start(error, &text))?;
-            running.foreground.insert(child_id(&child));
-            child
-        };
+        let mut child = self.launch(&mut command, &text, |running| &mut running.foreground)?;
         let status = child.wait();
         lock(&self.running).foreground.remove(&child_id(&child));
         let status = status.with_context(|| format!("waiting for `{text}`"))?;
-        self.still_wanted()?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(anyhow!("`{text}` failed: {status}"))
+        if let Some(interrupted) = self.signal() {
+            return Err(interrupted.into());
         }
+        ensure!(status.success(), "`{text}` failed: {status}");
+        Ok(())
     }
 
-    /// Starts a program that goes on by itself, such as a browser.
+    /// Starts a program that outlives this one, such as a browser.
     pub fn detach(&self, command: Cmd<'_>) -> Result<()> {
         let (text, mut command) = self.prepare(command);
         let command = command.stdin(Stdio::null()).stdout(Stdio::null());
@@ -239,23 +242,14 @@ impl Processes {
         Ok(())
     }
 
-    /// Starts a process to talk to. Signals are not passed on to it, for whoever talks to it tells it in
-    /// words; a second SIGINT kills it.
+    /// Starts a process to exchange messages with. Signals are not passed on to it, because a message tells
+    /// it to end; a second SIGINT kills it.
     pub fn converse(&self, command: Cmd<'_>) -> Result<Conversation> {
         let (text, mut command) = self.prepare(command);
-        command.stdin(Stdio::piped());
+        command.stdin(Stdio::piped()).process_group(0);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut running = lock(&self.running);
-        if let Some(signal) = running.signal {
-            return Err(Interrupted { signal }.into());
-        }
-        let child = command
-            .process_group(0)
-            .spawn()
-            .map_err(|error| cannot_start(error, &text))?;
-        running.conversations.insert(child_id(&child));
         Ok(Conversation {
-            child,
+            child: self.launch(&mut command, &text, |running| &mut running.conversations)?,
             running: Arc::clone(&self.running),
         })
     }
@@ -266,24 +260,18 @@ impl Processes {
         (text, command.into())
     }
 
-    /// Shows a command line, if that was asked for.
+    /// Prints a command line, if verbose.
     pub fn note(&self, text: &str) {
         if self.verbose {
             terminal::say(format!("$ {text}"));
         }
     }
 
-    fn still_wanted(&self) -> Result<()> {
-        lock(&self.running)
-            .signal
-            .map_or(Ok(()), |signal| Err(Interrupted { signal }.into()))
-    }
-
     fn start(&self, mut command: Command, text: &str) -> Result<Reading> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.spawn(command, text)?;
-        let stdout = child.stdout.take().map(read_aside);
-        let stderr = child.stderr.take().map(read_aside);
+        let stdout = child.stdout.take().map(read_in_background);
+        let stderr = child.stderr.take().map(read_in_background);
         Ok(Reading {
             child,
             stdout,
@@ -292,23 +280,30 @@ impl Processes {
     }
 
     fn spawn(&self, mut command: Command, text: &str) -> Result<Child> {
-        // Locked while it starts: a signal comes either before (nothing starts) or after (it is
-        // passed on), never between.
+        command.stdin(Stdio::null()).process_group(0);
+        self.launch(&mut command, text, |running| &mut running.groups)
+    }
+
+    /// Starts a process and adds it to a set of the running ones; an error after a signal.
+    fn launch(
+        &self,
+        command: &mut Command,
+        text: &str,
+        set: impl FnOnce(&mut Running) -> &mut BTreeSet<i32>,
+    ) -> Result<Child> {
+        // Locked while it starts: a signal is handled either before (nothing starts) or after (it is
+        // passed on), never in between.
         let mut running = lock(&self.running);
         if let Some(signal) = running.signal {
             return Err(Interrupted { signal }.into());
         }
-        let child = command
-            .stdin(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .map_err(|error| cannot_start(error, text))?;
-        running.groups.insert(child_id(&child));
+        let child = command.spawn().map_err(|error| cannot_start(error, text))?;
+        set(&mut running).insert(child_id(&child));
         Ok(child)
     }
 }
 
-/// A process that is talked to; it is killed when this is dropped.
+/// A process to exchange messages with; it is killed when this is dropped.
 pub struct Conversation {
     child: Child,
     running: Arc<Mutex<Running>>,
@@ -338,7 +333,7 @@ impl Conversation {
         }
     }
 
-    /// Kills it, unless it has ended.
+    /// Kills it, unless it ended already.
     pub fn kill(&mut self) {
         if self.wait(Duration::ZERO).is_none() {
             signal_group(child_id(&self.child), Signal::KILL);
@@ -356,14 +351,23 @@ impl Drop for Conversation {
     }
 }
 
-/// A process whose output threads of their own read.
+/// A process whose output is read by threads.
 struct Reading {
     child: Child,
     stdout: Option<JoinHandle<io::Result<Vec<u8>>>>,
     stderr: Option<JoinHandle<io::Result<Vec<u8>>>>,
 }
 
-/// Whether an error says that the program is not there.
+/// The first file of this name on PATH.
+pub fn find_program(name: &str) -> Option<Utf8PathBuf> {
+    let path = std::env::var("PATH").ok()?;
+    let folders = path.split(':').filter(|folder| !folder.is_empty());
+    folders
+        .map(|folder| Utf8Path::new(folder).join(name))
+        .find(|file| file.is_file())
+}
+
+/// Whether an error says that a program was not found.
 pub fn is_missing_program(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<io::Error>()
@@ -379,7 +383,7 @@ fn cannot_start(error: io::Error, text: &str) -> anyhow::Error {
     anyhow::Error::new(error).context(message)
 }
 
-fn read_aside(mut stream: impl Read + Send + 'static) -> JoinHandle<io::Result<Vec<u8>>> {
+fn read_in_background(mut stream: impl Read + Send + 'static) -> JoinHandle<io::Result<Vec<u8>>> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes)?;
@@ -450,7 +454,7 @@ fn pass_on(running: &mut Running, signal: i32) {
     for group in &running.groups {
         signal_group(*group, signal);
     }
-    // The terminal sends Ctrl-C to these itself; a second one does them no harm.
+    // The terminal sends Ctrl-C to these itself; a second one does no harm.
     for process in running.foreground.iter().copied().filter_map(Pid::from_raw) {
         let _ = kill_process(process, signal);
     }
@@ -458,20 +462,20 @@ fn pass_on(running: &mut Running, signal: i32) {
 
 fn signal_group(leader: i32, signal: Signal) {
     if let Some(group) = Pid::from_raw(leader) {
-        // It may have ended by itself meanwhile.
+        // It may have ended meanwhile.
         let _ = kill_process_group(group, signal);
     }
 }
 
-/// Kills process groups and whatever their members started.
+/// Kills process groups and their descendants.
 ///
 /// Nix's builders run in sessions of their own and outlive a killed nix-build (seen with 2.8), so they
-/// are looked for by their ancestors, which are stopped first and can start nothing meanwhile.
+/// are found by their ancestors, which are stopped first so that they start nothing meanwhile.
 fn kill_with_descendants(leaders: &BTreeSet<i32>) {
     for leader in leaders {
         signal_group(*leader, Signal::STOP);
     }
-    let descendants = descendants(&parents(), leaders);
+    let descendants = descendants(&platform::parents(), leaders);
     for leader in leaders {
         signal_group(*leader, Signal::KILL);
     }
@@ -480,31 +484,6 @@ fn kill_with_descendants(leaders: &BTreeSet<i32>) {
             let _ = kill_process(process, Signal::KILL);
         }
     }
-}
-
-/// Each process and its parent, from `/proc/<pid>/stat` (`proc_pid_stat(5)`).
-fn parents() -> BTreeMap<i32, i32> {
-    let Ok(entries) = fs_err::read_dir("/proc") else {
-        return BTreeMap::new();
-    };
-    entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let process = entry.file_name().to_str()?.parse().ok()?;
-            let stat = fs_err::read(entry.path().join("stat")).ok()?;
-            Some((process, parent_in_stat(&String::from_utf8_lossy(&stat))?))
-        })
-        .collect()
-}
-
-/// The fourth field; the second, the program's name in brackets, may itself hold brackets and blanks.
-fn parent_in_stat(stat: &str) -> Option<i32> {
-    stat.rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(1)?
-        .parse()
-        .ok()
 }
 
 fn descendants(parents: &BTreeMap<i32, i32>, roots: &BTreeSet<i32>) -> BTreeSet<i32> {
@@ -524,18 +503,18 @@ fn descendants(parents: &BTreeMap<i32, i32>, roots: &BTreeSet<i32>) -> BTreeSet<
     }
 }
 
-/// Hands over a pipe's bytes and pauses to its end.
+/// Passes on a pipe's bytes and pauses until its end.
 ///
-/// nix-build writes each line by itself. To be woken for each costs both sides more than the lines do,
-/// so what comes is left to gather for a moment.
+/// nix-build writes each line by itself. Waking up for each costs both sides more than the lines do, so
+/// bytes collect for a moment first.
 fn follow(
     mut stream: impl Read + AsFd,
     tick: Duration,
     on_input: &mut impl FnMut(Input<'_>) -> Result<()>,
     text: &str,
 ) -> Result<()> {
-    // Without the right to a larger one it stays as it is.
-    let capacity = rustix::pipe::fcntl_setpipe_size(&stream, PIPE).unwrap_or(CHUNK);
+    // Where a larger one is not allowed it stays as it is.
+    let capacity = platform::enlarge_pipe(&stream, PIPE).unwrap_or(CHUNK);
     let mut chunk = vec![0; capacity];
     let tick = Timespec::try_from(tick).context("the time between two looks at a process")?;
     let now = Timespec::default();
@@ -556,7 +535,7 @@ fn follow(
             Ok(0) => return on_input(Input::Pause),
             Ok(length) => {
                 on_input(Input::Bytes(&chunk[..length]))?;
-                // Never so long that the pipe gets full.
+                // Never so long that the pipe fills up.
                 if length < capacity / 4 {
                     std::thread::sleep(GATHER);
                 }
@@ -570,7 +549,7 @@ fn follow(
 }
 
 impl Interrupted {
-    /// What a shell gives for a program that a signal ended.
+    /// The exit code that shells report for a program that a signal ended.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(u8::try_from(128 + self.signal).unwrap_or(u8::MAX))
     }
@@ -593,12 +572,6 @@ impl std::error::Error for Interrupted {}
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parents_are_read_from_stat() {
-        assert_eq!(parent_in_stat("42 (a) b) S 7 42 42 0"), Some(7));
-        assert_eq!(parent_in_stat(""), None);
-    }
 
     #[test]
     fn descendants_are_found_through_generations() {

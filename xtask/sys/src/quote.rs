@@ -1,4 +1,4 @@
-//! Text for shells: the one place where words are quoted.
+//! Quotes words for shells.
 
 /// A word that a POSIX shell reads back as `text`.
 pub fn quoted(text: &str) -> String {
@@ -19,7 +19,7 @@ pub fn line(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     self::words(words).replace('\n', r#"'"$nl"'"#)
 }
 
-/// Words as people would type them: quotes only where a shell wants them.
+/// Words as a person would type them: with quotes only where a shell needs them.
 pub fn typed(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@+,".contains(c);
     let typed: Vec<String> = words

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 
-/// Writes a line to stderr, for people. A closed stderr is no reason to stop a build.
+/// Writes a human-readable line to stderr. A closed stderr does not stop a build.
 pub fn say(line: impl AsRef<[u8]>) {
     let mut stderr = io::stderr().lock();
     let mut bytes = line.as_ref().to_vec();
@@ -13,26 +13,26 @@ pub fn say(line: impl AsRef<[u8]>) {
     let _ = stderr.write_all(&bytes);
 }
 
-/// Says something, if it is anything.
+/// Writes text to stderr, unless it is empty.
 pub fn say_if_any(text: &str) {
     if !text.is_empty() {
         say(text);
     }
 }
 
-/// Writes a line to stdout, for machines.
+/// Writes a machine-readable line to stdout.
 pub fn emit(line: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}").context("writing to stdout")
 }
 
-/// Whether escape sequences may go to stderr: on a terminal that knows them, unless `NO_COLOR` is set.
+/// Whether stderr takes escape sequences: a terminal that supports them, unless `NO_COLOR` is set.
 pub fn stderr_takes_escapes() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| takes_escapes(&io::stderr()))
 }
 
-/// Whether escape sequences may go to stdout.
+/// Whether stdout takes escape sequences.
 pub fn stdout_takes_escapes() -> bool {
     takes_escapes(&io::stdout())
 }
@@ -43,7 +43,7 @@ fn takes_escapes(stream: &impl io::IsTerminal) -> bool {
     !refused && !dumb && stream.is_terminal()
 }
 
-/// A line on a terminal that is there for a while; elsewhere nothing.
+/// A temporary line on a terminal; nothing elsewhere.
 #[derive(Debug)]
 pub struct Note;
 

@@ -1,4 +1,4 @@
-//! `setup`: says what is lacking, installs only when told to.
+//! `setup`: reports what is missing, installs only with `--install`.
 
 use std::process::Command;
 
@@ -100,10 +100,10 @@ fn without_install_nothing_is_installed() {
     let ended = machine.bare(&[]);
     assert_eq!(ended.code, Some(1), "{}", ended.said());
     for part in [
-        "nix           LACKING  not there\n",
-        "\nLACKING nix: builds the components\n  ",
+        "nix           MISSING  not found\n",
+        "\nMISSING nix: builds the components\n  ",
         "nix-bin",
-        "curl          warning  not there\n",
+        "curl          warning  not found\n",
         "\nthe main job can't run yet: ",
     ] {
         assert!(
@@ -127,13 +127,13 @@ fn optional_is_no_word_of_its_own() {
 }
 
 #[test]
-fn install_brings_what_is_lacking() {
+fn install_installs_what_is_missing() {
     let machine = Machine::new("");
     let ended = machine.bare(&["--install"]);
-    // This apt-get brings nothing, so that it is still lacking when looked at again.
+    // This apt-get installs nothing, so that it is still missing afterwards.
     assert_eq!(ended.code, Some(1), "{}", ended.said());
     if !is_debian_like() {
-        assert!(ended.stderr.contains("not Debian or a like of it"));
+        assert!(ended.stderr.contains("not a Debian-based system"));
         assert_eq!(ended.calls, Vec::<String>::new());
         return;
     }
@@ -141,9 +141,11 @@ fn install_brings_what_is_lacking() {
     let packages = ended.packages();
     assert!(packages.contains(&"nix-bin"), "{packages:?}");
     assert!(!packages.contains(&"openssh-client"), "{packages:?}");
-    assert_eq!(ended.stdout.matches("\nLACKING nix: ").count(), 2);
+    assert_eq!(ended.stdout.matches("\nMISSING nix: ").count(), 2);
     assert!(
-        ended.stdout.ends_with("then `cargo xtask setup` again\n"),
+        ended
+            .stdout
+            .ends_with("then run `cargo xtask setup` again\n"),
         "{}",
         ended.said()
     );
@@ -198,7 +200,7 @@ fn postgresql_is_installed_without_a_database() {
         assert_eq!(has_it, is_installed, "{packages}");
         assert!(packages.split(' ').any(|package| package == "nix-bin"));
         assert_eq!(
-            said.contains("PostgreSQL is left out"),
+            said.contains("PostgreSQL is not installed"),
             !is_installed,
             "{said}"
         );
@@ -216,7 +218,7 @@ fn an_apt_that_fails_is_explained() {
     // A list that can't be renewed is no reason not to try.
     assert_eq!(ended.calls.len(), 2, "{:?}", ended.calls);
     for part in [
-        "what apt knew before is taken",
+        "using the package lists that apt already has",
         "/etc/apt/sources.list",
         "E: no network",
     ] {
@@ -240,7 +242,7 @@ fn a_complete_machine_is_left_alone() {
             "these tests need what `setup` asks for:\n{}",
             ended.said()
         );
-        assert!(!ended.stdout.contains("LACKING"), "{}", ended.said());
+        assert!(!ended.stdout.contains("MISSING"), "{}", ended.said());
         let last = "\nthe main job can run: `cargo xtask test-build client-ts client-go`\n";
         assert!(ended.stdout.ends_with(last), "{}", ended.said());
         assert_eq!(ended.calls, Vec::<String>::new());
@@ -268,7 +270,7 @@ fn json_lines() {
         assert_eq!(finding(&findings, "coreutils")["state"], "ok");
         assert_eq!(findings.iter().filter(|it| it["what"] == "nix").count(), 1);
         assert!(
-            ended.stderr.contains("LACKING nix: builds"),
+            ended.stderr.contains("MISSING nix: builds"),
             "{}",
             ended.said()
         );
@@ -281,7 +283,7 @@ fn json_lines() {
 fn a_nix_that_does_not_run_is_a_finding() {
     for (setting, found, remedy) in [
         ("nonsense", "'nonsense'", "`NIX_CONFIG`"),
-        ("max-jobs = many", "'max-jobs'", "mend the setting"),
+        ("max-jobs = many", "'max-jobs'", "fix the setting"),
     ] {
         let output = run(xtask().args(["setup", "--json"]).env("NIX_CONFIG", setting));
         assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
@@ -374,14 +376,14 @@ fn an_empty_store_on_a_small_disk() {
 }
 
 #[test]
-fn the_trial_of_the_sandbox_leaves_no_output() {
+fn the_probe_of_the_sandbox_leaves_no_output() {
     let output = run(xtask().args(["setup", "--json"]));
     let findings = findings(&text(&output.stdout));
     assert_eq!(finding(&findings, "sandbox")["state"], "ok");
     let store = fs_err::read_dir("/nix/store").unwrap();
     let outputs: Vec<String> = store
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with("-sandbox-trial"))
+        .filter(|name| name.ends_with("-sandbox-probe"))
         .collect();
     assert_eq!(outputs, Vec::<String>::new());
 }

@@ -20,6 +20,7 @@ use super::journal;
 use super::read::{self, Archive};
 use super::scan::{Chooser, Hashes, NEUTRAL, Window};
 use super::tree::{self, Id, Place, Root, WINDOW};
+use crate::platform;
 
 /// What is said of a file that is not what it was when it was searched.
 const CHANGED: &str =
@@ -186,34 +187,20 @@ fn owner(stat: &Stat) -> (Option<Uid>, Option<Gid>) {
     )
 }
 
-#[expect(
-    clippy::cast_possible_wrap,
-    reason = "the kernel's types differ, its values fit"
-)]
 fn times(stat: &Stat) -> Timestamps {
-    let time = |seconds, nanoseconds| Timespec {
-        tv_sec: seconds,
-        tv_nsec: nanoseconds,
-    };
     Timestamps {
-        last_access: time(stat.st_atime, stat.st_atime_nsec as i64),
-        last_modification: time(stat.st_mtime, stat.st_mtime_nsec as i64),
+        last_access: platform::accessed(stat),
+        last_modification: platform::modified(stat),
     }
 }
 
 /// What changes when somebody writes to a file.
-fn state(stat: &Stat) -> (Id, i64, i64, u64, i64, u64) {
-    let (modified, changed) = (
-        (stat.st_mtime, stat.st_mtime_nsec),
-        (stat.st_ctime, stat.st_ctime_nsec),
-    );
+fn state(stat: &Stat) -> (Id, i64, Timespec, Timespec) {
     (
         tree::id_of(stat),
         stat.st_size,
-        modified.0,
-        modified.1,
-        changed.0,
-        changed.1,
+        platform::modified(stat),
+        platform::changed(stat),
     )
 }
 

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use super::journal;
 use super::read::{self, Seen};
 use super::scan::{self, Hash, LENGTH, Row, Window};
+use crate::platform;
 
 /// How many rows are remembered of one file; one with more is read again.
 const MOST_OF_FILE: usize = 256;
@@ -41,7 +42,7 @@ pub struct Root {
 }
 
 /// Device and inode.
-pub type Id = (u64, u64);
+pub type Id = (rustix::fs::Dev, u64);
 
 /// Device and inode of a file.
 pub fn id_of(stat: &Stat) -> Id {
@@ -98,7 +99,7 @@ pub const FOLDER: OFlags = OFlags::RDONLY
 /// Opens a regular file without touching its times where that is allowed; a FIFO does not make it wait.
 pub fn open_file(folder: BorrowedFd<'_>, name: impl rustix::path::Arg + Copy) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    match rustix::fs::openat(folder, name, flags | OFlags::NOATIME, Mode::empty()) {
+    match rustix::fs::openat(folder, name, flags | platform::NOATIME, Mode::empty()) {
         Err(Errno::PERM) => Ok(rustix::fs::openat(folder, name, flags, Mode::empty())?),
         opened => Ok(opened?),
     }

@@ -1,0 +1,98 @@
+//! What differs between the operating systems that this crate is compiled for.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+
+/// Whether this is Linux, where Nix builds the components and services run.
+pub const IS_LINUX: bool = cfg!(target_os = "linux");
+
+/// The program that opens a URL in the user's browser.
+pub const OPEN_PROGRAM: &str = if cfg!(target_os = "macos") {
+    "open"
+} else {
+    "xdg-open"
+};
+
+/// The file with the CA certificates that the system trusts.
+pub const CERTIFICATES: &str = if cfg!(target_os = "macos") {
+    "/etc/ssl/cert.pem"
+} else {
+    "/etc/ssl/certs/ca-certificates.crt"
+};
+
+/// This machine as Nix names it, such as `x86_64-linux`.
+pub fn nix_system() -> String {
+    let name = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    format!("{}-{name}", std::env::consts::ARCH)
+}
+
+/// Makes this process the parent of orphaned descendants. Only Linux has this; elsewhere what a killed
+/// child left running is not found.
+#[cfg(target_os = "linux")]
+pub fn adopt_orphans() -> io::Result<()> {
+    let own = Some(rustix::process::getpid());
+    Ok(rustix::process::set_child_subreaper(own)?)
+}
+
+/// See the function of this name for Linux.
+#[cfg(not(target_os = "linux"))]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it can fail on Linux, and callers are the same everywhere"
+)]
+pub fn adopt_orphans() -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes a pipe hold this many bytes if that is allowed, and gives what it holds then, if known.
+#[cfg(target_os = "linux")]
+pub fn enlarge_pipe(pipe: impl AsFd, bytes: usize) -> Option<usize> {
+    rustix::pipe::fcntl_setpipe_size(pipe, bytes).ok()
+}
+
+/// See the function of this name for Linux. Elsewhere the size of a pipe can't be changed.
+#[cfg(not(target_os = "linux"))]
+pub fn enlarge_pipe(_: impl AsFd, _: usize) -> Option<usize> {
+    None
+}
+
+/// Each process and its parent, from `/proc/<pid>/stat` (`proc_pid_stat(5)`); empty on systems without
+/// /proc, where descendants of a killed process are not found.
+pub fn parents() -> BTreeMap<i32, i32> {
+    let Ok(entries) = fs_err::read_dir("/proc") else {
+        return BTreeMap::new();
+    };
+    entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let process = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs_err::read(entry.path().join("stat")).ok()?;
+            Some((process, parent_in_stat(&String::from_utf8_lossy(&stat))?))
+        })
+        .collect()
+}
+
+/// The fourth field; the second, the program's name in brackets, may itself hold brackets and blanks.
+fn parent_in_stat(stat: &str) -> Option<i32> {
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(1)?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_are_read_from_stat() {
+        assert_eq!(parent_in_stat("42 (a) b) S 7 42 42 0"), Some(7));
+        assert_eq!(parent_in_stat(""), None);
+    }
+}
