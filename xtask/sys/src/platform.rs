@@ -40,10 +40,6 @@ pub fn adopt_orphans() -> io::Result<()> {
 
 /// See the function of this name for Linux.
 #[cfg(not(target_os = "linux"))]
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "it can fail on Linux, and callers are the same everywhere"
-)]
 pub fn adopt_orphans() -> io::Result<()> {
     Ok(())
 }
