@@ -54,7 +54,7 @@ LONGEST_SOCKET = 107
 # What is no longer enough room on a disk, in bytes.
 FULL = 16 << 20
 
-# What a run makes in the folder of its data, beside the lock.
+# What a run makes in the folder of its data, beside the lock; `cache`, byte code, is of earlier versions.
 DATA = ["cache", "certificates", "home", "postgresql", "postgresql.new", "secrets.json", "storage", "version"]
 
 # Variables by which others find all that belongs to a run; every process gets them.
@@ -299,6 +299,7 @@ class Service:
         file = self.data / "secrets.json"
         if file.exists():
             self.secrets = json.loads(file.read_text())
+            remove(self.data / "cache")
         else:
             names = ["database", "secret_key", "password", "token"]
             self.secrets = {name: secrets.token_hex(16 if name == "password" else 32) for name in names}
@@ -311,17 +312,6 @@ class Service:
                 "read it: run the newer version, or begin anew with `--fresh`"
             )
         write(used, self.plan["version"], 0o644)
-
-    def cache(self):
-        """The folder for the byte code of what is started; that of other builds goes."""
-        folder = self.data / "cache"
-        of_this = folder / pathlib.Path(self.plan["program"]).parts[3]
-        if not of_this.exists():
-            remove(folder)
-            for path in [folder, of_this]:
-                path.mkdir()
-                give(path)
-        return of_this
 
     def check_port(self):
         """Says who cannot have the port before anything is started."""
@@ -422,8 +412,6 @@ class Service:
             temporary.mkdir(mode=0o700, exist_ok=True)
             give(temporary)
             values |= {"HOME": str(self.data / "home"), "TMPDIR": str(temporary)}
-            # The store has no byte code, and compiling what is imported is most of a start.
-            values["PYTHONPYCACHEPREFIX"] = str(self.cache())
         result = {}
         for name, value in values.items():
             while "{free_address}" in value:
