@@ -133,7 +133,7 @@ pub fn run(
     });
     let run = Run {
         args,
-        also: also.map(|path| source.from_vault(path)).collect(),
+        also: also.map(|path| source.seen_from_vault(path)).collect(),
         staged,
         config,
         commands: commands.filter(|_| !has_own).map(Mutex::new),

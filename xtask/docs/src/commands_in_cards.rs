@@ -43,7 +43,7 @@ fn fault_of(commands: &mut clap::Command, words: &[String]) -> Option<String> {
     }
 }
 
-/// The words of each whole `cargo xtask` command of a shell line. What stands before it, variables and
+/// The words of each whole `cargo xtask` command of a shell line. What precedes it, variables and
 /// `sudo`, is left out, and so is where its output goes.
 fn our_commands(line: &str) -> Vec<Vec<String>> {
     let mut all = shell_commands(line);

@@ -5,7 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use sys::files::normalized;
 use vault::resolve::{self, Target, Vault, joined, nearest, stem};
 
-/// How people name cards.
+/// Resolves names on the command line to cards.
 pub struct Names<'a> {
     /// The cards.
     pub vault: &'a Vault<()>,

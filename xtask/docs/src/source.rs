@@ -67,14 +67,12 @@ impl<'a> Source<'a> {
     }
 
     /// A path of the repository, from the vault's root: `../README.md`.
-    pub fn from_vault(&self, path: &Utf8Path) -> Utf8PathBuf {
-        match path.strip_prefix(self.folder()) {
-            Ok(below) => below.to_owned(),
-            Err(_) => {
-                let up = self.folder().components().map(|_| "..");
-                up.collect::<Utf8PathBuf>().join(path)
-            }
+    pub fn seen_from_vault(&self, path: &Utf8Path) -> Utf8PathBuf {
+        if let Ok(below) = path.strip_prefix(self.folder()) {
+            return below.to_owned();
         }
+        let up = self.folder().components().map(|_| "..");
+        up.collect::<Utf8PathBuf>().join(path)
     }
 
     /// These paths, from the vault's root; they are below it, or among the files that are checked as well.
@@ -88,7 +86,7 @@ impl<'a> Source<'a> {
                 .canonicalize_utf8()
                 .with_context(|| format!("looking for `{path}`"))?;
             let outside = self.base().and_then(|base| full.strip_prefix(base).ok());
-            let outside = outside.map(|path| self.from_vault(path));
+            let outside = outside.map(|path| self.seen_from_vault(path));
             match (full.strip_prefix(&self.root), outside) {
                 (Ok(below), _) => Ok(below.to_owned()),
                 (_, Some(path)) if also.contains(&path) => Ok(path),

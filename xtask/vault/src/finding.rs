@@ -17,7 +17,7 @@ macro_rules! codes {
             /// All codes, in order.
             pub const ALL: &[Self] = &[$(Self::$code,)+];
 
-            /// The name that people read.
+            /// The stable name.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$code => $name,)+ }
             }

@@ -219,7 +219,7 @@ fn is_null(text: &str) -> bool {
     matches!(text, "~" | "null" | "Null" | "NULL")
 }
 
-/// What begins with an event, for people: `[[a]]` in a list is a list of lists, and no link.
+/// A sketch of the value that begins with an event: `[[a]]` in a list is a list of lists, not a link.
 fn sketch<'b>(next: Next<'_, 'b>, first: &Event<'b>) -> Result<String, Fault> {
     if !matches!(first, Event::SequenceStart(..)) {
         skip(next, first)?;

@@ -1,4 +1,4 @@
-//! Places in a file: lines and columns for people, byte ranges for programs.
+//! Places in a file: lines and columns for messages, byte ranges for edits.
 
 use std::fmt;
 use std::ops::Range;

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 /// A path that was named, open.
 #[derive(Debug)]
 pub struct Root {
-    /// What stands before a path below it in messages: empty, or with a slash at its end.
+    /// The prefix of paths below it in messages: empty, or with a slash at its end.
     pub prefix: Vec<u8>,
     /// The folder itself, or the one that holds the file.
     pub folder: OwnedFd,
@@ -50,7 +50,7 @@ impl Place {
         }
     }
 
-    /// As it is shown to people.
+    /// As it is shown in messages.
     pub fn show(&self, roots: &[Root]) -> Vec<u8> {
         [&roots[self.root].prefix, self.path.as_slice()].concat()
     }

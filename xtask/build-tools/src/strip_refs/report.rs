@@ -227,7 +227,7 @@ fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{s}")
 }
 
-/// A size in bytes, for people: powers of 1024, one decimal.
+/// A human-readable size: powers of 1024, one decimal.
 fn human_size(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     let mut value = (bytes, 0);

@@ -234,7 +234,7 @@ pub(super) fn anchors(
     anchors
 }
 
-/// A heading's anchor as people write it.
+/// A heading's anchor in its own words, where these are unambiguous.
 pub(super) fn in_words(heading: &Heading) -> String {
     let is_plain = !heading
         .text

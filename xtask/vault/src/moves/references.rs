@@ -23,7 +23,7 @@ pub(crate) struct Reference {
     pub(crate) anchor: Option<String>,
     /// Its first byte.
     pub(crate) start: usize,
-    /// Where it begins, for people.
+    /// Where it begins, for messages.
     pub(crate) line: Place,
     /// The range of the target with its anchor; none where a definition holds it.
     pub(crate) place: Option<Range<usize>>,
@@ -460,7 +460,7 @@ fn relative(from: &Utf8Path, to: &str, detour: usize) -> String {
 }
 
 /// A path as the destination of a Markdown link, with other letters than those of ASCII as they are in the
-/// one that stands there `now`.
+/// present one.
 fn encoded(path: &str, now: &str, reference: &Reference) -> String {
     let is_bracketed = reference.is_bracketed;
     let is_ascii = now.is_ascii() && !reference.target.is_ascii();
