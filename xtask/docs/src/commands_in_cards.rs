@@ -101,7 +101,7 @@ fn shell_commands(line: &str) -> Vec<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Arg, Args as _, Command};
+    use clap::{Arg, Command};
 
     use super::*;
 
@@ -111,6 +111,10 @@ mod tests {
             .arg(Arg::new("flat").long("flat").num_args(0));
         let setup = Command::new("setup").arg(Arg::new("install").long("install").num_args(0));
         let shell = Arg::new("shell").required(true).value_parser(["bash"]);
+        let max_age = Arg::new("age")
+            .long("max-age")
+            .value_parser(clap::value_parser!(i64));
+        let extract = Arg::new("extract").long("extract");
         Command::new("cargo xtask")
             .bin_name("cargo xtask")
             .subcommand_required(true)
@@ -119,8 +123,8 @@ mod tests {
             .subcommand(setup)
             .subcommand(Command::new("completions").arg(shell))
             .subcommand(Command::new("test-build").arg(Arg::new("component")))
-            .subcommand(crate::check::Args::augment_args(Command::new("docs-check")))
-            .subcommand(crate::moves::Args::augment_args(Command::new("docs-move")))
+            .subcommand(Command::new("docs-check").arg(max_age))
+            .subcommand(Command::new("docs-move").args([extract, Arg::new("new")]))
     }
 
     #[test]
