@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         Command::StripRefs(args) => commands::strip_refs::run(args),
         Command::PatchVersion(args) => commands::patch_version::run(args),
         Command::ComputeVendorHash(args) => commands::compute_vendor_hash::run(&args),
-        Command::DocsCheck(args) => commands::docs_check::run(&args),
+        Command::DocsCheck(args) => commands::docs_check::run(&args, Cli::command()),
         Command::DocsMove(args) => commands::docs_move::run(&args),
         Command::Hash(args) => commands::hash::run(&args),
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),

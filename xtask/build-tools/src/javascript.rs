@@ -36,7 +36,7 @@ pub struct Token {
     pub opener: Option<usize>,
     /// For `{`: whether it begins an expression (an object) and no block.
     pub is_object: bool,
-    /// Whether a comment stands between the token before it and this one.
+    /// Whether a comment is between the token before it and this one.
     pub after_comment: bool,
 }
 
@@ -365,7 +365,7 @@ impl Reader<'_> {
             .is_some_and(|before| matches!(self.text(&self.tokens[before]), "." | "?."))
     }
 
-    /// Whether a `)` ends what `if` and its likes ask.
+    /// Whether a `)` ends what `if`, `while` and similar ask.
     fn closes_condition(&self, token: &Token) -> bool {
         let word = token.opener.and_then(|open| open.checked_sub(1));
         word.is_some_and(|word| {
@@ -386,7 +386,7 @@ impl Reader<'_> {
                 // the `{` of an object is followed by names, not by a block
                 true
             }
-            // a label or a case, unless it stands in an object or a condition
+            // a label or a case, unless it is in an object or a condition
             ":" => {
                 let inside = self.open.last().map(|open| &self.tokens[*open]);
                 let is_case = || {

@@ -9,8 +9,8 @@ use anyhow::{Result, bail};
 const USAGE: &str = "usage: build-tools COMMAND [ARGUMENT...]
 
 commands:
-  patch-version  put a literal version where a module reads a package.json
-  strip-refs     neutralise references to the Nix store in trees of files
+  patch-version  inline the package.json version into a JavaScript module
+  strip-refs     remove references to the Nix store from files
 
 `build-tools COMMAND --help` says more. Exit codes: 0 success, 1 findings, 2 could not run.
 ";

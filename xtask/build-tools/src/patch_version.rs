@@ -1,4 +1,4 @@
-//! Puts a literal version where a JavaScript module reads it from a `package.json`.
+//! Inlines the version of a `package.json` into a JavaScript module.
 //!
 //! `import Package from "../package.json" with { type: "json" };` goes, and `Package.version` becomes
 //! `"2026.2.0"`; every other byte stays. What is not understood is refused with its place.
@@ -23,8 +23,8 @@ use crate::semver;
 
 const USAGE: &str = "usage: build-tools patch-version FILE VERSION [--check | --dry-run]
 
-Puts a literal version in the place of `Package.version` in a JavaScript module that imports a
-package.json, and removes the import.
+Replaces `Package.version` by the version itself in a JavaScript module that imports a package.json,
+and removes the import.
 
   --check     change nothing; exit code 1 if the file does not have that version
   --dry-run   change nothing, show the lines that would change
@@ -93,7 +93,7 @@ pub fn cli(arguments: &[OsString]) -> Result<ExitCode> {
     };
     ensure!(
         !(options.check && options.dry_run),
-        "`--check` and `--dry-run` exclude each other"
+        "`--check` and `--dry-run` cannot be used together"
     );
     options.file = file.into();
     options.version = version.to_string_lossy().into_owned();
@@ -105,18 +105,18 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
     let shown = options.file.display();
     ensure!(
         semver::is_version(&options.version),
-        "`{}` is no version: MAJOR.MINOR.PATCH is expected, as in 2026.2.0, 2026.2.0-rc1 or 2026.2.0+build",
+        "`{}` is not a version: MAJOR.MINOR.PATCH is expected, as in 2026.2.0, 2026.2.0-rc1 or 2026.2.0+build",
         options.version
     );
     // the file that a link leads to is replaced, the link stays
     let path = std::fs::canonicalize(&options.file).with_context(|| shown.to_string())?;
-    ensure!(path.is_file(), "{shown}: it is no file");
+    ensure!(path.is_file(), "{shown}: not a file");
     let bytes = std::fs::read(&path).with_context(|| shown.to_string())?;
     let source = match std::str::from_utf8(&bytes) {
         Ok(source) => source,
         Err(error) => {
             let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-            let refusal = refusal(&before, before.len(), "the byte here is no UTF-8");
+            let refusal = refusal(&before, before.len(), "the byte here is not UTF-8");
             bail!("{shown}:{refusal}");
         }
     };
@@ -210,7 +210,7 @@ pub fn edits(source: &str, version: &str) -> Result<Edits, Refusal> {
         Ok(tokens) => tokens,
         Err(unfinished) => {
             let message = format!(
-                "this is no JavaScript module: {} begins here",
+                "this is not a JavaScript module: {} begins here",
                 unfinished.what
             );
             return Err(refusal(source, unfinished.at, &message));

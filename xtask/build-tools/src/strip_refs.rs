@@ -5,14 +5,16 @@
 
 mod arguments;
 mod journal;
-mod mend;
+mod options;
+mod paths;
 pub mod read;
 mod report;
+mod rewrite;
 pub mod scan;
 mod tree;
 pub mod venv;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::AsFd as _;
@@ -21,42 +23,24 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::fs::{AtFlags, FlockOperation};
 
-pub use self::arguments::cli;
-use self::mend::{Folders, Group, Mender};
+pub use self::options::Options;
+use self::paths::{Place, Root};
 use self::report::{Finding, Kind, Report};
+use self::rewrite::{Folders, Group, Rewriter};
 use self::scan::{Hash, Hashes, LENGTH, Window};
-use self::tree::{Place, Root, Scanned, WINDOW};
+use self::tree::{Scanned, WINDOW};
 
-/// What to do.
-#[derive(Clone, Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of the command line"
-)]
-pub struct Options {
-    /// Files and folders.
-    pub paths: Vec<OsString>,
-    /// The store's folder, such as `/nix/store`.
-    pub store_dir: String,
-    /// Store paths whose references stay, as path, `HASH-name` or hash.
-    pub keep: Vec<String>,
-    /// Store paths whose lone hashes are references too.
-    pub also: Vec<String>,
-    /// Whether links into the store are rewritten.
-    pub links: bool,
-    /// Whether the paths are Python venvs, to be made relocatable.
-    pub venv: bool,
-    /// Whether to change nothing, and say what would be changed.
-    pub dry_run: bool,
-    /// Whether to change nothing, and say what is left.
-    pub check: bool,
-    /// Whether references are listed as JSON lines.
-    pub json: bool,
-    /// How many threads work; without it, as many as there are processors.
-    pub jobs: Option<usize>,
+/// The command `build-tools strip-refs`, with the arguments after its name.
+pub fn cli(arguments: &[OsString]) -> Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    let Some(options) = arguments::parse(arguments)? else {
+        out.write_all(arguments::USAGE.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    run(&options, &mut out, &mut std::io::stderr().lock())
 }
 
-/// Does it: lists of references go to `out`, what is for people to `err`.
+/// Runs it: lists of references go to `out`, human-readable output to `err`.
 ///
 /// The answer is 0 when no reference is left, 1 when some are. An error means that not everything could
 /// be done.
@@ -75,7 +59,7 @@ pub fn run(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         Some(jobs) => jobs,
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
-    let roots = tree::open_roots(&options.paths)?;
+    let roots = paths::open_roots(&options.paths)?;
     if options.venv {
         refuse_other_than_venvs(&roots)?;
     }
@@ -129,13 +113,13 @@ pub fn run(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         return Ok(ExitCode::from(u8::from(remains)));
     }
 
-    let mender = Mender {
+    let rewriter = Rewriter {
         roots: &roots,
         store,
         known: &known,
         seen: &seen,
     };
-    let errors = change(options, &mender, &scanned, &groups, jobs)?;
+    let errors = change(options, &rewriter, &scanned, &groups, jobs)?;
     out.flush()?;
     report.warn(err);
     if !errors.is_empty() {
@@ -153,7 +137,7 @@ fn refuse_other_than_venvs(roots: &[Root]) -> Result<()> {
         let shown = String::from_utf8_lossy(&root.prefix);
         ensure!(root.only.is_none(), "`--venv` is for folders");
         rustix::fs::statat(&root.folder, venv::CONFIG, AtFlags::SYMLINK_NOFOLLOW)
-            .with_context(|| format!("`{shown}` is no venv: it holds no `{}`", venv::CONFIG))?;
+            .with_context(|| format!("`{shown}` is not a venv: it has no `{}`", venv::CONFIG))?;
     }
     Ok(())
 }
@@ -163,7 +147,7 @@ fn lock(roots: &[Root]) -> Result<Vec<std::os::fd::OwnedFd>> {
     let mut locks = Vec::new();
     for root in roots {
         let fd = match &root.only {
-            Some(name) => tree::open_file(root.folder.as_fd(), name.as_slice())?,
+            Some(name) => paths::open_file(root.folder.as_fd(), name.as_slice())?,
             None => root.folder.try_clone()?,
         };
         rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive).with_context(|| {
@@ -188,19 +172,19 @@ struct Findings<'a> {
 
 impl Findings<'_> {
     /// Calls `each` with every reference: files, links, names, each in order. The answer is the files
-    /// to mend.
+    /// to rewrite.
     fn visit(&self, each: &mut dyn FnMut(&Finding<'_>) -> Result<()>) -> Result<Vec<Group>> {
         let mut window = Window::new(self.store, WINDOW);
         let mut groups: Vec<Group> = Vec::new();
         let mut by_id = HashMap::new();
         for record in &self.scanned.records {
-            let mut to_mend = false;
+            let mut to_rewrite = false;
             let path = record.place.show(self.roots);
             let mut found = |member: Option<&[u8]>, offset, hash: &Hash| {
                 if !self.known.contains(hash) {
                     return Ok(());
                 }
-                to_mend |= member.is_none();
+                to_rewrite |= member.is_none();
                 match member {
                     None => each(&Finding {
                         path: &path,
@@ -235,7 +219,7 @@ impl Findings<'_> {
                     record.place.open_folder(self.roots)?,
                     record.place.split().1,
                 );
-                let fd = tree::open_file(folder.as_fd(), name)
+                let fd = paths::open_file(folder.as_fd(), name)
                     .with_context(|| format!("`{}`", String::from_utf8_lossy(&path)))?;
                 let mut outcome = Ok(());
                 read::file(fd.as_fd(), name, &mut window, &mut |member, row| {
@@ -245,7 +229,7 @@ impl Findings<'_> {
                 })?;
                 outcome?;
             }
-            if to_mend {
+            if to_rewrite {
                 let next = groups.len();
                 let number = *by_id.entry(record.id).or_insert(next);
                 if number == next {
@@ -314,15 +298,15 @@ impl Findings<'_> {
 /// Changes the tree. The answer is what went wrong; then the journals stay for the next run.
 fn change(
     options: &Options,
-    mender: &Mender<'_>,
+    rewriter: &Rewriter<'_>,
     scanned: &Scanned,
     groups: &[Group],
     jobs: usize,
 ) -> Result<Vec<String>> {
-    let roots = mender.roots;
+    let roots = rewriter.roots;
     let mut links = Vec::new();
     for (place, target) in scanned.links.iter().filter(|_| options.links) {
-        let (new, count) = scan::neutralise(mender.store, target, mender.known);
+        let (new, count) = scan::neutralise(rewriter.store, target, rewriter.known);
         if count > 0 {
             links.push((place, target, new));
         }
@@ -360,19 +344,19 @@ fn change(
         for root in roots.iter().filter(|_| !nothing) {
             journal::write(root, scanned.known.iter())?;
         }
-        let mut errors = mender.files(groups, jobs);
+        let mut errors = rewriter.files(groups, jobs);
         let mut attempt = |place: &Place, outcome: Result<()>| {
             errors.extend(
                 outcome
                     .err()
-                    .map(|error| mend::explain(roots, place, &error)),
+                    .map(|error| rewrite::explain(roots, place, &error)),
             );
         };
         for (place, old, new) in &links {
-            attempt(place, mender.link(place, old, new));
+            attempt(place, rewriter.link(place, old, new));
         }
         for place in doomed {
-            attempt(place, mend::remove(roots, place));
+            attempt(place, rewrite::remove(roots, place));
         }
         for place in &configs {
             attempt(place, mark(roots, place));
@@ -386,7 +370,7 @@ fn change(
                 )?;
             }
             for place in &scanned.journals {
-                mend::remove(roots, place)?;
+                rewrite::remove(roots, place)?;
             }
         }
         Ok(errors)
@@ -398,17 +382,14 @@ fn change(
 /// What `pyvenv.cfg` should be, or `None` if it is that.
 fn marked(roots: &[Root], place: &Place) -> Result<Option<Vec<u8>>> {
     let folder = place.open_folder(roots)?;
-    let fd = tree::open_file(folder.as_fd(), place.split().1)?;
+    let fd = paths::open_file(folder.as_fd(), place.split().1)?;
     Ok(venv::mark(&read::whole(fd.as_fd())?))
 }
 
 /// Puts the mark into `pyvenv.cfg`.
 fn mark(roots: &[Root], place: &Place) -> Result<()> {
-    mend::replace(roots, std::slice::from_ref(place), None, &mut |old, new| {
+    rewrite::replace(roots, std::slice::from_ref(place), None, &mut |old, new| {
         let bytes = read::whole(old)?;
         journal::write_all(new, venv::mark(&bytes).as_ref().unwrap_or(&bytes), 0)
     })
 }
-
-/// How often each store path occurs, and where first.
-type Counts = BTreeMap<Hash, (u64, Vec<u8>)>;

@@ -1,4 +1,4 @@
-//! `cargo xtask strip-refs`: what the derivations do by `build-tools strip-refs`, outside of them.
+//! `cargo xtask strip-refs`: the derivations' `build-tools strip-refs`, outside of Nix.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -6,18 +6,18 @@ use std::process::ExitCode;
 use anyhow::Result;
 use build_tools::strip_refs::{self, Options};
 
-/// Neutralise the references to the Nix store in trees of files
+/// Remove references to the Nix store from files
 ///
-/// Finds every `/nix/store/HASH-NAME` in the contents of regular files, and the hashes of these paths
-/// wherever else they stand, and overwrites the 32 characters of each hash with `e`, which is in no
-/// hash: no length and no offset changes. The result is that of nixpkgs' remove-references-to for the
-/// same store paths, in one pass.
+/// Finds every `/nix/store/HASH-NAME` in the contents of regular files, and other occurrences of these
+/// hashes, and overwrites the 32 characters of each hash with `e`, which occurs in no hash: lengths and
+/// offsets do not change. The result is that of nixpkgs' remove-references-to for the same store paths,
+/// in one pass.
 ///
-/// A file with a reference is replaced in one piece, and keeps mode, owner, times and extended
-/// attributes; others are not touched. Names in the tree that are hard links of one another stay so;
-/// names outside of it keep the old contents. Links are not followed. References that can't be
-/// overwritten (in members of .whl, .zip and .gz, in names of files, where links point to) are listed.
-/// Archives in archives are not looked into.
+/// Files with references are replaced atomically, and keep mode, owner, times and extended attributes;
+/// other files are not touched. Hard links within the tree are preserved; names outside of the tree keep
+/// the old contents. Symbolic links are not followed. References that can't be overwritten (in members
+/// of .whl, .zip and .gz, in file names, in targets of symbolic links) are listed. Nested archives are
+/// not searched.
 ///
 /// If it is killed, run it again: until it is done, `.strip-refs.journal` in the tree holds the store
 /// paths that were found.
@@ -35,32 +35,32 @@ pub struct Args {
     /// Files and folders
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<OsString>,
-    /// The store's folder
+    /// The store directory
     #[arg(long, value_name = "DIR", default_value = "/nix/store")]
     store_dir: String,
-    /// References to this store path stay; may be given several times
+    /// Keep references to this store path; can be repeated
     #[arg(long, value_name = "STOREPATH")]
     keep: Vec<String>,
-    /// Hashes of this store path are references even where no path shows it; may be given several times
+    /// Treat the hash of this store path as a reference wherever it occurs; can be repeated
     #[arg(long, value_name = "STOREPATH")]
     also: Vec<String>,
-    /// Neutralise where links point to as well
+    /// Remove references from the targets of symbolic links too
     #[arg(long)]
     links: bool,
-    /// Make Python venvs relocatable: remove `bin`, `__pycache__` and `*.pyc` too, and put `@python@` in
-    /// place of the interpreter's prefix in `pyvenv.cfg`
+    /// Make Python venvs relocatable: remove `bin`, `__pycache__` and `*.pyc` too, and replace the
+    /// interpreter's prefix in `pyvenv.cfg` by `@python@`
     #[arg(long)]
     venv: bool,
     /// Change nothing; list what would be changed
     #[arg(long, conflicts_with = "check")]
     dry_run: bool,
-    /// Change nothing; list what is there as `path:offset: store path`
+    /// Change nothing; list the references as `path:offset: store path`
     #[arg(long)]
     check: bool,
     /// List references as JSON lines with `path`, `offset` and `store_path`
     #[arg(long)]
     json: bool,
-    /// How many threads work; as many as there are processors if not given
+    /// Number of threads [default: number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result};
-use camino::Utf8Path;
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
 /// Writes a file by a temporary file in the same folder and a rename: never half-written.
@@ -57,6 +57,24 @@ pub fn check_writable(folder: &Utf8Path) -> Result<()> {
         .context("the folder for results can't be written to")
 }
 
+/// A path without `.` and without `..` behind a name; symbolic links are not looked at.
+pub fn normalized(path: impl AsRef<Utf8Path>) -> Utf8PathBuf {
+    let mut normalized = Utf8PathBuf::new();
+    for part in path.as_ref().components() {
+        match part {
+            Utf8Component::CurDir => {}
+            Utf8Component::ParentDir
+                if !matches!(normalized.file_name(), None | Some(".."))
+                    || normalized.has_root() =>
+            {
+                normalized.pop();
+            }
+            part => normalized.push(part),
+        }
+    }
+    normalized
+}
+
 /// Sets the permission bits of a file or folder.
 pub fn set_mode(path: &Utf8Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -66,6 +84,18 @@ pub fn set_mode(path: &Utf8Path, mode: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_without_detours() {
+        for (path, expected) in [
+            ("a/./b/../c", "a/c"),
+            ("../a/../../b", "../../b"),
+            ("/../a", "/a"),
+            ("a/..", ""),
+        ] {
+            assert_eq!(normalized(path), expected);
+        }
+    }
 
     #[test]
     fn files_are_replaced_with_their_mode() {

@@ -1,8 +1,9 @@
-//! The operating system, for all other rooms: processes, the terminal, files, scratch folders, quoting.
+//! The operating system, for all other rooms: processes, the terminal, files, git, scratch folders, quoting.
 //!
 //! Uses no other crate of the workspace.
 
 pub mod files;
+pub mod git;
 pub mod platform;
 pub mod process;
 pub mod quote;

@@ -1,5 +1,5 @@
 //! `docs-check`: each code with a vault that has the fault and a twin that has not, and what the
-//! command does around the rules: formats, baseline, mending, git.
+//! command does around the rules: formats, baseline, fixes, git.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -263,7 +263,7 @@ fn a_path_narrows_what_is_reported() {
     let output = check(&vault, &["/usr"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        text(&output.stderr).contains("does not lie in the vault"),
+        text(&output.stderr).contains("is outside of the vault"),
         "{}",
         text(&output.stderr)
     );
@@ -278,7 +278,7 @@ fn with_a_baseline_only_new_faults_are_reported() {
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output.stderr);
     assert!(
-        said.contains("0 findings in 4 cards, 2 more stand in the baseline"),
+        said.contains("0 findings in 4 cards, 2 more in the baseline"),
         "{said}"
     );
     // Lines move; a third one of the same kind is new.
@@ -296,7 +296,7 @@ fn with_a_baseline_only_new_faults_are_reported() {
 }
 
 #[test]
-fn what_is_certain_is_mended_and_nothing_else_changes() {
+fn what_is_certain_is_fixed_and_nothing_else_changes() {
     let one = card(
         "One",
         "[[TWO]], [[ two ]], [[how-to/two.md|t]], [[was-three#Part]], [[nowhere]]\r\n\r\n\
@@ -323,7 +323,7 @@ fn what_is_certain_is_mended_and_nothing_else_changes() {
     assert_eq!(code, Some(1));
     // The vault's repository has an xtask of its own, so the block of help is left alone.
     let today = vault::date::Date::of(std::time::SystemTime::now()).to_string();
-    let mended = one
+    let fixed = one
         .replace(
             "[[TWO]], [[ two ]], [[how-to/two.md|t]]",
             "[[two]], [[two]], [[two|t]]",
@@ -332,7 +332,7 @@ fn what_is_certain_is_mended_and_nothing_else_changes() {
         .replace("2026-01-02", &today);
     assert_eq!(
         fs::read_to_string(vault.join("how-to/one.md")).unwrap(),
-        mended
+        fixed
     );
     let mode = fs::metadata(vault.join("how-to/one.md"))
         .unwrap()
@@ -348,14 +348,14 @@ fn what_is_certain_is_mended_and_nothing_else_changes() {
     );
     let output = check(&vault, &["--fix", "--git"]);
     assert!(
-        !text(&output.stderr).contains("mended"),
+        !text(&output.stderr).contains("fixed"),
         "{}",
         text(&output.stderr)
     );
 }
 
 #[test]
-fn faults_of_one_link_are_mended_one_after_the_other() {
+fn faults_of_one_link_are_fixed_one_after_the_other() {
     let links =
         "[[ how-to/two.md|x ]] a\n\n[[ how-to/two#Part|y]] b\n\n[[ TWO ]] c\n\n[[ two.md ]]";
     let (_guard, vault) = vault_with(&[
@@ -380,7 +380,7 @@ fn what_would_not_help_is_not_written() {
 }
 
 #[test]
-fn only_what_is_named_is_mended_and_links_stay_links() {
+fn only_what_is_named_is_fixed_and_links_stay_links() {
     let (_guard, vault) = vault_with(&[
         ("how-to/one.md", card("One", "[[TWO]]\n")),
         ("how-to/two.md", card("Two", "[[ONE]]\n")),
@@ -411,7 +411,7 @@ fn paths_and_commands_of_a_repository_elsewhere() {
                   how-to/one.md:12:1: command-invalid: `cargo xtask docs-check --nonsense`: unexpected argument '--nonsense' found; \
                   write a command that runs\n";
     assert!(lines.starts_with(wanted), "{lines}");
-    // A repository with tasks of its own is not judged by these.
+    // A repository with tasks of its own is not checked against these.
     write(&vault, &[("../xtask/Cargo.toml", "")]);
     assert!(!found(&vault, &[]).0.contains("command-invalid"));
 }
@@ -442,7 +442,7 @@ fn what_is_only_announced_to_git_is_not_staged() {
 }
 
 #[test]
-fn help_in_a_card_is_written_anew() {
+fn help_in_a_card_is_updated() {
     let folder = tempfile::tempdir_in(root().join("target")).unwrap();
     let vault = Utf8Path::from_path(folder.path()).unwrap();
     let files = sound();
@@ -457,17 +457,96 @@ fn help_in_a_card_is_written_anew() {
     assert!(lines.contains("one.md:9:3: help-stale"), "{lines}");
     check(vault, &["--fix"]);
     let printed = stdout(xtask().args(["hash", "--help"]));
-    let mended = fs::read_to_string(vault.join("how-to/one.md")).unwrap();
+    let fixed = fs::read_to_string(vault.join("how-to/one.md")).unwrap();
     let wanted = shown.replace("old\n", &printed);
-    assert!(mended.ends_with(&wanted), "{mended}");
+    assert!(fixed.ends_with(&wanted), "{fixed}");
     assert_eq!(check(vault, &[]).status.code(), Some(0));
+    // A block without output, and another one behind it.
+    let empty = "```console\n$ cargo xtask hash --help\n```\n\n[[two]]\n\n```sh\nls\n```\n";
+    write(vault, &[("how-to/one.md", &card("One", empty))]);
+    check(vault, &["--fix"]);
+    let fixed = fs::read_to_string(vault.join("how-to/one.md")).unwrap();
+    let wanted = empty.replace("--help\n", &format!("--help\n{printed}"));
+    assert!(fixed.ends_with(&wanted), "{fixed}");
+}
+
+/// What is found in a vault with an `also` file, which is beside it, from the repository's root.
+fn found_beside(vault: &Utf8Path, arguments: &[&str]) -> (String, Option<i32>) {
+    let output = check(vault, arguments);
+    let root = vault.parent().unwrap();
+    let lines = text(&output.stdout).replace(&format!("{root}/"), "");
+    (lines, output.status.code())
+}
+
+#[test]
+fn files_beside_the_vault_are_checked_as_well() {
+    let good = "# Read me\n\n[one](vault/how-to/one.md#part) [me](#read-me) [src](src/)\n\
+                [more](sub/MORE.md#more) `src/here.rs`\n\n```sh\ncargo xtask hash .\n```\n";
+    let (_guard, vault) = vault_with(&[
+        (
+            "docs-check.toml",
+            "also = ['README.md', 'sub/MORE.md']".to_owned(),
+        ),
+        (
+            "how-to/one.md",
+            card("One", "## Part\n[r](../../README.md#read-me)\n"),
+        ),
+        ("../src/here.rs", String::new()),
+        ("../README.md", good.to_owned()),
+        (
+            "../sub/MORE.md",
+            "# More\n[back](../README.md#read-me)\n".to_owned(),
+        ),
+    ]);
+    assert_eq!(found_beside(&vault, &[]), (String::new(), Some(0)));
+    assert_eq!(
+        found_beside(&vault, &["--staged"]),
+        (String::new(), Some(0))
+    );
+    let bad = "[one](vault/how-to/one.md#prt) [x](vault/none.md) [two](two.md) [me](#me)\n\
+               [more](sub/MORE.md#mre) `src/nope.rs`\n\n```sh\ncargo xtask hsh .\n```\n";
+    write(&vault, &[("../README.md", bad)]);
+    let (lines, code) = found_beside(&vault, &[]);
+    let codes: Vec<&str> = lines
+        .lines()
+        .map(|line| line.rsplit_once("; ").unwrap().0)
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            "README.md:1:1: anchor-unknown: one has no heading `prt`: did you mean `part`?",
+            "README.md:1:32: file-unknown: there is no file `vault/none.md`",
+            "README.md:1:51: file-unknown: there is no file `two.md`",
+            "README.md:1:65: anchor-unknown: this file has no heading `me`",
+            "README.md:2:1: anchor-unknown: MORE has no heading `mre`: did you mean `more`?",
+            "README.md:2:25: path-unknown: there is no `src/nope.rs` in the repository",
+            "README.md:5:1: command-invalid: `cargo xtask hsh .`: unrecognized subcommand 'hsh'",
+            "sub/MORE.md:2:1: anchor-unknown: README has no heading `read-me`",
+            "vault/how-to/one.md:9:1: anchor-unknown: README has no heading `read-me`",
+        ],
+    );
+    assert_eq!(code, Some(1));
+    // What is named is reported alone; what is staged counts.
+    let named = vault.parent().unwrap().join("README.md");
+    assert_eq!(found_beside(&vault, &[named.as_str()]).0.lines().count(), 7);
+    assert_eq!(
+        found_beside(&vault, &["--staged"]),
+        (String::new(), Some(0))
+    );
+    git(&vault, &["add", "../README.md"]);
+    write(&vault, &[("../README.md", good)]);
+    assert_eq!(found_beside(&vault, &["--staged"]).0, lines);
+    // A file that is listed has to be there.
+    fs::remove_file(named).unwrap();
+    let (lines, _) = found_beside(&vault, &[]);
+    assert!(lines.contains("README.md:1:1: not-readable: "), "{lines}");
 }
 
 #[test]
 fn staged_cards_are_checked_not_those_of_the_working_tree() {
     let (_guard, vault) = vault_with(&[]);
     let one = vault.join("how-to/one.md");
-    // Staged broken, mended since.
+    // Staged broken, fixed since.
     fs::write(&one, card("One", "[[nowhere]]\n")).unwrap();
     git(&vault, &["add", "."]);
     fs::write(&one, card("One", "[[two]]\n")).unwrap();

@@ -173,7 +173,7 @@ fn what_can_not_be_done_is_refused_and_changes_nothing() {
             "there is no card `go-serve`: did you mean `go-server`?",
         ),
         (&["go-server"], "name the card and its new name"),
-        (&["go-server", "../x"], "does not lie in the vault"),
+        (&["go-server", "../x"], "is outside of the vault"),
         (
             &["go-server", "web-ui", "neither"],
             "neither a card that could take in several nor a folder",
@@ -250,7 +250,7 @@ fn two_at_once_is_refused() {
         .arg(program)
         .args(["docs-move", "--vault", vault.as_str(), "go-server", "x"]));
     assert!(
-        text(&output.stderr).contains("another docs-move works"),
+        text(&output.stderr).contains("another docs-move is running"),
         "{}",
         text(&output.stderr)
     );

@@ -102,23 +102,19 @@ fn bad_input_changes_nothing() {
         (
             path.clone(),
             "2026.2",
-            "`2026.2` is no version: MAJOR.MINOR.PATCH is expected".to_owned(),
+            "`2026.2` is not a version: MAJOR.MINOR.PATCH is expected".to_owned(),
         ),
-        (path.clone(), "v2026.2.0", "is no version".to_owned()),
+        (path.clone(), "v2026.2.0", "is not a version".to_owned()),
         (
             folder.join("gone.js"),
             "1.2.3",
             "gone.js: No such file".to_owned(),
         ),
-        (
-            folder.to_owned(),
-            "1.2.3",
-            format!("{folder}: it is no file"),
-        ),
+        (folder.to_owned(), "1.2.3", format!("{folder}: not a file")),
         (
             bytes.clone(),
             "1.2.3",
-            format!("{bytes}:2:12: the byte here is no UTF-8"),
+            format!("{bytes}:2:12: the byte here is not UTF-8"),
         ),
         (
             other.clone(),

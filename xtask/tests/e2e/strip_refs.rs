@@ -462,8 +462,8 @@ fn options_choose_what_is_a_reference() {
     assert_eq!(tree.read("b"), format!("{A} {E} {E}0"));
 
     for (arguments, part) in [
-        (["--keep", "bash"], "`bash` is no store path"),
-        (["--also", &path(E, "x")], "is no store path"),
+        (["--keep", "bash"], "`bash` is not a store path"),
+        (["--also", &path(E, "x")], "is not a store path"),
         (["--store-dir", "store"], "does not begin with a slash"),
         (["--jobs", "0"], "--jobs"),
         (["--check", "--dry-run"], "cannot be used with"),
@@ -573,7 +573,7 @@ fn venvs_become_relocatable() {
     ended(
         &other.strip(&["--venv"]),
         2,
-        &["is no venv: it holds no `pyvenv.cfg`"],
+        &["is not a venv: it has no `pyvenv.cfg`"],
     );
     assert_eq!(other.read("f"), path(A, "x"));
 }

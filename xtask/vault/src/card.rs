@@ -7,8 +7,8 @@ use memchr::{memchr_iter, memmem};
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, LinkType, Options, Parser, Tag, TagEnd};
 
 use crate::front_matter::{self, FrontMatter};
+use crate::place::{Place, Span, bom};
 use crate::slug::Slugger;
-use crate::{Place, Span};
 
 /// What a card holds. Spans are in bytes of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,15 +21,15 @@ pub struct Content {
     pub blocks: Vec<(String, Place)>,
     /// Links and embeds, in order.
     pub links: Vec<Link>,
-    /// What looks like something and is not.
-    pub oddities: Vec<(Oddity, Place)>,
+    /// Syntax that does not mean what it seems to.
+    pub syntax_issues: Vec<(SyntaxIssue, Place)>,
     /// Inline code with a `/` in it, and `cargo xtask` lines, inline or in blocks.
     pub codes: Vec<Code>,
-    /// What cards say that `cargo xtask COMMAND --help` prints.
+    /// Quoted output of `cargo xtask COMMAND --help`.
     pub helps: Vec<Help>,
     /// Anchors that HTML sets: `<a id="here">`.
     pub anchors: Vec<String>,
-    /// Comments to the checker: the words behind `docs-check:`.
+    /// Comments to the checker: the words after `docs-check:`.
     pub controls: Vec<(String, Place)>,
     /// The number of lines.
     pub lines: u32,
@@ -68,12 +68,11 @@ pub enum Kind {
 pub struct Link {
     /// How it is written.
     pub kind: Kind,
-    /// What it leads to, as it stands there, without anchor; of Markdown links with `%20` and their like
-    /// resolved.
+    /// What it leads to, as it is written, without anchor; in Markdown links percent-encoding is decoded.
     pub target: String,
-    /// What stands behind `#`.
+    /// What follows `#`.
     pub anchor: Option<String>,
-    /// What is shown in its place.
+    /// The text that is shown.
     pub text: Option<String>,
     /// Where it begins.
     pub place: Place,
@@ -83,9 +82,9 @@ pub struct Link {
     pub target_span: Span,
 }
 
-/// What looks like something and is not.
+/// Syntax that does not mean what it seems to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Oddity {
+pub enum SyntaxIssue {
     /// `[[a|b]]` in a cell of a table: the pipe ends the cell.
     PipeInTable,
     /// `[[]]` or `[[|text]]`
@@ -131,7 +130,7 @@ pub(crate) const OPTIONS: Options = Options::ENABLE_TABLES
 /// Reads a card. A byte order mark is passed over.
 pub fn read(text: &str) -> Content {
     let mut content = Content::default();
-    let bom = if text.starts_with('\u{feff}') { 3 } else { 0 };
+    let bom = bom(text);
     let lines = LineStarts::new(text, bom);
     content.lines = u32::try_from(lines.starts.len()).unwrap_or(u32::MAX);
     let mut body = bom;
@@ -143,8 +142,8 @@ pub fn read(text: &str) -> Content {
         Some(Err(())) => {
             content.front = Some(FrontMatter::default());
             content
-                .oddities
-                .push((Oddity::OpenFrontMatter, Place::new(1, 1)));
+                .syntax_issues
+                .push((SyntaxIssue::OpenFrontMatter, Place::new(1, 1)));
             return content;
         }
         None => {}
@@ -198,7 +197,7 @@ struct Reader<'a> {
     body: usize,
     lines: LineStarts<'a>,
     content: Content,
-    /// What is not a string: code, HTML, math.
+    /// What is not text: code, HTML, math.
     opaque: Vec<Range<usize>>,
 }
 
@@ -231,12 +230,12 @@ impl Reader<'_> {
                     }
                 }
                 Event::End(TagEnd::Paragraph | TagEnd::Item) => self.block_id(&range, text_end),
-                // What stands before it in an item is a block of its own.
+                // What is before it in an item is a block of its own.
                 Event::Start(Tag::List(_)) => self.block_id(&(body..range.start), text_end),
                 Event::Start(Tag::CodeBlock(kind)) => {
                     if matches!(kind, CodeBlockKind::Fenced(_)) {
                         if !is_closed(&text[range.clone()]) {
-                            self.odd(Oddity::OpenFence, range.start);
+                            self.odd(SyntaxIssue::OpenFence, range.start);
                         }
                         self.helps(&range);
                     }
@@ -322,9 +321,9 @@ impl Reader<'_> {
         self.content
     }
 
-    fn odd(&mut self, oddity: Oddity, offset: usize) {
+    fn odd(&mut self, issue: SyntaxIssue, offset: usize) {
         let place = self.lines.place(offset);
-        self.content.oddities.push((oddity, place));
+        self.content.syntax_issues.push((issue, place));
     }
 
     fn wiki_link(&mut self, range: Range<usize>) {
@@ -414,7 +413,7 @@ impl Reader<'_> {
             }
         }
         for at in found {
-            self.odd(Oddity::PipeInTable, self.with_mark(at));
+            self.odd(SyntaxIssue::PipeInTable, self.with_mark(at));
         }
     }
 
@@ -443,7 +442,7 @@ impl Reader<'_> {
             // `<!-->` is a comment of its own.
             let Some(length) = html[at + 2..].find("-->").map(|length| length + 2) else {
                 if block {
-                    self.odd(Oddity::OpenComment, range.start + at);
+                    self.odd(SyntaxIssue::OpenComment, range.start + at);
                 }
                 break;
             };
@@ -487,7 +486,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Commands with `--help` in a block that stands by itself, in no list or quotation.
+    /// Commands with `--help` in a block outside of lists and quotations.
     fn helps(&mut self, block: &Range<usize>) {
         let words = &self.text[block.clone()];
         let is_by_itself = self.text[..block.start].ends_with('\n') || block.start == self.body;
@@ -546,7 +545,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Leaves out what stands in Obsidian's comments, `%%` to `%%`.
+    /// Leaves out Obsidian's comments, `%%` to `%%`.
     fn comments(&mut self) {
         let mut opaque = Sweep::new(self.opaque.iter().cloned());
         let marks: Vec<usize> = memmem::find_iter(&self.text.as_bytes()[self.body..], b"%%")
@@ -558,7 +557,7 @@ impl Reader<'_> {
             match pair {
                 [start, end] => comments.push(*start..*end + 2),
                 // One alone is text: `50 %%` hides nothing.
-                [alone] if self.begins_line(*alone) => self.odd(Oddity::OpenComment, *alone),
+                [alone] if self.begins_line(*alone) => self.odd(SyntaxIssue::OpenComment, *alone),
                 _ => {}
             }
         }
@@ -579,7 +578,7 @@ impl Reader<'_> {
         content.blocks.retain(|(_, place)| is_shown(place));
         content.codes.retain(|code| is_shown(&code.place));
         content.helps.retain(|help| is_shown(&help.place));
-        content.oddities.retain(|(_, place)| is_shown(place));
+        content.syntax_issues.retain(|(_, place)| is_shown(place));
         self.opaque.extend(comments);
         self.opaque.sort_by_key(|range| range.start);
     }
@@ -606,7 +605,7 @@ impl Reader<'_> {
             }
         }
         for at in found {
-            self.odd(Oddity::EmptyLink, self.with_mark(at));
+            self.odd(SyntaxIssue::EmptyLink, self.with_mark(at));
         }
     }
 }
@@ -614,7 +613,7 @@ impl Reader<'_> {
 /// How long the address of a link may be whose text is in brackets, in bytes.
 const LONGEST_URL: usize = 2048;
 
-/// Whether bytes that are asked for in ascending order lie in one of some ranges, in the order of their
+/// Whether bytes, asked for in ascending order, are in one of some ranges, in the order of their
 /// beginnings.
 struct Sweep<I: Iterator<Item = Range<usize>>> {
     ranges: std::iter::Peekable<I>,
@@ -713,7 +712,7 @@ fn is_closed(block: &str) -> bool {
     })
 }
 
-/// `%20` and their like as what they stand for.
+/// A percent-encoded text, decoded.
 fn decoded(url: &str) -> String {
     let bytes = url.as_bytes();
     let hex = |at: usize| -> Option<u8> {
@@ -849,34 +848,40 @@ mod tests {
     }
 
     #[test]
-    fn oddities() {
+    fn syntax_issues() {
         for (text, expected) in [
             (
                 "| a |\n|---|\n| [[b|t]] |\n",
-                &[(Oddity::PipeInTable, Place::new(3, 3))][..],
+                &[(SyntaxIssue::PipeInTable, Place::new(3, 3))][..],
             ),
             (
                 "| a |\n|---|\n| ![[b|30]] |\n",
-                &[(Oddity::PipeInTable, Place::new(3, 3))],
+                &[(SyntaxIssue::PipeInTable, Place::new(3, 3))],
             ),
             ("| a |\n|---|\n| `[[b` |\n", &[]),
-            ("a [[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
-            ("a ![[]] b", &[(Oddity::EmptyLink, Place::new(1, 3))]),
+            ("a [[]] b", &[(SyntaxIssue::EmptyLink, Place::new(1, 3))]),
+            ("a ![[]] b", &[(SyntaxIssue::EmptyLink, Place::new(1, 3))]),
             ("`[[]]`", &[]),
-            ("a [[|b]]", &[(Oddity::EmptyLink, Place::new(1, 3))]),
+            ("a [[|b]]", &[(SyntaxIssue::EmptyLink, Place::new(1, 3))]),
             ("%%\n[[]]\n\n| a |\n|---|\n| [[b|t]] |\n\n%%", &[]),
-            ("x\n```\ny", &[(Oddity::OpenFence, Place::new(2, 1))]),
+            ("x\n```\ny", &[(SyntaxIssue::OpenFence, Place::new(2, 1))]),
             ("```\ny\n```", &[]),
             ("> ```\n> y\n> ```\n", &[]),
-            ("<!-- a\nb", &[(Oddity::OpenComment, Place::new(1, 1))]),
-            ("a\n\n%%\nb", &[(Oddity::OpenComment, Place::new(3, 1))]),
-            ("\u{feff}%%\nb", &[(Oddity::OpenComment, Place::new(1, 1))]),
+            ("<!-- a\nb", &[(SyntaxIssue::OpenComment, Place::new(1, 1))]),
+            (
+                "a\n\n%%\nb",
+                &[(SyntaxIssue::OpenComment, Place::new(3, 1))],
+            ),
+            (
+                "\u{feff}%%\nb",
+                &[(SyntaxIssue::OpenComment, Place::new(1, 1))],
+            ),
             (
                 "---\na: b\n",
-                &[(Oddity::OpenFrontMatter, Place::new(1, 1))],
+                &[(SyntaxIssue::OpenFrontMatter, Place::new(1, 1))],
             ),
         ] {
-            assert_eq!(read(text).oddities, expected, "{text:?}");
+            assert_eq!(read(text).syntax_issues, expected, "{text:?}");
         }
     }
 

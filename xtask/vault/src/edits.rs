@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::Place;
 use crate::card::{self, Heading};
 use crate::date::Date;
 use crate::front_matter::{self, Entry, FrontMatter, Value};
+use crate::place::{Place, bom, offset};
 
-/// Other words in the place of these bytes.
+/// The text that replaces a range of bytes.
 pub type Edit = (Range<usize>, String);
 
-/// Puts a range of a text, with changes made, behind `out`; what lies outside the range is left out.
+/// Appends a range of a text to `out`, with changes made.
 pub fn apply(
     text: &str,
     range: &Range<usize>,
@@ -36,23 +36,9 @@ pub fn apply(
     Ok(())
 }
 
-/// The byte at a place; a byte order mark is no column.
-pub fn offset(text: &str, place: Place) -> usize {
-    let bom = if text.starts_with('\u{feff}') { 3 } else { 0 };
-    let start = match place.line {
-        0 | 1 => bom,
-        line => memchr::memchr_iter(b'\n', text.as_bytes())
-            .nth(line as usize - 2)
-            .map_or(text.len(), |end| end + 1),
-    };
-    let mut columns = text[start..].char_indices();
-    let column = columns.nth(place.column.saturating_sub(1) as usize);
-    column.map_or(text.len(), |(at, _)| start + at)
-}
-
 /// Where the body begins, behind front matter.
 pub fn body(text: &str) -> usize {
-    let bom = if text.starts_with('\u{feff}') { 3 } else { 0 };
+    let bom = bom(text);
     match front_matter::split(&text[bom..]) {
         Some(Ok((_, end))) => bom + end,
         _ => bom,
@@ -83,7 +69,7 @@ pub fn entry(text: &str, front: &FrontMatter, number: usize) -> Range<usize> {
 
 /// The changes that make these the values of a list in the front matter.
 ///
-/// Where as many values stand there, only those that differ are replaced.
+/// If the number of values does not change, only those that differ are replaced.
 pub fn list(text: &str, front: &FrontMatter, key: &str, values: &[&str]) -> Result<Vec<Edit>> {
     let edits = list_as_written(text, front, key, values)?;
     let now = front_after(text, edits.clone());
@@ -129,7 +115,7 @@ fn list_as_written(
         .iter()
         .filter(|entry| entry.key == key)
         .count();
-    ensure!(count < 2, "`{key}` stands twice: remove one of them first");
+    ensure!(count < 2, "duplicate key `{key}`: remove one of them first");
     let Some(number) = front.entries.iter().position(|entry| entry.key == key) else {
         let at = close(text);
         return Ok(vec![(
@@ -153,7 +139,7 @@ fn list_as_written(
     let lines = &text[range.clone()];
     ensure!(
         !lines.contains('#'),
-        "a comment stands in the list `{key}`: take it out first"
+        "the list `{key}` contains a comment: remove it first"
     );
     let is_block = lines.trim_end().contains('\n') && !lines.contains('[');
     let words = if values.is_empty() {
@@ -172,7 +158,7 @@ fn list_as_written(
     Ok(vec![(range, words)])
 }
 
-/// Where the words of a scalar stand that begins at a place, if they stand there as they are.
+/// The range of a scalar that begins at a place, if it is written literally.
 fn find_scalar(text: &str, place: Place, words: &str) -> Option<Range<usize>> {
     let start = offset(text, place);
     let rest = &text[start..];
@@ -256,7 +242,7 @@ pub fn union(
     Ok(edits)
 }
 
-/// The change that gives a key another scalar; nothing where it has none that stands on its line.
+/// The change that gives a key another scalar; none where its value is not on its line.
 pub fn value(text: &str, front: &FrontMatter, key: &str, new: &str) -> Option<Edit> {
     let entry = front.get(key)?;
     let Value::Text(old, place) = &entry.value else {
@@ -364,7 +350,7 @@ mod tests {
         let front = "requires: a\nrequires: b\n";
         let text = format!("---\n{front}---\n");
         let error = list(&text, &front_matter::parse(front), "requires", &["c"]).unwrap_err();
-        assert!(error.to_string().contains("stands twice"), "{error}");
+        assert!(error.to_string().contains("duplicate key"), "{error}");
         let front = "?\n:\nrequires: a\n\n?\n";
         let text = format!("---\n{front}---\n");
         let error = list(&text, &front_matter::parse(front), "requires", &[]).unwrap_err();

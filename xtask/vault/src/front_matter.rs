@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use crate::Place;
+use crate::place::Place;
 
 /// A card's front matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FrontMatter {
-    /// The keys at the top, in order; a key that stands twice is in here twice.
+    /// The keys at the top, in order; a duplicate key is in here twice.
     pub entries: Vec<Entry>,
     /// What is wrong with the block, if anything.
     pub fault: Option<Fault>,
@@ -22,7 +22,7 @@ pub struct Entry {
     pub key: String,
     /// The value.
     pub value: Value,
-    /// Where the key stands.
+    /// Where the key is.
     pub place: Place,
 }
 
@@ -31,7 +31,7 @@ pub struct Entry {
 pub enum Value {
     /// A scalar's text and place; what is left out is empty.
     Text(String, Place),
-    /// A list's scalars, each with its place; of what is no scalar a sketch: `[[a]]`, `{}`.
+    /// A list's scalars, each with its place; of anything else a sketch: `[[a]]`, `{}`.
     List(Vec<(String, Place)>),
     /// A mapping, or an alias.
     Other,
@@ -60,7 +60,7 @@ impl FrontMatter {
         }
     }
 
-    /// The texts of a key's value; none where there is no such key.
+    /// The texts of a key's value; empty without the key.
     pub fn texts(&self, key: &str) -> Vec<&str> {
         let texts = self.get(key).map(|entry| entry.value.texts());
         texts.into_iter().flatten().map(|(text, _)| text).collect()
@@ -132,7 +132,7 @@ pub fn parse(block: &str) -> FrontMatter {
     front
 }
 
-/// The block with blanks for carriage returns that stand alone: lines end there in YAML, and nowhere else.
+/// The block with blanks for lone carriage returns: lines end there in YAML, and nowhere else.
 fn with_plain_line_ends(block: &str) -> Cow<'_, str> {
     let bytes = block.as_bytes();
     let is_alone = |at: usize| bytes.get(at + 1) != Some(&b'\n');
@@ -162,7 +162,7 @@ fn read(next: Next<'_, '_>, entries: &mut Vec<Entry>) -> Result<(), Fault> {
             Event::Scalar(text, ..) if text.is_empty() || &*text == "~" => {}
             Event::Scalar(..) | Event::SequenceStart(..) | Event::Alias(_) => {
                 return Err(Fault {
-                    message: "it is no mapping of keys to values".to_owned(),
+                    message: "not a mapping of keys to values".to_owned(),
                     place,
                 });
             }
@@ -219,7 +219,7 @@ fn is_null(text: &str) -> bool {
     matches!(text, "~" | "null" | "Null" | "NULL")
 }
 
-/// What begins with an event, for people: `[[a]]` in a list is a list of lists, and no link.
+/// A sketch of the value that begins with an event: `[[a]]` in a list is a list of lists, not a link.
 fn sketch<'b>(next: Next<'_, 'b>, first: &Event<'b>) -> Result<String, Fault> {
     if !matches!(first, Event::SequenceStart(..)) {
         skip(next, first)?;
@@ -342,7 +342,7 @@ mod tests {
         }
         let front = parse("a: 1\r\nb: \r2\r\nc: 3\r\n");
         assert_eq!(front.entries[2].place, Place::new(4, 1));
-        // An alias is an event, never what it stands for.
+        // An alias is an event and is not expanded.
         let lines = (1..40).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1));
         let bomb: String = std::iter::once("a0: &a0 [x, x]\n".to_owned())
             .chain(lines)

@@ -1,6 +1,7 @@
-//! The anchors of headings, as GitHub's slugger makes them.
+//! Texts as parts of URLs: the anchors of headings, as GitHub's slugger makes them, and percent-encoding.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// The anchor of a heading's text, before duplicates are numbered: lower case, punctuation dropped,
 /// blanks to `-`.
@@ -31,6 +32,21 @@ fn is_other_number(c: char) -> bool {
         | '\u{3220}'..='\u{3229}' | '\u{3248}'..='\u{324f}' | '\u{3251}'..='\u{325f}' | '\u{3280}'..='\u{3289}'
         | '\u{32b1}'..='\u{32bf}' | '\u{1f100}'..='\u{1f10c}')
         && !matches!(c, '\u{2071}' | '\u{207f}')
+}
+
+/// A text in which each character that is not safe, asked by its place, is percent-encoded.
+pub fn percent_encoded(text: &str, is_safe: impl Fn(usize, char) -> bool) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        if is_safe(at, c) {
+            encoded.push(c);
+        } else {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+    }
+    encoded
 }
 
 /// Numbers the anchors of one card: the second `notes` is `notes-1`.

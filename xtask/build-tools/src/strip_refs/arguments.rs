@@ -1,43 +1,33 @@
 //! The arguments of `build-tools strip-refs`, read by hand: a parser would be most of what Nix compiles.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::Options;
+use super::options::Options;
 use super::scan::{self, Hash, LENGTH};
 
-const USAGE: &str = "usage: build-tools strip-refs PATH... [OPTION...]
+/// What `--help` prints.
+pub const USAGE: &str = "usage: build-tools strip-refs PATH... [OPTION...]
 
-Neutralises references to the Nix store in files and folders: the 32 characters of each hash become `e`.
+Removes references to the Nix store from files: the 32 characters of each hash become `e`.
 
-  --store-dir DIR    the store's folder (/nix/store)
-  --keep STOREPATH   references to this one stay
-  --also STOREPATH   lone hashes of this one are references too, wherever they are
-  --links            neutralise where links point to as well
-  --venv             remove bin, __pycache__ and *.pyc too, and put @python@ in place of the
-                     interpreter's prefix in pyvenv.cfg
-  --check            change nothing, list what is there as `path:offset: store path`
+  --store-dir DIR    the store directory (/nix/store)
+  --keep STOREPATH   keep references to this store path
+  --also STOREPATH   treat the hash of this store path as a reference wherever it occurs
+  --links            remove references from the targets of symbolic links too
+  --venv             remove bin, __pycache__ and *.pyc too, and replace the interpreter's prefix in
+                     pyvenv.cfg by @python@
+  --check            change nothing, list the references as `path:offset: store path`
   --dry-run          change nothing, list what would be changed
   --json             list references as JSON lines with path, offset, store_path
-  --jobs N           how many threads work (as many as there are processors)
+  --jobs N           number of threads (default: number of processors)
 
 Exit codes: 0 no reference is left, 1 some are, 2 could not run.
 ";
 
-/// The command `build-tools strip-refs`, with the arguments after its name.
-pub fn cli(arguments: &[OsString]) -> Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
-    let Some(options) = parse(arguments)? else {
-        std::io::Write::write_all(&mut out, USAGE.as_bytes())?;
-        return Ok(ExitCode::SUCCESS);
-    };
-    super::run(&options, &mut out, &mut std::io::stderr().lock())
-}
-
 /// The options, or `None` if help is asked for.
-fn parse(arguments: &[OsString]) -> Result<Option<Options>> {
+pub fn parse(arguments: &[OsString]) -> Result<Option<Options>> {
     let mut options = Options {
         store_dir: "/nix/store".to_owned(),
         ..Options::default()
@@ -65,7 +55,7 @@ fn parse(arguments: &[OsString]) -> Result<Option<Options>> {
             given
                 .clone()
                 .or_else(next)
-                .with_context(|| format!("`{name}` lacks its value"))
+                .with_context(|| format!("`{name}` needs a value"))
         };
         match name {
             "--store-dir" => options.store_dir = value()?,
@@ -75,7 +65,7 @@ fn parse(arguments: &[OsString]) -> Result<Option<Options>> {
                 let value = value()?;
                 let jobs = value.parse().ok().filter(|jobs| *jobs > 0);
                 options.jobs = Some(
-                    jobs.with_context(|| format!("`--jobs {value}` is no number of threads"))?,
+                    jobs.with_context(|| format!("`--jobs {value}` is not a number of threads"))?,
                 );
             }
             _ if given.is_some() => bail!("there is no option `{name}` with a value\n\n{USAGE}"),
@@ -92,7 +82,7 @@ fn parse(arguments: &[OsString]) -> Result<Option<Options>> {
     ensure!(!options.paths.is_empty(), "no path given\n\n{USAGE}");
     ensure!(
         !(options.check && options.dry_run),
-        "`--check` and `--dry-run` exclude each other"
+        "`--check` and `--dry-run` cannot be used together"
     );
     Ok(Some(options))
 }
@@ -111,7 +101,7 @@ pub fn store_path(text: &str, store: &str) -> Result<(Hash, Option<Vec<u8>>)> {
     let hash = hash.filter(|hash| hash.iter().all(|byte| scan::in_alphabet(*byte)));
     let hash = hash.with_context(|| {
         format!(
-            "`{text}` is no store path: `{prefix}HASH-NAME`, with 32 characters of Nix's base 32"
+            "`{text}` is not a store path: `{prefix}HASH-NAME`, with 32 characters of Nix's base 32"
         )
     })?;
     Ok((hash, None))
@@ -177,11 +167,11 @@ mod tests {
         assert!(parse("a --help").unwrap().is_none());
         for (text, part) in [
             ("", "no path given"),
-            ("a --keep", "`--keep` lacks its value"),
-            ("a --jobs 0", "no number of threads"),
+            ("a --keep", "`--keep` needs a value"),
+            ("a --jobs 0", "not a number of threads"),
             ("a --chekc", "no option `--chekc`"),
             ("a --check=1", "no option `--check` with a value"),
-            ("a --check --dry-run", "exclude each other"),
+            ("a --check --dry-run", "cannot be used together"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::paths::Root;
 use super::scan::{self, Hash};
-use super::tree::Root;
 
 /// What journals' names begin with.
 const JOURNAL: &[u8] = b".strip-refs.journal";

@@ -312,7 +312,7 @@ fn entry<'a>(fd: BorrowedFd<'_>, list: &'a [u8]) -> Option<(Entry, &'a [u8])> {
     let after = extra_end + usize::from(u16_at(list, 32)?);
     let mut size = u32_at(list, 20)?;
     let mut local = u32_at(list, 42)?;
-    // In zip64 the values that don't fit stand in a field of their own, in this order.
+    // In zip64 the values that don't fit are in a field of their own, in this order.
     let mut extra = list.get(name_end..extra_end)?;
     while let (Some(id), Some(length)) = (u16_at(extra, 0), u16_at(extra, 2)) {
         let field = extra.get(4..4 + usize::from(length))?;
@@ -374,7 +374,7 @@ fn gzip(fd: BorrowedFd<'_>, window: &mut Window, each: Visitor<'_>) -> Result<()
     let mut input = Input::new(fd, 0..u64::MAX);
     let mut first = true;
     window.restart(0);
-    // Several may stand one after the other; zeros and rubbish may follow, as gzip has it.
+    // Several may follow each other; zeros and rubbish may follow, as gzip has it.
     while input.at_least(10)? && input.bytes().starts_with(&[0x1f, 0x8b, 8]) {
         let flags = input.bytes()[3];
         input.used += 10;

@@ -1,12 +1,17 @@
-//! What was found, for people and for machines.
+//! The report of a run: human-readable lines and JSON.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::{Context as _, Result};
 
+use super::options::Options;
+use super::paths::Root;
 use super::scan::Hash;
-use super::tree::{Root, Scanned};
-use super::{Counts, Options};
+use super::tree::Scanned;
+
+/// How often each store path occurs, and where first.
+type Counts = BTreeMap<Hash, (u64, Vec<u8>)>;
 
 /// What holds a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +69,12 @@ impl<'a> Report<'a> {
 
     /// Counts a reference, and writes the line that belongs to it.
     pub fn add(&mut self, out: &mut dyn Write, finding: &Finding<'_>) -> Result<()> {
-        let mended = match finding.kind {
+        let is_neutralised = match finding.kind {
             Kind::File => !self.options.check,
             Kind::Link => !self.options.check && self.options.links,
             Kind::Member | Kind::Name => false,
         };
-        self.left += u64::from(!mended);
+        self.left += u64::from(!is_neutralised);
         self.kinds[finding.kind as usize] += 1;
         let entry = self.counts.entry(*finding.hash);
         entry
@@ -82,7 +87,7 @@ impl<'a> Report<'a> {
             .0 += 1;
         let line = if self.options.json {
             self.json(finding)
-        } else if mended && !self.options.dry_run {
+        } else if is_neutralised && !self.options.dry_run {
             return Ok(());
         } else {
             self.line(finding)
@@ -156,7 +161,7 @@ impl<'a> Report<'a> {
             (
                 members,
                 "in archives".to_owned(),
-                "left: mend them where the archives are made",
+                "left: fix them where the archives are made",
             ),
             (
                 links,
@@ -222,7 +227,7 @@ fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{s}")
 }
 
-/// A size in bytes, for people: powers of 1024, one decimal.
+/// A human-readable size: powers of 1024, one decimal.
 fn human_size(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     let mut value = (bytes, 0);

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 pub const LENGTH: usize = 32;
 /// The 32 characters of a store path's hash, in Nix's base 32.
 pub type Hash = [u8; LENGTH];
-/// What stands in the place of a hash afterwards. `e` is not in the alphabet, so this is no reference.
+/// What replaces a hash. `e` is not in the alphabet, so this is not a reference.
 pub const NEUTRAL: Hash = [b'e'; LENGTH];
 
 /// The longest name of a store path (`checkName` in Nix's `libstore/path.cc`).
@@ -29,12 +29,12 @@ const ALPHABET: [bool; 256] = {
     table
 };
 
-/// Whether a byte can stand in a hash.
+/// Whether a byte can be part of a hash.
 pub fn in_alphabet(byte: u8) -> bool {
     ALPHABET[byte as usize]
 }
 
-/// Whether a byte can stand in the name of a store path.
+/// Whether a byte can be part of the name of a store path.
 pub fn in_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+-._?=".contains(&byte)
 }
@@ -86,7 +86,7 @@ pub struct Row<'a> {
     pub offset: u64,
     /// The 32 characters.
     pub hash: &'a Hash,
-    /// What follows the hash and a dash, if the store's folder stands before them: then this is a
+    /// What follows the hash and a dash, if the store's folder precedes them: then this is a
     /// store path.
     pub name: Option<&'a [u8]>,
 }
@@ -121,7 +121,7 @@ impl Window {
         }
     }
 
-    /// Begins anew at this offset of a file: nothing stands before it but zeros or another file.
+    /// Begins anew at this offset of a file: nothing precedes it but zeros or another file.
     pub fn restart(&mut self, offset: u64) {
         (self.filled, self.done, self.start) = (0, 0, offset);
     }
@@ -136,7 +136,7 @@ impl Window {
         self.filled += length;
         self.visit((self.filled + 1).saturating_sub(AHEAD), each);
         if self.filled == self.bytes.len() {
-            // What may stand before the next row has to stay.
+            // What may precede the next row has to stay.
             let keep = self.done.saturating_sub(self.store.len()).min(self.filled);
             self.bytes.copy_within(keep..self.filled, 0);
             self.filled -= keep;

@@ -2,7 +2,7 @@
 
 /// The name of the file that makes a folder a venv.
 pub const CONFIG: &str = "pyvenv.cfg";
-/// What stands in the place of the interpreter's prefix.
+/// What replaces the interpreter's prefix.
 pub const MARK: &str = "@python@";
 
 /// The settings that hold a path of the interpreter (`venv/__init__.py` of Python, uv, virtualenv).

@@ -8,10 +8,12 @@ use std::ops::Range;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use vault::card::{self, Content, Kind, Link};
+use vault::edits;
 use vault::front_matter::{self, FrontMatter};
 use vault::moves::{self, Change, Texts};
+use vault::place::Place;
+use vault::resolve::{joined, stem};
 use vault::slug::slug;
-use vault::{Place, edits, joined, stem};
 
 /// What a byte stands for, so that few bytes make up links, fences and front matter.
 const SNIPPETS: &[&str] = &[
@@ -169,7 +171,7 @@ pub fn of_reading(text: &str) {
         assert!(text.get(heading.span.range()).is_some(), "{heading:?}");
         assert_eq!(heading.place, place(text, heading.span.start()));
     }
-    for place in content.oddities.iter().map(|(_, place)| place) {
+    for place in content.syntax_issues.iter().map(|(_, place)| place) {
         assert!(place.line <= content.lines.max(1), "{place}");
     }
     // A byte order mark is no column, and line ends are as good as others.
@@ -206,11 +208,14 @@ fn seen(content: &Content) -> Vec<String> {
         .iter()
         .map(|code| format!("{:?} {} {}", plain(&code.text), code.block, code.place));
     let blocks = content.blocks.iter().map(|block| format!("{block:?}"));
-    let oddities = content.oddities.iter().map(|oddity| format!("{oddity:?}"));
+    let issues = content
+        .syntax_issues
+        .iter()
+        .map(|issue| format!("{issue:?}"));
     links
         .chain(headings)
         .chain(blocks)
-        .chain(oddities)
+        .chain(issues)
         .chain(codes)
         .collect()
 }

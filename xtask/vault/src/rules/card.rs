@@ -1,130 +1,49 @@
-//! The rules for which no other card is needed, and what of a card the other rules ask for.
+//! The rules for which no other card is needed.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 
-use crate::Place;
-use crate::card::{self, Code as CodeText, Content, Help, Kind, Link, Oddity};
-use crate::check::{
-    Code, Finding, Fix, Rules, Silence, World, category, is_unpublished, nearest, silences,
-};
+use super::known::{Known, KnownLink, Lines};
+use super::settings::{Environment, Rules, is_unpublished};
+use super::suppressions::suppressions;
+use crate::card::{self, Code as CodeText, Content, Help, Kind, Link, SyntaxIssue};
 use crate::date::Date;
+use crate::finding::{Code, Finding, Fix};
 use crate::front_matter::{FrontMatter, Value};
+use crate::place::Place;
+use crate::resolve::{category, nearest};
 
-/// What is kept of a card.
-#[derive(Debug, Default)]
-pub(crate) struct Known {
-    /// Links that lead somewhere, or should.
-    pub(crate) links: Box<[Lead]>,
-    /// The anchors of its headings.
-    pub(crate) slugs: Lines,
-    /// The texts of its headings.
-    pub(crate) headings: Lines,
-    /// Block ids without their `^`.
-    pub(crate) blocks: Lines,
-    /// Anchors that HTML sets.
-    pub(crate) anchors: Lines,
-    /// Stems of prerequisites.
-    pub(crate) requires: Box<[(Box<str>, Place)]>,
-    /// Other names.
-    pub(crate) aliases: Box<[(Box<str>, Place)]>,
-    /// Where it is shown, if its front matter says so.
-    pub(crate) permalink: Option<Box<str>>,
-    /// Whether it is a draft, or lies in a folder that is not published.
-    pub(crate) is_hidden: bool,
-    /// What its comments switch off.
-    pub(crate) silences: Box<[Silence]>,
-}
-
-/// Words, all in one piece of memory: there may be very many cards.
-#[derive(Debug, Default)]
-pub(crate) struct Lines {
-    words: Box<str>,
-    /// The words once more, where there are many.
-    index: Option<Box<Index>>,
-}
-
-/// On its own, so that the many cards without one need no room for it.
-#[derive(Debug)]
-struct Index(HashSet<Box<str>>);
-
-/// More words than this are looked up in an index.
-const MANY: usize = 64;
-
-impl Lines {
-    fn of<'a>(words: impl Iterator<Item = &'a str> + Clone) -> Self {
-        let length = words.clone().map(|word| word.len() + 1).sum();
-        let mut lines = String::with_capacity(length);
-        let is_many = words.clone().nth(MANY).is_some();
-        let index = is_many.then(|| Box::new(Index(words.clone().map(Into::into).collect())));
-        for word in words {
-            lines.push_str(word);
-            lines.push('\n');
-        }
-        Self {
-            words: lines.into(),
-            index,
-        }
-    }
-
-    /// How many bytes it takes to look at all.
-    pub(crate) fn size(&self) -> usize {
-        self.words.len()
-    }
-
-    pub(crate) fn has(&self, word: &str) -> bool {
-        match &self.index {
-            Some(index) => index.0.contains(word),
-            None => self.iter().any(|known| known == word),
-        }
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
-        self.words.split_terminator('\n')
-    }
-}
-
-/// What is kept of a link.
-#[derive(Debug)]
-pub(crate) struct Lead {
-    pub(crate) kind: Kind,
-    /// Without blanks at its ends.
-    pub(crate) target: Box<str>,
-    pub(crate) anchor: Option<Box<str>>,
-    pub(crate) place: Place,
-    /// The first byte of the target, of a wiki link.
-    pub(crate) start: u32,
-}
-
-/// Judges a card by itself.
-pub(crate) fn judge(
+/// Checks a card by itself; a file that is not a card has no categories, and no rules for front matter.
+pub(crate) fn check(
     path: &Utf8Path,
     text: &str,
     content: &Content,
     rules: &Rules,
-    categories: &[&str],
-    world: &World<'_>,
+    categories: Option<&Vec<&str>>,
+    environment: &Environment<'_>,
 ) -> (Known, Vec<Finding>) {
-    let mut judge = Judge {
+    let mut checker = Checker {
         path,
         rules,
-        categories,
-        world,
+        categories: categories.map_or(&[], Vec::as_slice),
+        environment,
         findings: Vec::new(),
     };
-    judge.oddities(content);
-    judge.front_matter(content);
+    checker.syntax_issues(content);
+    if categories.is_some() {
+        checker.front_matter(content);
+    }
     let links = content
         .links
         .iter()
-        .filter_map(|link| judge.link(link))
+        .filter_map(|link| checker.link(link))
         .collect();
     for code in &content.codes {
-        judge.truth(code);
+        checker.code(code);
     }
     for help in &content.helps {
-        judge.help(text, help);
+        checker.help(text, help);
     }
     let front = content.front.as_ref().filter(|front| front.fault.is_none());
     let scalar = |key: &str| front.and_then(|front| front.text(key));
@@ -148,27 +67,27 @@ pub(crate) fn judge(
         anchors: Lines::of(content.anchors.iter().map(|anchor| &**anchor)),
         requires: texts(&["requires"]),
         aliases: texts(&["aliases", "alias"]),
-        silences: silences(content).into(),
+        suppressions: suppressions(content).into(),
     };
-    (known, judge.findings)
+    (known, checker.findings)
 }
 
-struct Judge<'a> {
+struct Checker<'a> {
     path: &'a Utf8Path,
     rules: &'a Rules,
     /// The categories of which there are cards.
     categories: &'a [&'a str],
-    world: &'a World<'a>,
+    environment: &'a Environment<'a>,
     findings: Vec<Finding>,
 }
 
-impl Judge<'_> {
+impl Checker<'_> {
     fn add(&mut self, place: Place, code: Code, message: String) {
         self.findings
             .push(Finding::new(self.path, place, code, message));
     }
 
-    fn add_mended(&mut self, place: Place, code: Code, message: String, fix: Fix) {
+    fn add_fixable(&mut self, place: Place, code: Code, message: String, fix: Fix) {
         let finding = Finding::new(self.path, place, code, message);
         self.findings.push(Finding {
             fix: Some(fix),
@@ -176,17 +95,17 @@ impl Judge<'_> {
         });
     }
 
-    fn oddities(&mut self, content: &Content) {
-        for (oddity, place) in &content.oddities {
-            let (code, message) = match oddity {
-                Oddity::PipeInTable => (
+    fn syntax_issues(&mut self, content: &Content) {
+        for (issue, place) in &content.syntax_issues {
+            let (code, message) = match issue {
+                SyntaxIssue::PipeInTable => (
                     Code::PipeInTable,
                     "the `|` ends the table's cell, and there is no link",
                 ),
-                Oddity::EmptyLink => (Code::LinkEmpty, "the link leads nowhere"),
-                Oddity::OpenFence => (Code::FenceOpen, "the fence is never closed"),
-                Oddity::OpenComment => (Code::CommentOpen, "the comment is never closed"),
-                Oddity::OpenFrontMatter => {
+                SyntaxIssue::EmptyLink => (Code::LinkEmpty, "the link leads nowhere"),
+                SyntaxIssue::OpenFence => (Code::FenceOpen, "the fence is never closed"),
+                SyntaxIssue::OpenComment => (Code::CommentOpen, "the comment is never closed"),
+                SyntaxIssue::OpenFrontMatter => {
                     (Code::FrontMatterInvalid, "the front matter never ends")
                 }
             };
@@ -195,7 +114,7 @@ impl Judge<'_> {
     }
 
     /// The link, if there is something to follow.
-    fn link(&mut self, link: &Link) -> Option<Lead> {
+    fn link(&mut self, link: &Link) -> Option<KnownLink> {
         let is_wiki = matches!(link.kind, Kind::Wiki | Kind::Embed);
         let target = if is_wiki {
             link.target.trim()
@@ -216,7 +135,7 @@ impl Judge<'_> {
                     format!("blanks around `{target}`")
                 };
                 let fix = Fix::Replace(link.target_span.range(), target.to_owned());
-                self.add_mended(link.place, Code::LinkSpaces, message, fix);
+                self.add_fixable(link.place, Code::LinkSpaces, message, fix);
             }
             if let Some(anchor) = &link.anchor
                 && anchor.trim() != anchor
@@ -225,11 +144,11 @@ impl Judge<'_> {
                 let message = format!("blanks around `#{}`", anchor.trim());
                 let range = anchor_start..anchor_start + anchor.len();
                 let fix = Fix::Replace(range, anchor.trim().to_owned());
-                self.add_mended(link.place, Code::LinkSpaces, message, fix);
+                self.add_fixable(link.place, Code::LinkSpaces, message, fix);
             }
         }
         let blanks = link.target.len() - link.target.trim_start().len();
-        Some(Lead {
+        Some(KnownLink {
             kind: link.kind,
             target: target.into(),
             anchor: link.anchor.as_deref().map(Into::into),
@@ -244,9 +163,9 @@ impl Judge<'_> {
             return self.add(Place::new(1, 1), Code::FrontMatterMissing, message);
         };
         if content
-            .oddities
+            .syntax_issues
             .iter()
-            .any(|(oddity, _)| *oddity == Oddity::OpenFrontMatter)
+            .any(|(issue, _)| *issue == SyntaxIssue::OpenFrontMatter)
         {
             return;
         }
@@ -257,7 +176,7 @@ impl Judge<'_> {
         let mut seen = BTreeSet::new();
         for entry in &front.entries {
             if !seen.insert(&entry.key) {
-                let message = format!("`{}` stands twice", entry.key);
+                let message = format!("duplicate key `{}`", entry.key);
                 self.add(entry.place, Code::KeyDuplicate, message);
             }
         }
@@ -278,7 +197,7 @@ impl Judge<'_> {
             .get("requires")
             .filter(|entry| entry.value == Value::Other)
         {
-            let message = "`requires` is no list of cards".to_owned();
+            let message = "`requires` is not a list of cards".to_owned();
             self.add(entry.place, Code::RequiresUnknown, message);
         }
         self.keys_of_folders(front);
@@ -306,7 +225,7 @@ impl Judge<'_> {
                 continue;
             };
             let Value::Text(text, place) = &entry.value else {
-                let message = format!("`{key}` is no day");
+                let message = format!("`{key}` is not a date");
                 self.add(entry.place, Code::DateInvalid, message);
                 continue;
             };
@@ -314,28 +233,28 @@ impl Judge<'_> {
                 continue;
             }
             let Some(date) = Date::of_text(text) else {
-                let message = format!("`{key}: {text}` is no day");
+                let message = format!("`{key}: {text}` is not a date");
                 self.add(*place, Code::DateInvalid, message);
                 continue;
             };
-            if date > self.world.today {
-                let message = format!("`{key}: {text}` lies in the future");
+            if date > self.environment.today {
+                let message = format!("`{key}: {text}` is in the future");
                 self.add(*place, Code::DateFuture, message);
             }
             if key == "modified"
-                && let Some(changed) = (self.world.changed)(self.path)
+                && let Some(changed) = (self.environment.changed)(self.path)
                 && date < changed
             {
                 let message = format!("`modified: {text}`, but the card was changed on {changed}");
-                // Mending is a change, too, and is committed today.
-                let fix = Fix::Value(*place, self.world.today.to_string());
-                self.add_mended(*place, Code::DateStale, message, fix);
+                // The fix is a change as well, committed today.
+                let fix = Fix::Value(*place, self.environment.today.to_string());
+                self.add_fixable(*place, Code::DateStale, message, fix);
             }
             if key == "last-reviewed"
-                && let Some(max_age) = self.world.max_age
-                && self.world.today.days() - date.days() > max_age
+                && let Some(max_age) = self.environment.max_age
+                && self.environment.today.days() - date.days() > max_age
             {
-                let age = self.world.today.days() - date.days();
+                let age = self.environment.today.days() - date.days();
                 let message = format!("reviewed {age} days ago");
                 self.add(*place, Code::ReviewOverdue, message);
             }
@@ -346,7 +265,7 @@ impl Judge<'_> {
         let Some(entry) = front.get("tags") else {
             return;
         };
-        let folder = category(self.path, self.rules);
+        let folder = category(self.path, &self.rules.categories);
         for (tag, place) in entry.value.texts() {
             if !self.rules.tags.is_empty() && !self.rules.tags.iter().any(|known| known == tag) {
                 let mut message = format!("`{tag}` is not among the tags");
@@ -362,7 +281,7 @@ impl Judge<'_> {
                 }
                 // Without cards there the word is a tag like any other.
                 None if self.categories.contains(&tag) => {
-                    format!("the tag `{tag}` on a card that does not lie in `{tag}/`")
+                    format!("the tag `{tag}` on a card that is not in `{tag}/`")
                 }
                 _ => continue,
             };
@@ -399,19 +318,19 @@ impl Judge<'_> {
             && is("status", "active")
             && !has_cards
         {
-            let message = "an active goal that requires no card".to_owned();
+            let message = "an active goal without prerequisites".to_owned();
             self.add(branch.place, Code::GoalWithoutCards, message);
         }
     }
 
-    fn truth(&mut self, code: &CodeText) {
+    fn code(&mut self, code: &CodeText) {
         if code.block || code.text.contains("cargo xtask") {
-            if let Some(fault) = (self.world.command_fault)(&code.text) {
+            if let Some(fault) = (self.environment.command_fault)(&code.text) {
                 let message = format!("`{}`: {fault}", code.text);
                 self.add(code.place, Code::CommandInvalid, message);
             }
         } else if let Some(path) = as_path(&code.text)
-            && (self.world.path_exists)(path) == Some(false)
+            && (self.environment.path_exists)(path) == Some(false)
         {
             let message = format!("there is no `{}` in the repository", code.text);
             self.add(code.place, Code::PathUnknown, message);
@@ -424,7 +343,7 @@ impl Judge<'_> {
         if said.lines().any(|line| line.trim_end() == "...") {
             return;
         }
-        let Some(printed) = (self.world.help)(&help.command) else {
+        let Some(printed) = (self.environment.help)(&help.command) else {
             return;
         };
         let same = printed.lines().map(str::trim_end);
@@ -435,7 +354,7 @@ impl Judge<'_> {
         let end = if said.contains("\r\n") { "\r\n" } else { "\n" };
         let lines = printed.lines().map(|line| line.trim_end().to_owned() + end);
         let fix = Fix::Replace(help.span.range(), lines.collect());
-        self.add_mended(help.place, Code::HelpStale, message, fix);
+        self.add_fixable(help.place, Code::HelpStale, message, fix);
     }
 }
 
@@ -446,7 +365,7 @@ fn shown(title: &str) -> String {
     shown.unwrap_or_default().trim().to_owned()
 }
 
-/// Why a wiki link is no link, or another one, in Obsidian or Quartz.
+/// Why a wiki link is shown as text, or leads elsewhere, in Obsidian or Quartz.
 fn renders_as_text(link: &Link) -> Option<String> {
     if link.target.contains('\\') {
         return Some("a `\\` in the target".to_owned());

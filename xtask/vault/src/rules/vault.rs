@@ -1,23 +1,25 @@
-//! The rules of the vault as a whole: names, landing pages, orphans, circles of prerequisites.
+//! The rules for the vault as a whole: names, landing pages, orphans, circles of prerequisites.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use crate::check::{Code, Finding, Fix, Rules, category};
-use crate::rules_of_card::Known;
-use crate::rules_of_links::Ways;
-use crate::{Card, Place, Target, Vault};
+use super::known::Known;
+use super::links::Outgoing;
+use super::settings::Rules;
+use crate::finding::{Code, Finding, Fix};
+use crate::place::Place;
+use crate::resolve::{Card, Target, Vault, category};
 
-/// Judges a vault in which it is known where each card leads.
-pub(crate) fn judge(
+/// Checks a vault when it is known where each card leads.
+pub(crate) fn check(
     vault: &Vault<Known>,
-    ways: &[Ways],
+    outgoing: &[Outgoing],
     rules: &Rules,
     findings: &mut Vec<Finding>,
 ) {
     names(vault, findings);
-    landing_pages(vault, ways, rules, findings);
-    orphans(vault, ways, findings);
-    cycles(vault, ways, findings);
+    landing_pages(vault, outgoing, rules, findings);
+    orphans(vault, outgoing, findings);
+    cycles(vault, outgoing, findings);
 }
 
 /// A finding at the top of a card.
@@ -59,14 +61,19 @@ fn names(vault: &Vault<Known>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn landing_pages(vault: &Vault<Known>, ways: &[Ways], rules: &Rules, findings: &mut Vec<Finding>) {
+fn landing_pages(
+    vault: &Vault<Known>,
+    outgoing: &[Outgoing],
+    rules: &Rules,
+    findings: &mut Vec<Finding>,
+) {
     // Each category's landing page, and what it links.
     let mut pages: BTreeMap<&str, Option<(usize, HashSet<u32>)>> = BTreeMap::new();
     for (number, card) in vault.cards.iter().enumerate() {
         if card.known.is_hidden {
             continue;
         }
-        let Some(category) = category(&card.path, rules) else {
+        let Some(category) = category(&card.path, &rules.categories) else {
             continue;
         };
         let page = || format!("{category}/{category}.md");
@@ -76,7 +83,12 @@ fn landing_pages(vault: &Vault<Known>, ways: &[Ways], rules: &Rules, findings: &
                 let message = format!("there is no landing page `{}`", page());
                 findings.push(at_top(card, Code::LandingMissing, message));
             }
-            landing.map(|landing| (landing, ways[landing].leads_to.iter().copied().collect()))
+            landing.map(|landing| {
+                (
+                    landing,
+                    outgoing[landing].leads_to.iter().copied().collect(),
+                )
+            })
         });
         let Some((landing, linked)) = landing else {
             continue;
@@ -96,7 +108,7 @@ fn landing_pages(vault: &Vault<Known>, ways: &[Ways], rules: &Rules, findings: &
 }
 
 /// Cards that are not reached from `index.md`; without one there is nothing to start from.
-fn orphans(vault: &Vault<Known>, ways: &[Ways], findings: &mut Vec<Finding>) {
+fn orphans(vault: &Vault<Known>, outgoing: &[Outgoing], findings: &mut Vec<Finding>) {
     let Some(index) = vault.at("index.md") else {
         if let Some(first) = vault.cards.first() {
             let message = "the vault has no `index.md`".to_owned();
@@ -108,7 +120,7 @@ fn orphans(vault: &Vault<Known>, ways: &[Ways], findings: &mut Vec<Finding>) {
     reached[index] = true;
     let mut queue = VecDeque::from([index]);
     while let Some(card) = queue.pop_front() {
-        for to in &ways[card].leads_to {
+        for to in &outgoing[card].leads_to {
             let to = *to as usize;
             if !reached[to] {
                 reached[to] = true;
@@ -125,10 +137,10 @@ fn orphans(vault: &Vault<Known>, ways: &[Ways], findings: &mut Vec<Finding>) {
 }
 
 /// Each circle of prerequisites is found once, at the card that comes first in it.
-fn cycles(vault: &Vault<Known>, ways: &[Ways], findings: &mut Vec<Finding>) {
+fn cycles(vault: &Vault<Known>, outgoing: &[Outgoing], findings: &mut Vec<Finding>) {
     // 0: not seen, 1: on the way, 2: done
-    let mut state = vec![0_u8; ways.len()];
-    for start in 0..ways.len() {
+    let mut state = vec![0_u8; outgoing.len()];
+    for start in 0..outgoing.len() {
         if state[start] != 0 {
             continue;
         }
@@ -138,7 +150,7 @@ fn cycles(vault: &Vault<Known>, ways: &[Ways], findings: &mut Vec<Finding>) {
         while let Some((card, next)) = way.last_mut() {
             let (card, at) = (*card, *next);
             *next += 1;
-            let Some((to, place)) = ways[card].requires.get(at) else {
+            let Some((to, place)) = outgoing[card].requires.get(at) else {
                 state[card] = 2;
                 way.pop();
                 continue;

@@ -4,15 +4,18 @@ use std::collections::HashMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::known::{Known, KnownLink, Lines};
+use super::settings::Environment;
 use crate::card::Kind;
-use crate::check::{Code, Finding, Fix, World, nearest};
-use crate::rules_of_card::{Known, Lead, Lines};
+use crate::finding::{Code, Finding, Fix};
+use crate::place::Place;
+use crate::resolve::{Card, Target, Vault, by_name, by_path, joined, nearest, stem};
 use crate::slug::slug;
-use crate::{Card, Place, Target, Tree, Vault, stem};
+use crate::tree::Tree;
 
 /// Where a card leads.
 #[derive(Debug, Default)]
-pub(crate) struct Ways {
+pub(crate) struct Outgoing {
     /// The cards that it links, itself left out.
     pub(crate) leads_to: Box<[u32]>,
     /// Its prerequisites.
@@ -20,7 +23,7 @@ pub(crate) struct Ways {
 }
 
 /// Findings that lack a suggestion, each with the stem that is looked for.
-pub(crate) type Loose = Vec<(Finding, String)>;
+pub(crate) type Unresolved = Vec<(Finding, String)>;
 
 /// Cards by their other names, in lower case; a name that several have leads nowhere.
 pub(crate) type Names = HashMap<String, Option<u32>>;
@@ -40,25 +43,31 @@ pub(crate) fn names(vault: &Vault<Known>) -> Names {
     names
 }
 
-/// Follows the links of a card.
-pub(crate) fn follow(
-    vault: &Vault<Known>,
-    names: &Names,
-    tree: &Tree,
-    number: usize,
-    world: &World<'_>,
-) -> (Ways, Vec<Finding>, Loose) {
-    let card = &vault.cards[number];
+/// What links can lead to.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) vault: &'a Vault<Known>,
+    pub(crate) names: &'a Names,
+    pub(crate) tree: &'a Tree,
+    /// Files outside of the vault.
+    pub(crate) also: &'a [Card<Known>],
+    pub(crate) environment: &'a Environment<'a>,
+}
+
+/// Follows the links of a card, or of a file outside of the vault, which has no number.
+pub(crate) fn follow<'a>(
+    surroundings: Surroundings<'a>,
+    card: &'a Card<Known>,
+    number: Option<usize>,
+) -> (Outgoing, Vec<Finding>, Unresolved) {
     let mut follower = Follower {
-        vault,
-        names,
-        tree,
-        world,
+        vault: surroundings.vault,
+        surroundings,
         number,
         card,
         leads_to: Vec::new(),
         findings: Vec::new(),
-        loose: Vec::new(),
+        unresolved: Vec::new(),
         comparisons: MOST_COMPARISONS,
     };
     for link in &card.known.links {
@@ -69,23 +78,21 @@ pub(crate) fn follow(
     }
     let requires = follower.prerequisites();
     follower.aliases();
-    let ways = Ways {
+    let outgoing = Outgoing {
         leads_to: follower.leads_to.into(),
         requires,
     };
-    (ways, follower.findings, follower.loose)
+    (outgoing, follower.findings, follower.unresolved)
 }
 
 struct Follower<'a> {
     vault: &'a Vault<Known>,
-    names: &'a Names,
-    tree: &'a Tree,
-    world: &'a World<'a>,
-    number: usize,
+    surroundings: Surroundings<'a>,
+    number: Option<usize>,
     card: &'a Card<Known>,
     leads_to: Vec<u32>,
     findings: Vec<Finding>,
-    loose: Loose,
+    unresolved: Unresolved,
     /// How many bytes of headings and block ids may still be compared for suggestions.
     comparisons: usize,
 }
@@ -93,13 +100,13 @@ struct Follower<'a> {
 /// How many bytes of headings and block ids are compared for one card: then the rest gets no suggestion.
 const MOST_COMPARISONS: usize = 1 << 18;
 
-impl Follower<'_> {
+impl<'a> Follower<'a> {
     fn add(&mut self, place: Place, code: Code, message: String) {
         self.findings
             .push(Finding::new(&self.card.path, place, code, message));
     }
 
-    fn add_mended(&mut self, place: Place, code: Code, message: String, fix: Fix) {
+    fn add_fixable(&mut self, place: Place, code: Code, message: String, fix: Fix) {
         let finding = Finding::new(&self.card.path, place, code, message);
         self.findings.push(Finding {
             fix: Some(fix),
@@ -110,22 +117,22 @@ impl Follower<'_> {
     fn add_unknown(&mut self, place: Place, code: Code, target: &str, stem: &str) {
         let message = format!("there is no card `{target}`");
         let finding = Finding::new(&self.card.path, place, code, message);
-        self.loose.push((finding, stem.to_owned()));
+        self.unresolved.push((finding, stem.to_owned()));
     }
 
     fn lead_to(&mut self, to: usize) {
-        if to != self.number {
+        if Some(to) != self.number {
             self.leads_to.extend(u32::try_from(to));
         }
     }
 
-    fn wiki_link(&mut self, link: &Lead) {
+    fn wiki_link(&mut self, link: &KnownLink) {
         let place = link.place;
         let anchor = link.anchor.as_deref().map(str::trim);
         if link.target.is_empty() {
             return match anchor {
                 Some(anchor) if !anchor.is_empty() => {
-                    self.anchor(place, self.number, anchor);
+                    self.anchor(place, self.card, anchor);
                 }
                 _ => self.add(place, Code::LinkEmpty, "the link leads nowhere".to_owned()),
             };
@@ -133,7 +140,7 @@ impl Follower<'_> {
         let Some(to) = self.resolve(link) else {
             return;
         };
-        if to == self.number && anchor.is_none() {
+        if Some(to) == self.number && anchor.is_none() {
             let message = format!("`{}` is this card", link.target);
             return self.add(place, Code::LinkSelf, message);
         }
@@ -142,12 +149,12 @@ impl Follower<'_> {
         }
         self.lead_to(to);
         if let Some(anchor) = anchor {
-            self.anchor(place, to, anchor);
+            self.anchor(place, &self.vault.cards[to], anchor);
         }
     }
 
     /// Whether a link leads to a card that is not published, which is found.
-    fn is_hidden(&mut self, to: usize, link: &Lead) -> bool {
+    fn is_hidden(&mut self, to: usize, link: &KnownLink) -> bool {
         let is_hidden = self.vault.cards[to].known.is_hidden;
         if is_hidden {
             let message = format!("`{}` is not published", link.target);
@@ -157,18 +164,18 @@ impl Follower<'_> {
     }
 
     /// The card that a wiki link leads to. What is wrong with it is found.
-    fn resolve(&mut self, link: &Lead) -> Option<usize> {
+    fn resolve(&mut self, link: &KnownLink) -> Option<usize> {
         let vault = self.vault;
         let place = link.place;
         let target = &*link.target;
         let without = target.strip_suffix(".md").unwrap_or(target);
         let stem = stem(target);
         let range = link.start as usize..link.start as usize + target.len();
-        let mend = |to: &str| Fix::Replace(range.clone(), to.to_owned());
+        let replace = |to: &str| Fix::Replace(range.clone(), to.to_owned());
         // A stem may have a dot in it, too: `release-1.2`.
         let ending = stem.rsplit_once('.').map(|(_, ending)| ending);
         if ending.is_some() && without == target && vault.resolve(stem) == Target::Unknown {
-            if has_file(self.tree, &self.card.path, target) {
+            if has_file(self.surroundings.tree, &self.card.path, target) {
                 return None;
             }
             if link.kind == Kind::Embed {
@@ -187,13 +194,13 @@ impl Follower<'_> {
             if !without.starts_with('.') && without.trim_start_matches('/') != whole {
                 let meant = if is_alone { stem } else { whole };
                 let message = format!("there is no card `{target}`: did you mean `{meant}`?");
-                self.add_mended(place, Code::LinkUnknown, message, mend(meant));
+                self.add_fixable(place, Code::LinkUnknown, message, replace(meant));
                 return None;
             }
             // Of several cards with one stem the path names one.
             if is_alone {
                 let message = format!("`{target}` is a path; the stem `{stem}` is enough");
-                self.add_mended(place, Code::LinkByPath, message, mend(stem));
+                self.add_fixable(place, Code::LinkByPath, message, replace(stem));
             }
             return Some(to);
         }
@@ -206,14 +213,14 @@ impl Follower<'_> {
             Target::Card(to) => {
                 if target != stem {
                     let message = format!("`{target}` is a path; the stem `{stem}` is enough");
-                    self.add_mended(place, Code::LinkByPath, message, mend(stem));
+                    self.add_fixable(place, Code::LinkByPath, message, replace(stem));
                 }
                 Some(to)
             }
             Target::Case(cards) if cards.len() == 1 => {
                 let real = vault.cards[cards[0]].stem();
                 let message = format!("`{target}` is written `{real}`");
-                self.add_mended(place, Code::LinkCase, message, mend(real));
+                self.add_fixable(place, Code::LinkCase, message, replace(real));
                 Some(cards[0])
             }
             Target::Ambiguous(_) if without.contains('/') => {
@@ -234,18 +241,18 @@ impl Follower<'_> {
             }
             Target::Unknown => {
                 let name = without.trim_matches('/').to_lowercase();
-                if let Some(Some(to)) = self.names.get(&name) {
+                if let Some(Some(to)) = self.surroundings.names.get(&name) {
                     let to = *to as usize;
                     let real = vault.cards[to].stem();
                     let message = format!("`{target}` is another name of `{real}`");
                     self.add(place, Code::LinkByAlias, message);
                     return Some(to);
                 }
-                match (self.world.renamed)(stem) {
+                match (self.surroundings.environment.renamed)(stem) {
                     Some(now) if matches!(vault.resolve(&now), Target::Card(_)) => {
                         let message =
                             format!("there is no card `{target}`: it was renamed to `{now}`");
-                        self.add_mended(place, Code::LinkUnknown, message, mend(&now));
+                        self.add_fixable(place, Code::LinkUnknown, message, replace(&now));
                     }
                     _ => self.add_unknown(place, Code::LinkUnknown, target, stem),
                 }
@@ -254,7 +261,7 @@ impl Follower<'_> {
         }
     }
 
-    /// Whether there is still time to look for the nearest of some words.
+    /// Whether the budget allows a search for the nearest of some words.
     fn may_compare(&mut self, words: &Lines) -> bool {
         let left = self.comparisons.checked_sub(words.size());
         self.comparisons = left.unwrap_or(self.comparisons);
@@ -262,13 +269,12 @@ impl Follower<'_> {
     }
 
     /// That a card has a heading or block.
-    fn anchor(&mut self, place: Place, to: usize, anchor: &str) {
-        let vault = self.vault;
-        let known = &vault.cards[to].known;
-        let name = if to == self.number {
-            "this card"
-        } else {
-            vault.cards[to].stem()
+    fn anchor(&mut self, place: Place, to: &'a Card<Known>, anchor: &str) {
+        let known = &to.known;
+        let name = match to.path == self.card.path {
+            true if self.number.is_some() => "this card",
+            true => "this file",
+            false => to.stem(),
         };
         if let Some(id) = anchor.strip_prefix('^') {
             if !known.blocks.has(id) {
@@ -298,20 +304,26 @@ impl Follower<'_> {
         self.add(place, Code::AnchorUnknown, message);
     }
 
-    fn markdown_link(&mut self, link: &Lead) {
+    fn markdown_link(&mut self, link: &KnownLink) {
         let vault = self.vault;
         let from = &self.card.path;
         let folder = from.parent().unwrap_or(Utf8Path::new(""));
         let to = if link.target.is_empty() {
-            Some(self.number)
+            self.number
         } else {
-            let path = joined(from, &link.target);
+            let path = match self.number {
+                Some(_) => joined(from, &link.target),
+                None => self.below_vault(&link.target),
+            };
             let card = path.and_then(|path| {
                 let card = vault.at(path.as_str());
                 card.or_else(|| vault.at(&format!("{path}.md")))
             });
-            let is_file = || (self.world.file_exists)(&folder.join(&*link.target));
-            card.or_else(|| by_name(vault, &link.target).filter(|_| !is_file()))
+            let is_file =
+                || (self.surroundings.environment.file_exists)(&folder.join(&*link.target));
+            // A forge, which shows the other files, knows paths only.
+            let by_name = || self.number.and_then(|_| by_name(vault, &link.target));
+            card.or_else(|| by_name().filter(|_| !is_file()))
         };
         if let Some(to) = to {
             if self.is_hidden(to, link) {
@@ -321,18 +333,56 @@ impl Follower<'_> {
             let anchor = link.anchor.as_deref().filter(|anchor| !anchor.is_empty());
             if let Some(anchor) = anchor.filter(|anchor| !vault.cards[to].known.anchors.has(anchor))
             {
-                self.anchor(link.place, to, anchor);
+                self.anchor(link.place, &vault.cards[to], anchor);
             }
             return;
         }
-        // A path from the site's root is the renderer's affair.
+        if let Some(file) = self.file_outside(&link.target) {
+            let anchor = link.anchor.as_deref().filter(|anchor| !anchor.is_empty());
+            if let Some(anchor) = anchor.filter(|anchor| !file.known.anchors.has(anchor)) {
+                self.anchor(link.place, file, anchor);
+            }
+            return;
+        }
+        // The renderer resolves paths from the site's root.
         if !link.target.starts_with('/')
-            && !(self.world.file_exists)(&folder.join(&*link.target))
-            && (link.target.contains('/') || !self.tree.has_file(&link.target))
+            && !(self.surroundings.environment.file_exists)(&folder.join(&*link.target))
+            && (link.target.contains('/')
+                || self.number.is_none()
+                || !self.surroundings.tree.has_file(&link.target))
         {
             let message = format!("there is no file `{}`", link.target);
             self.add(link.place, Code::FileUnknown, message);
         }
+    }
+
+    /// What a relative target names, from the repository's root.
+    fn in_repository(&self, target: &str) -> Option<Utf8PathBuf> {
+        let folder = self.card.path.parent().unwrap_or(Utf8Path::new(""));
+        let card = self.surroundings.environment.folder.join("card");
+        joined(&card, folder.join(target).as_str())
+    }
+
+    /// What a relative target names, from the vault's root, if it is in the vault.
+    fn below_vault(&self, target: &str) -> Option<Utf8PathBuf> {
+        let path = self.in_repository(target)?;
+        let below = path.strip_prefix(self.surroundings.environment.folder);
+        below.ok().map(Utf8Path::to_owned)
+    }
+
+    /// The checked file outside of the vault that a relative target names.
+    fn file_outside(&self, target: &str) -> Option<&'a Card<Known>> {
+        let also = self.surroundings.also;
+        if also.is_empty() || target.starts_with('/') {
+            return None;
+        }
+        if target.is_empty() {
+            return self.number.is_none().then_some(self.card);
+        }
+        let path = self.in_repository(target)?;
+        let card = self.surroundings.environment.folder.join("card");
+        let mut also = also.iter();
+        also.find(|file| joined(&card, file.path.as_str()).as_ref() == Some(&path))
     }
 
     fn prerequisites(&mut self) -> Box<[(u32, Place)]> {
@@ -349,7 +399,7 @@ impl Follower<'_> {
     fn aliases(&mut self) {
         for (alias, place) in &self.card.known.aliases {
             let target = self.vault.resolve(alias);
-            if matches!(target, Target::Card(other) if other != self.number) {
+            if matches!(target, Target::Card(other) if Some(other) != self.number) {
                 let message = format!("the alias `{alias}` is the stem of another card");
                 self.add(*place, Code::AliasClash, message);
             }
@@ -357,85 +407,10 @@ impl Follower<'_> {
     }
 }
 
-/// The card that a path without `.md` names in a wiki link: from the vault's root, or from a card if it
-/// begins with `.`; or the only one whose path ends so.
-pub(crate) fn by_path<T>(vault: &Vault<T>, from: &Utf8Path, path: &str) -> Option<usize> {
-    if path.starts_with("./") || path.starts_with("../") {
-        return vault.at(&format!("{}.md", joined(from, path)?));
-    }
-    let whole = vault.at(&format!("{}.md", path.trim_start_matches('/')));
-    whole.or_else(|| {
-        let cards = match vault.resolve(stem(path)) {
-            Target::Card(card) => vec![card],
-            Target::Ambiguous(cards) => cards,
-            Target::Case(_) | Target::Unknown => Vec::new(),
-        };
-        let mut cards = cards
-            .into_iter()
-            .filter(|card| ends_with(vault.cards[*card].path.as_str(), path));
-        cards.next().filter(|_| cards.next().is_none())
-    })
-}
-
-/// The card that a Markdown link names by its stem or file name alone: both Obsidian and Quartz follow it
-/// wherever the card lies.
-pub(crate) fn by_name<T>(vault: &Vault<T>, target: &str) -> Option<usize> {
-    match vault.resolve(stem(target)) {
-        Target::Card(card) if !target.contains('/') => Some(card),
-        _ => None,
-    }
-}
-
-/// Whether there is a file that is no card by its name, by its path, or by the path from a card.
+/// Whether there is a file other than cards by its name, by its path, or by the path from a card.
 fn has_file(tree: &Tree, from: &Utf8Path, target: &str) -> bool {
     let is_relative = target.starts_with("./") || target.starts_with("../");
     let relative = is_relative.then(|| joined(from, target)).flatten();
     let path = relative.as_ref().map_or(target, |path| path.as_str());
     tree.has_file(path.trim_start_matches('/'))
-}
-
-/// Whether a card's path ends with these parts, which lack `.md`.
-fn ends_with(path: &str, parts: &str) -> bool {
-    let path = path.strip_suffix(".md").unwrap_or(path);
-    let parts = parts.trim_start_matches('/');
-    let before = path.strip_suffix(parts);
-    before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
-}
-
-/// A path with `..` resolved, from the folder of a card; `None` where it leaves the vault.
-pub fn joined(from: &Utf8Path, target: &str) -> Option<Utf8PathBuf> {
-    let mut parts: Vec<&str> = from
-        .parent()?
-        .components()
-        .map(|part| part.as_str())
-        .collect();
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.into_iter().collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn relative_paths() {
-        let from = Utf8Path::new("a/b/card.md");
-        assert_eq!(joined(from, "../c.md").unwrap(), "a/c.md");
-        assert_eq!(joined(from, "./x/d.md").unwrap(), "a/b/x/d.md");
-        assert_eq!(joined(from, "../../../x.md"), None);
-    }
-
-    #[test]
-    fn ends_of_paths() {
-        assert!(ends_with("a/b/c.md", "b/c") && ends_with("a/b/c.md", "/a/b/c"));
-        assert!(!ends_with("a/b/c.md", "x/c") && !ends_with("ab/c.md", "b/c"));
-    }
 }

@@ -1,50 +1,50 @@
-//! Links as a rewriter sees them: where their targets stand in the text, what they lead to, and how a
-//! target is written that leads elsewhere.
+//! Links as a rewriter sees them: where their targets are in the text, what they lead to, and how a
+//! target is written when it changes.
 
-use std::fmt::Write as _;
 use std::ops::Range;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use pulldown_cmark::{Options, Parser};
 
 use crate::card::{self, Content, Kind, Link};
-use crate::rules_of_links::{by_name, by_path};
-use crate::slug::slug;
-use crate::{Place, Target, Vault, edits, joined, stem};
+use crate::edits;
+use crate::place::Place;
+use crate::resolve::{Target, Vault, by_name, by_path, joined, stem};
+use crate::slug::{percent_encoded, slug};
 
 /// A link, or the definition of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reference {
     /// Whether it is a wiki link.
     pub(crate) is_wiki: bool,
-    /// What it leads to, as it is meant.
+    /// What it leads to, decoded.
     pub(crate) target: String,
-    /// What stands behind `#`, as it is meant.
+    /// What follows `#`, decoded.
     pub(crate) anchor: Option<String>,
     /// Its first byte.
     pub(crate) start: usize,
-    /// Where it begins, for people.
+    /// Where it begins, for messages.
     pub(crate) line: Place,
-    /// Where the target with its anchor stands; nothing where a definition holds it.
+    /// The range of the target with its anchor; none where a definition holds it.
     pub(crate) place: Option<Range<usize>>,
-    /// Whether the target stands in `<` and `>`.
+    /// Whether the target is enclosed in `<` and `>`.
     is_bracketed: bool,
 }
 
 /// Where a link leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Goal {
-    /// To a spot of a card.
-    Card(usize, Spot),
-    /// To what is no card, by its path from the vault's root; it need not exist.
+pub(crate) enum LinkTarget {
+    /// To an anchor of a card.
+    Card(usize, Anchor),
+    /// To a file that is not a card, by its path from the vault's root; it need not exist.
     File(Utf8PathBuf),
-    /// To nothing, or to several cards, or to what does not depend on where the card lies.
+    /// To nothing, to several cards, or to what does not depend on the folder of the card.
     Nothing,
 }
 
-/// A spot of a card.
+/// What a link leads to within a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Spot {
+pub(crate) enum Anchor {
     /// Its beginning.
     Top,
     /// A heading, by its number.
@@ -94,7 +94,7 @@ fn is_bracketed(text: &str, place: &Range<usize>) -> bool {
     text[..place.start].ends_with('<') && text[place.end..].starts_with('>')
 }
 
-/// Where an inline link's destination stands; nothing for a reference to a definition.
+/// The range of an inline link's destination; none for a reference to a definition.
 fn destination(text: &str, link: &Link) -> Option<Range<usize>> {
     let span = link.span.range();
     // `[[1]](url)` is read as a wiki link that ends before the bracket.
@@ -130,7 +130,7 @@ fn bare_destination(text: &str, start: usize, end: usize) -> Option<Range<usize>
     Some(start..end)
 }
 
-/// The link whose destination stands at a place, if it leads to a local file.
+/// The link with its destination in this range, if it leads to a local file.
 fn meant(text: &str, place: &Range<usize>) -> Option<Link> {
     let destination = &text[place.clone()];
     let sample = if is_bracketed(text, place) {
@@ -172,14 +172,18 @@ fn definitions(text: &str) -> Vec<Reference> {
 }
 
 /// What a card's links lead to.
-pub(crate) fn goals(vault: &Vault<Content>, from: usize, references: &[Reference]) -> Vec<Goal> {
+pub(crate) fn link_targets(
+    vault: &Vault<Content>,
+    from: usize,
+    references: &[Reference],
+) -> Vec<LinkTarget> {
     references
         .iter()
-        .map(|reference| goal(vault, from, reference))
+        .map(|reference| link_target(vault, from, reference))
         .collect()
 }
 
-fn goal(vault: &Vault<Content>, from: usize, reference: &Reference) -> Goal {
+fn link_target(vault: &Vault<Content>, from: usize, reference: &Reference) -> LinkTarget {
     let target = reference.target.trim();
     let card = if target.is_empty() {
         from
@@ -187,8 +191,8 @@ fn goal(vault: &Vault<Content>, from: usize, reference: &Reference) -> Goal {
         let from = &vault.cards[from].path;
         match by_wiki_link(vault, from, target) {
             Some(card) => card,
-            None if is_relative(target) => return Goal::File(from_root(from, target)),
-            None => return Goal::Nothing,
+            None if is_relative(target) => return LinkTarget::File(from_root(from, target)),
+            None => return LinkTarget::Nothing,
         }
     } else {
         let from = &vault.cards[from].path;
@@ -202,28 +206,28 @@ fn goal(vault: &Vault<Content>, from: usize, reference: &Reference) -> Goal {
             .or_else(|| by_name(vault, target));
         match card {
             Some(card) => card,
-            // A path from the site's root is the renderer's affair.
-            None if target.starts_with('/') => return Goal::Nothing,
-            None => return Goal::File(path),
+            // The renderer resolves paths from the site's root.
+            None if target.starts_with('/') => return LinkTarget::Nothing,
+            None => return LinkTarget::File(path),
         }
     };
     let known = &vault.cards[card].known;
-    let spot = match reference.anchor.as_deref().map(str::trim) {
-        None | Some("") => Spot::Top,
+    let anchor = match reference.anchor.as_deref().map(str::trim) {
+        None | Some("") => Anchor::Top,
         Some(anchor) => {
             let found = if let Some(id) = anchor.strip_prefix('^') {
                 let number = known.blocks.iter().position(|(known, _)| known == id);
-                number.map(Spot::Block)
+                number.map(Anchor::Block)
             } else {
                 let wanted = slug(anchor);
                 let mut headings = known.headings.iter();
                 let number = headings.position(|heading| heading.slug == wanted);
-                number.map(Spot::Heading)
+                number.map(Anchor::Heading)
             };
-            found.unwrap_or(Spot::Broken)
+            found.unwrap_or(Anchor::Broken)
         }
     };
-    Goal::Card(card, spot)
+    LinkTarget::Card(card, anchor)
 }
 
 fn by_wiki_link(vault: &Vault<Content>, from: &Utf8Path, target: &str) -> Option<usize> {
@@ -272,21 +276,21 @@ fn from_root(from: &Utf8Path, target: &str) -> Utf8PathBuf {
 
 /// From where to where a link leads, as paths from the vault's root.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Way<'a> {
+pub(crate) struct LinkPath<'a> {
     /// The card that holds it.
     pub(crate) from: &'a Utf8Path,
     /// The card or file that it leads to.
     pub(crate) to: &'a Utf8Path,
 }
 
-/// A link's target with its anchor as it is to stand where the link's way is another one, and, where one is
-/// given, with another anchor. `now` is what stands there; two cards that `became_one` need not name
-/// themselves, and what is named `by_name` alone stays so.
+/// How a link's target with its anchor is written when the link's path changes and, where one is given, its
+/// anchor. `now` is the present text; of two cards that `became_one`, links between them need no name; a
+/// target given `by_name` alone stays so.
 pub(crate) fn written(
     now: &str,
     reference: &Reference,
-    was: Way<'_>,
-    is: Way<'_>,
+    was: LinkPath<'_>,
+    is: LinkPath<'_>,
     anchor: Option<&String>,
     became_one: bool,
     by_name: bool,
@@ -314,7 +318,7 @@ pub(crate) fn written(
     let meant = reference.target.trim();
     let depends_on_folder = !reference.is_wiki || is_relative(meant);
     let same_folder = was.from.parent() == is.from.parent() || !depends_on_folder;
-    // By its stem alone a card is named wherever it lies.
+    // A stem does not depend on the card's folder.
     let is_by_stem = reference.is_wiki && !meant.contains('/');
     let same_goal =
         was.to == is.to || (is_by_stem && stem(was.to.as_str()) == stem(is.to.as_str()));
@@ -347,13 +351,13 @@ pub(crate) fn written(
 }
 
 /// Whether the card that holds a link stays in its folder, and what the link leads to gets another name in
-/// its own: then only the name is rewritten.
-fn only_renamed(was: Way<'_>, is: Way<'_>) -> bool {
+/// its own: then only the name is written anew.
+fn only_renamed(was: LinkPath<'_>, is: LinkPath<'_>) -> bool {
     was.from.parent() == is.from.parent() && was.to.parent() == is.to.parent()
 }
 
 /// By stem or by path, with `.md` or without, and with its blanks, as it was.
-fn wiki_target(now: &str, was: Way<'_>, is: Way<'_>) -> String {
+fn wiki_target(now: &str, was: LinkPath<'_>, is: LinkPath<'_>) -> String {
     let name = now.trim();
     let ending = if is_file(name) { ".md" } else { "" };
     let bare = |path: &'_ Utf8Path| {
@@ -394,7 +398,7 @@ fn is_file(name: &str) -> bool {
 }
 
 /// As a path from the card, or from the vault's root where it was one.
-fn path_target(now: &str, reference: &Reference, was: Way<'_>, is: Way<'_>) -> String {
+fn path_target(now: &str, reference: &Reference, was: LinkPath<'_>, is: LinkPath<'_>) -> String {
     let meant = reference.target.as_str();
     let bare = meant.rsplit('/').next().unwrap_or(meant);
     let without_ending = is_file(is.to.as_str()) && !is_file(bare) && !meant.is_empty();
@@ -403,7 +407,7 @@ fn path_target(now: &str, reference: &Reference, was: Way<'_>, is: Way<'_>) -> S
         _ => is.to.as_str(),
     };
     let last = now.rfind('/').map_or(0, |at| at + 1);
-    // A bracket in a folder's name is judged together with the rest.
+    // Whether brackets need encoding depends on the whole path.
     if only_renamed(was, is) && !bare.is_empty() && !meant.contains(['(', ')']) {
         let name = to.rsplit('/').next().unwrap_or(to);
         return now[..last].to_owned() + &encoded(name, now, reference);
@@ -414,7 +418,7 @@ fn path_target(now: &str, reference: &Reference, was: Way<'_>, is: Way<'_>) -> S
         let dot = if meant.starts_with("./") { "./" } else { "" };
         format!("{dot}{}", relative(is.from, to, detour(was.from, meant)))
     };
-    // A folder's last mark is a matter of taste.
+    // A trailing slash is kept or left out as before.
     let path = path.strip_suffix("/.").unwrap_or(&path);
     let path = path.strip_suffix('/').unwrap_or(path);
     let end = if meant.ends_with('/') { "/" } else { "" };
@@ -456,35 +460,20 @@ fn relative(from: &Utf8Path, to: &str, detour: usize) -> String {
 }
 
 /// A path as the destination of a Markdown link, with other letters than those of ASCII as they are in the
-/// one that stands there `now`.
+/// present one.
 fn encoded(path: &str, now: &str, reference: &Reference) -> String {
     let is_bracketed = reference.is_bracketed;
     let is_ascii = now.is_ascii() && !reference.target.is_ascii();
-    let mut out = String::with_capacity(path.len());
-    for (at, c) in path.char_indices() {
-        let is_safe = match c {
-            '%' => {
-                !path[at + 1..]
-                    .bytes()
-                    .take(2)
-                    .all(|b| b.is_ascii_hexdigit())
-                    || path.len() < at + 3
-            }
-            '#' | '?' | '\\' | '<' | '>' => false,
-            ' ' => is_bracketed,
-            '(' | ')' => is_bracketed || is_balanced(path),
-            c => !c.is_control() && (c.is_ascii() || !is_ascii),
-        };
-        if is_safe {
-            out.push(c);
-        } else {
-            let mut bytes = [0; 4];
-            for byte in c.encode_utf8(&mut bytes).bytes() {
-                let _ = write!(out, "%{byte:02X}");
-            }
+    percent_encoded(path, |at, c| match c {
+        '%' => {
+            let mut digits = path[at + 1..].bytes().take(2);
+            !digits.all(|b| b.is_ascii_hexdigit()) || path.len() < at + 3
         }
-    }
-    out
+        '#' | '?' | '\\' | '<' | '>' => false,
+        ' ' => is_bracketed,
+        '(' | ')' => is_bracketed || is_balanced(path),
+        c => !c.is_control() && (c.is_ascii() || !is_ascii),
+    })
 }
 
 /// Whether each `)` closes a `(`.

@@ -17,18 +17,19 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::journal;
+use super::paths::{self, Id, Place, Root};
 use super::read::{self, Archive};
 use super::scan::{Chooser, Hashes, NEUTRAL, Window};
-use super::tree::{self, Id, Place, Root, WINDOW};
+use super::tree::WINDOW;
 use crate::platform;
 
 /// What is said of a file that is not what it was when it was searched.
 const CHANGED: &str =
     "it changed while it was stripped: run the command again when nothing writes there";
 
-/// What the files are mended with.
+/// What the files are rewritten with.
 #[derive(Clone, Copy, Debug)]
-pub struct Mender<'a> {
+pub struct Rewriter<'a> {
     /// The open paths.
     pub roots: &'a [Root],
     /// The store's folder.
@@ -50,8 +51,8 @@ pub struct Group {
 
 static NUMBER: AtomicUsize = AtomicUsize::new(1);
 
-impl Mender<'_> {
-    /// Mends files, with so many threads. The answer is what went wrong, sorted.
+impl Rewriter<'_> {
+    /// Rewrites files, with so many threads. The answer is what went wrong, sorted.
     pub fn files(&self, groups: &[Group], jobs: usize) -> Vec<String> {
         let next = AtomicUsize::new(0);
         let errors = Mutex::new(Vec::new());
@@ -197,7 +198,7 @@ fn times(stat: &Stat) -> Timestamps {
 /// What changes when somebody writes to a file.
 fn state(stat: &Stat) -> (Id, i64, Timespec, Timespec) {
     (
-        tree::id_of(stat),
+        paths::id_of(stat),
         stat.st_size,
         platform::modified(stat),
         platform::changed(stat),
@@ -234,12 +235,12 @@ fn replace_names(
         return Ok(());
     };
     let (folder, name, temporary) = first;
-    let old = match tree::open_file(folder.as_fd(), *name) {
+    let old = match paths::open_file(folder.as_fd(), *name) {
         Err(error) if error.downcast_ref() == Some(&Errno::NOENT) => bail!("{CHANGED}"),
         opened => opened?,
     };
     let before = rustix::fs::fstat(&old)?;
-    ensure!(id.is_none_or(|id| id == tree::id_of(&before)), "{CHANGED}");
+    ensure!(id.is_none_or(|id| id == paths::id_of(&before)), "{CHANGED}");
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let new = rustix::fs::openat(folder, temporary.as_slice(), flags, Mode::RUSR | Mode::WUSR)
         .context("making a file beside it")?;
@@ -262,7 +263,7 @@ fn replace_names(
         let now = rustix::fs::statat(folder, *name, AtFlags::SYMLINK_NOFOLLOW);
         // Of a file with several names, the first renaming changes the time of the others.
         ensure!(
-            now.is_ok_and(|now| tree::id_of(&now) == tree::id_of(&before)),
+            now.is_ok_and(|now| paths::id_of(&now) == paths::id_of(&before)),
             "{CHANGED}"
         );
         rustix::fs::renameat(folder, temporary.as_slice(), folder, *name)?;
@@ -316,7 +317,7 @@ fn remove_below(folder: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
         return Ok(rustix::fs::unlinkat(folder, name, AtFlags::empty())?);
     }
-    let inner = rustix::fs::openat(folder, name, tree::FOLDER, Mode::empty())?;
+    let inner = rustix::fs::openat(folder, name, paths::FOLDER, Mode::empty())?;
     let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
     if !mode.contains(Mode::RWXU) {
         rustix::fs::fchmod(&inner, mode | Mode::RWXU)?;
@@ -357,7 +358,7 @@ impl Folders {
     }
 
     fn add(&mut self, roots: &[Root], root: usize, path: Vec<u8>) -> Result<()> {
-        let folder = tree::open_folder(&roots[root], &path)?;
+        let folder = paths::open_folder(&roots[root], &path)?;
         let stat = rustix::fs::fstat(&folder)?;
         self.all.push((root, path, stat));
         let may = Access::WRITE_OK | Access::EXEC_OK;
@@ -373,7 +374,7 @@ impl Folders {
     pub fn close(self, roots: &[Root]) {
         for (root, path, stat) in self.all {
             // It may be gone with `bin`.
-            if let Ok(folder) = tree::open_folder(&roots[root], &path) {
+            if let Ok(folder) = paths::open_folder(&roots[root], &path) {
                 let _ = rustix::fs::fchmod(&folder, Mode::from_raw_mode(stat.st_mode & 0o7777));
                 let _ = rustix::fs::futimens(&folder, &times(&stat));
             }

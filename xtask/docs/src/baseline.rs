@@ -1,0 +1,38 @@
+//! The baseline of an old vault: findings that are known and not reported.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use camino::Utf8Path;
+use vault::finding::Finding;
+
+/// A finding as the baseline knows it, without its line, which changes.
+pub fn known_as(finding: &Finding) -> String {
+    format!(
+        "{}: {}: {}",
+        finding.path,
+        finding.code.name(),
+        finding.message
+    )
+}
+
+/// Removes the findings of the baseline, each line once; how many those were.
+pub fn forget_known(findings: &mut Vec<Finding>, baseline: &Utf8Path) -> Result<usize> {
+    if !baseline.is_file() {
+        return Ok(0);
+    }
+    let text = fs_err::read_to_string(baseline)?;
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    for line in text.lines() {
+        *known.entry(line).or_default() += 1;
+    }
+    let before = findings.len();
+    findings.retain(|finding| match known.get_mut(known_as(finding).as_str()) {
+        Some(left) if *left > 0 => {
+            *left -= 1;
+            false
+        }
+        _ => true,
+    });
+    Ok(before - findings.len())
+}

@@ -1,0 +1,343 @@
+//! `docs-move`: renames, moves, merges and splits cards, and rewrites every link to them.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use sys::git::Git;
+use sys::process::Processes;
+use sys::terminal;
+use vault::date::Date;
+use vault::moves::{self, Change, Links, Texts};
+use vault::parallel::in_parallel;
+use vault::resolve::{Vault, stem};
+use vault::tree::{Tree, read_text};
+use vault::{card, edits};
+
+use crate::config::Config;
+use crate::diff;
+use crate::names::Names;
+use crate::source::{shown, vault_root};
+use crate::transaction::Work;
+
+/// How many mentions of an old path are listed.
+const MOST_PLACES: usize = 10;
+
+/// Rename, move, merge or split cards of docs/, and update every link to them
+///
+/// A card is named by its stem or by its path. If NEW is a card, OLD becomes a section at its end, and
+/// links to OLD and its headings lead there; if NEW is a folder, OLD moves into it; otherwise OLD gets
+/// that name or path. Links of all forms are updated, prerequisites as well; all other bytes stay. A link
+/// that would lead elsewhere than before is an error. Either all cards are written or none: the next run
+/// completes an interrupted one.
+///
+/// Exit codes: 0 success, 2 nothing was changed.
+///
+/// Example: `cargo xtask docs-move caddy how-to/run-caddy --dry-run`
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub struct Args {
+    /// The cards, then the new name, path or folder, or the card to merge them into
+    #[arg(value_name = "OLD... NEW", required_unless_present = "finish")]
+    cards: Vec<String>,
+    /// Turn a section into a card of its own: NEW is its name or path
+    #[arg(long, value_name = "OLD#HEADING")]
+    extract: Option<String>,
+    /// Move its line to the landing page of its folder, too, and update the tag of its category
+    #[arg(long)]
+    relist: bool,
+    /// Set `modified` to today in each card that changes
+    #[arg(long)]
+    touch: bool,
+    /// Show the changes as a diff, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print a JSON line for each file that changes: path, from, action
+    #[arg(long, conflicts_with = "dry_run")]
+    json: bool,
+    /// The folder of the cards [default: docs]
+    #[arg(long, value_name = "DIR")]
+    vault: Option<Utf8PathBuf>,
+    /// Only complete a move that was interrupted
+    #[arg(long, conflicts_with_all = ["cards", "extract", "relist", "touch", "dry_run"])]
+    finish: bool,
+}
+
+/// A file that changes.
+#[derive(Debug, Serialize)]
+struct Row {
+    path: Utf8PathBuf,
+    /// Where the card was before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Utf8PathBuf>,
+    action: &'static str,
+}
+
+/// Runs the command in a repository, by default over its `docs`.
+pub fn run(args: &Args, repository: &Utf8Path) -> Result<ExitCode> {
+    let root = vault_root(repository, args.vault.as_deref())?;
+    let work = Work::open(&root)?;
+    if work.finish()? {
+        terminal::say("an interrupted move was completed");
+    }
+    if args.finish {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (before, symbolic) = read(&root)?;
+    let mut after = before.clone();
+    let changes = changes(args, &root, &before)?;
+    let categories = Config::of_vault(&root)?.rules.categories;
+    let mut links = Links::default();
+    for change in &changes {
+        let done = moves::apply(&mut after, change)?;
+        links.rewritten += done.rewritten;
+        links.found += done.found;
+        match change {
+            Change::Rename { old, new } if args.relist => {
+                moves::retag(&mut after, old, new, &categories)?;
+                moves::relist(&mut after, old, new, &categories)?;
+            }
+            Change::Extract { old, new, .. } => {
+                moves::retag(&mut after, old, new, &categories)?;
+                if args.relist {
+                    moves::relist(&mut after, old, new, &categories)?;
+                }
+            }
+            Change::Rename { .. } | Change::Merge { .. } => {}
+        }
+    }
+    if args.touch {
+        touch(&before, &mut after);
+    }
+    for (link, to) in &symbolic {
+        ensure!(
+            after.contains_key(to),
+            "`{link}` is a symbolic link to `{to}`, which would not be there any more: remove the link first"
+        );
+        let taken = stem(link.as_str());
+        let new = after.keys().find(|path| stem(path.as_str()) == taken);
+        if let Some(new) = new.filter(|path| !before.contains_key(*path)) {
+            bail!("`{new}` would have the stem of the symbolic link `{link}`: choose another");
+        }
+    }
+    for (path, text) in &before {
+        ensure!(
+            after.get(path) == Some(text) || !root.join(path).is_symlink(),
+            "`{path}` is a symbolic link out of the vault, and would have to change: put a file in its place first"
+        );
+    }
+    let folder = shown(repository, &root);
+    if args.dry_run {
+        diff::show(&root, folder, &before, &after)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    work.replace(&before, &after)?;
+    if args.json {
+        rows(&changes, folder, &before, &after)
+            .iter()
+            .try_for_each(terminal::emit_json)?;
+    }
+    for change in &changes {
+        terminal::say(described(change, folder));
+    }
+    let cards = after
+        .iter()
+        .filter(|(path, text)| before.get(*path) != Some(text));
+    terminal::say(format!(
+        "{} links rewritten, {} cards written",
+        links.rewritten,
+        cards.count()
+    ));
+    if links.found > 0 {
+        terminal::say(format!(
+            "{} links that led nowhere lead to a card now",
+            links.found
+        ));
+    }
+    let gone = before.keys().filter(|path| !after.contains_key(*path));
+    for path in gone {
+        list_places(&root, path)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The texts of all cards; all have to be readable, for each may hold a link. Of a card that is a symbolic
+/// link to another one there is one text, at that one's place: such links come beside, each with that place.
+fn read(root: &Utf8Path) -> Result<(Texts, Vec<(Utf8PathBuf, Utf8PathBuf)>)> {
+    let mut tree = Tree::walk(root)?;
+    let mut links = Vec::new();
+    tree.cards.retain(|path| {
+        let place = root.join(path);
+        let real = place.is_symlink().then(|| place.canonicalize_utf8().ok());
+        let real = real.flatten();
+        let below = real.as_ref().and_then(|real| real.strip_prefix(root).ok());
+        links.extend(below.map(|below| (path.clone(), below.to_owned())));
+        below.is_none()
+    });
+    let read = in_parallel(&tree.cards, &|_, path| read_text(&root.join(path)));
+    let card = |(path, text): (Utf8PathBuf, Result<String, String>)| match text {
+        Ok(text) => Ok((path, text)),
+        Err(error) => bail!("the card `{path}` can't be read, and it may hold links: {error}"),
+    };
+    let texts = tree.cards.into_iter().zip(read).map(card);
+    Ok((texts.collect::<Result<_>>()?, links))
+}
+
+/// What the command line asks for.
+fn changes(args: &Args, root: &Utf8Path, texts: &Texts) -> Result<Vec<Change>> {
+    let mut cards: Vec<&Utf8PathBuf> = texts.keys().collect();
+    cards.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    let vault = Vault::new(cards.into_iter().map(|path| (path.clone(), ())));
+    let here =
+        Utf8PathBuf::from_path_buf(std::env::current_dir().context("finding the current folder")?);
+    let here = here.unwrap_or_else(|_| root.to_owned());
+    let names = Names {
+        vault: &vault,
+        root,
+        here,
+    };
+    if let Some(section) = &args.extract {
+        let Some((old, heading)) = section.split_once('#') else {
+            bail!("`--extract {section}` names no heading: write `CARD#Heading`");
+        };
+        let [new] = &args.cards[..] else {
+            bail!("`--extract` wants one name for the new card");
+        };
+        let old = names.card(old)?;
+        let new = names.new_path(new, &old)?;
+        let heading = heading.to_owned();
+        return Ok(vec![Change::Extract { old, heading, new }]);
+    }
+    let Some((new, olds)) = args.cards.split_last().filter(|(_, olds)| !olds.is_empty()) else {
+        bail!("name the card and its new name, path or folder");
+    };
+    let olds: Vec<Utf8PathBuf> = olds
+        .iter()
+        .map(|old| names.card(old))
+        .collect::<Result<_>>()?;
+    let into = names.known(new)?;
+    let change = |old: &Utf8PathBuf| -> Result<Change> {
+        let old = old.clone();
+        match &into {
+            Some(into) if *into != old => Ok(Change::Merge {
+                old,
+                into: into.clone(),
+            }),
+            _ => Ok(Change::Rename {
+                new: names.new_path(new, &old)?,
+                old,
+            }),
+        }
+    };
+    let changes: Vec<Change> = olds.iter().map(change).collect::<Result<_>>()?;
+    let is_folder = |change: &Change| matches!(change, Change::Rename { old, new } if old.file_name() == new.file_name());
+    ensure!(
+        into.is_some() || changes.len() == 1 || changes.iter().all(is_folder),
+        "`{new}` is neither a card that could take in several nor a folder: write it first, or name a folder \
+         with a `/` at its end"
+    );
+    Ok(changes)
+}
+
+/// Sets `modified` in all cards that changed.
+fn touch(before: &Texts, after: &mut Texts) {
+    let today = Date::of(SystemTime::now()).to_string();
+    for (path, text) in after.iter_mut() {
+        if before.get(path) == Some(text) {
+            continue;
+        }
+        let edit = card::read(text)
+            .front
+            .and_then(|front| edits::value(text, &front, "modified", &today));
+        if let Some((place, words)) = edit {
+            text.replace_range(place, &words);
+        }
+    }
+}
+
+/// What was done, in a line.
+fn described(change: &Change, folder: &Utf8Path) -> String {
+    let shown = |path: &Utf8Path| folder.join(path);
+    match change {
+        Change::Rename { old, new } => format!("{} -> {}", shown(old), shown(new)),
+        Change::Merge { old, into } => format!("{} is a section of {}", shown(old), shown(into)),
+        Change::Extract { old, heading, new } => {
+            format!("`{heading}` of {} -> {}", shown(old), shown(new))
+        }
+    }
+}
+
+/// The files that change, in order of their paths.
+fn rows(changes: &[Change], folder: &Utf8Path, before: &Texts, after: &Texts) -> Vec<Row> {
+    let mut rows: BTreeMap<&Utf8Path, Row> = BTreeMap::new();
+    let row = |path: &Utf8Path, from: Option<&Utf8Path>, action| Row {
+        path: folder.join(path),
+        from: from.map(|from| folder.join(from)),
+        action,
+    };
+    for path in before.keys().filter(|path| !after.contains_key(*path)) {
+        rows.insert(path, row(path, None, "removed"));
+    }
+    for (path, _) in after
+        .iter()
+        .filter(|(path, text)| before.get(*path) != Some(text))
+    {
+        let action = if before.contains_key(path) {
+            "changed"
+        } else {
+            "created"
+        };
+        rows.insert(path, row(path, None, action));
+    }
+    for change in changes {
+        if let Change::Rename { old, new } = change {
+            rows.remove(old.as_path());
+            rows.insert(new, row(new, Some(old), "moved"));
+        }
+    }
+    rows.into_values().collect()
+}
+
+/// Lists where a path that is gone is still mentioned: these are not links, and not rewritten.
+fn list_places(root: &Utf8Path, path: &Utf8Path) -> Result<()> {
+    let processes = Processes::new(false)?;
+    let git = Git::new(&processes, root);
+    let arguments = [
+        "grep",
+        "-nI",
+        "--full-name",
+        "-F",
+        "-e",
+        path.as_str(),
+        "--",
+        ":/",
+    ];
+    // Without git, or outside of a repository, nothing is known.
+    let Ok(captured) = git.capture(&arguments) else {
+        return Ok(());
+    };
+    let places: Vec<&str> = captured.stdout.lines().collect();
+    if !captured.status.success() || places.is_empty() {
+        return Ok(());
+    }
+    terminal::say(format!("`{path}` is still mentioned, outside of links:"));
+    for place in places.iter().take(MOST_PLACES) {
+        let mut parts = place.splitn(3, ':');
+        let (file, line) = (
+            parts.next().unwrap_or_default(),
+            parts.next().unwrap_or_default(),
+        );
+        terminal::say(format!("  {file}:{line}"));
+    }
+    if places.len() > MOST_PLACES {
+        terminal::say(format!("  and {} more", places.len() - MOST_PLACES));
+    }
+    Ok(())
+}

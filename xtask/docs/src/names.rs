@@ -1,0 +1,159 @@
+//! How cards are named on the command line.
+
+use anyhow::{Result, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use sys::files::normalized;
+use vault::resolve::{self, Target, Vault, joined, nearest, stem};
+
+/// Resolves names on the command line to cards.
+pub struct Names<'a> {
+    /// The cards.
+    pub vault: &'a Vault<()>,
+    /// The vault's folder.
+    pub root: &'a Utf8Path,
+    /// The current folder.
+    pub here: Utf8PathBuf,
+}
+
+impl Names<'_> {
+    /// A path from the current folder or, if that leads out of the vault, from the vault's root.
+    fn below_root(&self, path: &str) -> Result<Utf8PathBuf> {
+        let from_here = normalized(self.here.join(path));
+        if let Ok(below) = from_here.strip_prefix(self.root) {
+            return Ok(below.to_owned());
+        }
+        match joined(Utf8Path::new("card"), path) {
+            Some(below) if !path.starts_with('/') => Ok(below),
+            _ => bail!("`{path}` is outside of the vault `{}`", self.root),
+        }
+    }
+
+    /// The card with this stem or path, if there is one.
+    pub fn known(&self, name: &str) -> Result<Option<Utf8PathBuf>> {
+        if name.ends_with('/') {
+            return Ok(None);
+        }
+        let path = |card: usize| self.vault.cards[card].path.clone();
+        let below = self.below_root(name)?;
+        let by_path = [
+            below.to_string(),
+            format!("{below}.md"),
+            name.to_owned(),
+            format!("{name}.md"),
+        ];
+        if let Some(card) = by_path.iter().find_map(|path| self.vault.at(path)) {
+            return Ok(Some(path(card)));
+        }
+        if name.contains('/') {
+            return Ok(None);
+        }
+        match self.vault.resolve(stem(name)) {
+            Target::Card(card) => Ok(Some(path(card))),
+            Target::Ambiguous(cards) => {
+                let paths: Vec<String> = cards
+                    .into_iter()
+                    .map(|card| format!("`{}`", path(card)))
+                    .collect();
+                bail!(
+                    "`{name}` can be {}: name it by its path",
+                    paths.join(" or ")
+                )
+            }
+            Target::Case(_) | Target::Unknown => Ok(None),
+        }
+    }
+
+    /// The card with this stem or path.
+    pub fn card(&self, name: &str) -> Result<Utf8PathBuf> {
+        if let Some(path) = self.known(name)? {
+            return Ok(path);
+        }
+        let stems = self.vault.cards.iter().map(resolve::Card::stem);
+        match nearest(stem(name), stems) {
+            Some(near) => bail!("there is no card `{name}`: did you mean `{near}`?"),
+            None => bail!("there is no card `{name}` in `{}`", self.root),
+        }
+    }
+
+    /// The path of a card that `old` becomes.
+    pub fn new_path(&self, name: &str, old: &Utf8Path) -> Result<Utf8PathBuf> {
+        let below = self.below_root(name)?;
+        let is_folder = name.ends_with('/') || self.root.join(&below).is_dir();
+        let path = if is_folder {
+            below.join(old.file_name().unwrap_or_default())
+        } else if name.contains('/') {
+            below
+        } else {
+            old.with_file_name(name)
+        };
+        let path = match path.as_str().strip_suffix(".md") {
+            Some(_) => path,
+            None => format!("{path}.md").into(),
+        };
+        let is_hidden = path.components().any(|part| part.as_str().starts_with('.'));
+        let has_mark = path
+            .as_str()
+            .contains(['#', '|', '^', '[', ']', '\\', '\n']);
+        ensure!(
+            !is_hidden && !has_mark,
+            "no link could name a card `{path}`: use letters, digits and `-`"
+        );
+        Ok(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_cards() {
+        let vault =
+            Vault::new(["a/one.md", "a/two.md", "b/two.md", "c.md"].map(|path| (path.into(), ())));
+        let root = Utf8Path::new("/nowhere/docs");
+        let from = |here: &str| Names {
+            vault: &vault,
+            root,
+            here: here.into(),
+        };
+        let outside = from("/nowhere");
+        for name in [
+            "one",
+            "one.md",
+            "a/one",
+            "a/one.md",
+            "docs/a/one.md",
+            "./docs/a/../a/one",
+        ] {
+            assert_eq!(outside.card(name).unwrap(), "a/one.md", "{name}");
+        }
+        assert_eq!(
+            from("/nowhere/docs/b").card("../a/one").unwrap(),
+            "a/one.md"
+        );
+        assert_eq!(from("/nowhere/docs/b").card("two").unwrap(), "b/two.md");
+        for (name, why) in [
+            ("two", "`a/two.md` or `b/two.md`"),
+            ("on", "did you mean `one`"),
+            ("/x", "is outside of"),
+        ] {
+            let error = outside.card(name).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        for (name, path) in [
+            ("new", "a/new.md"),
+            ("b/", "b/one.md"),
+            ("docs/b/new.md", "b/new.md"),
+            ("x/y/new", "x/y/new.md"),
+            ("./docs/new", "new.md"),
+        ] {
+            assert_eq!(
+                outside.new_path(name, Utf8Path::new("a/one.md")).unwrap(),
+                path,
+                "{name}"
+            );
+        }
+        assert!(outside.new_path(".new", Utf8Path::new("c.md")).is_err());
+        assert!(outside.new_path("a#b", Utf8Path::new("c.md")).is_err());
+    }
+}

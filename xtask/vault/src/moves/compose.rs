@@ -1,0 +1,247 @@
+//! The new texts, put together from parts of old ones, with every link rewritten.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::old_vault::OldVault;
+use super::plan::{Part, Piece, Plan, parts, top, tops};
+use super::references::{Anchor, LinkPath, LinkTarget, is_by_name, written};
+use crate::card::{self, Content, Heading};
+use crate::edits::{self, Edit};
+use crate::place::offset;
+use crate::slug::slug;
+
+/// A new text.
+#[derive(Debug, Default)]
+pub(super) struct Composed {
+    pub(super) text: String,
+    /// Parts of old cards, with where they are now.
+    pub(super) parts: Vec<(Part, Range<usize>)>,
+    /// Old cards whose beginnings are in it, with where.
+    pub(super) tops: Vec<(usize, usize)>,
+    pub(super) rewritten: usize,
+}
+
+/// A place in the new vault: the card's path and an anchor in it.
+pub(super) type Home = (Utf8PathBuf, Option<String>);
+
+pub(super) struct Composer<'a> {
+    pub(super) before: &'a OldVault<'a>,
+    pub(super) link_targets: &'a [Vec<LinkTarget>],
+    pub(super) plan: &'a Plan,
+    /// Where each old card's beginning is; the anchor is that of the first heading behind it.
+    pub(super) tops: HashMap<usize, Home>,
+    /// The card that becomes a section of another: links to it lead to its heading.
+    pub(super) section: Option<usize>,
+    /// Where each heading and block is now, if in another card or with another anchor.
+    pub(super) homes: HashMap<(usize, Anchor), Home>,
+}
+
+impl Composer<'_> {
+    /// Whether a new card is an old one, at its place.
+    pub(super) fn is_kept(&self, path: &Utf8Path, pieces: &[Piece]) -> Option<usize> {
+        match pieces {
+            [Piece::Part(part)] if part.edits.is_empty() && self.before.path(part.card) == path => {
+                Some(part.card)
+            }
+            _ => None,
+        }
+    }
+
+    /// Notes where what moves is now; before the first drafts anchors are taken as they were.
+    pub(super) fn note_homes(&mut self, drafts: Option<&BTreeMap<Utf8PathBuf, Composed>>) {
+        for (path, pieces) in self.plan {
+            let draft = drafts.and_then(|drafts| drafts.get(path));
+            // A link in a heading of a card that stays changes the heading's anchor.
+            if self.is_kept(path, pieces).is_some() && draft.is_none() {
+                continue;
+            }
+            let content = draft.map(|draft| card::read(&draft.text));
+            for (card, at) in draft.map_or(&[][..], |draft| &draft.tops) {
+                let headings = content.iter().flat_map(|content| &content.headings);
+                let mut headings = headings.filter(|heading| heading.span.start() >= *at);
+                let anchor = headings.next().map(in_words);
+                self.tops.insert(*card, (path.clone(), anchor));
+            }
+            for (place, part) in parts(pieces).enumerate() {
+                let now = draft
+                    .zip(content.as_ref())
+                    .map(|(draft, content)| anchors(&draft.text, content, &draft.parts[place].1));
+                let before = self.before;
+                let was = anchors(
+                    before.texts[part.card],
+                    before.content(part.card),
+                    &part.range,
+                );
+                for (n, (was, words)) in was.into_iter().enumerate() {
+                    let words = match &now {
+                        Some(now) => now.get(n).map(|(_, words)| words.clone()),
+                        None => Some(words),
+                    };
+                    self.homes.insert((part.card, was), (path.clone(), words));
+                }
+            }
+            // Until there is a draft the path is enough.
+            for card in tops(pieces) {
+                self.tops
+                    .entry(card)
+                    .or_insert_with(|| (path.clone(), None));
+            }
+        }
+    }
+
+    /// Where what a link leads to is now; nothing where it did not move.
+    pub(super) fn home(&self, target: &LinkTarget) -> Option<Home> {
+        let LinkTarget::Card(card, anchor) = target else {
+            return None;
+        };
+        if let Some(home) = self.homes.get(&(*card, *anchor)) {
+            return Some(home.clone());
+        }
+        let (path, heading) = self.tops.get(card)?;
+        let is_section = self.section == Some(*card) && *anchor == Anchor::Top;
+        Some((path.clone(), heading.clone().filter(|_| is_section)))
+    }
+
+    /// The texts of cards that are new or changed.
+    pub(super) fn compose(&self) -> Result<BTreeMap<Utf8PathBuf, Composed>> {
+        let mut all = BTreeMap::new();
+        for (path, pieces) in self.plan {
+            let kept = self.is_kept(path, pieces);
+            if let Some(card) = kept
+                && !self.link_targets[card]
+                    .iter()
+                    .any(|target| self.home(target).is_some())
+            {
+                continue;
+            }
+            let mut composed = Composed::default();
+            for (number, piece) in pieces.iter().enumerate() {
+                let top = top(number, piece);
+                composed
+                    .tops
+                    .extend(top.map(|card| (card, composed.text.len())));
+                match piece {
+                    Piece::Words(words, _) => composed.text.push_str(words),
+                    Piece::Part(part) => {
+                        let edits = self.edits(part, path, &mut composed.rewritten);
+                        let start = composed.text.len();
+                        let old = self.before.texts[part.card];
+                        edits::apply(old, &part.range, edits, &mut composed.text)
+                            .with_context(|| format!("`{}`", self.before.path(part.card)))?;
+                        composed
+                            .parts
+                            .push((part.clone(), start..composed.text.len()));
+                    }
+                }
+            }
+            if kept.is_none_or(|card| self.before.texts[card] != composed.text) {
+                all.insert(path.clone(), composed);
+            }
+        }
+        Ok(all)
+    }
+
+    /// All changes of a part that goes into the card at `path`.
+    pub(super) fn edits(&self, part: &Part, path: &Utf8Path, rewritten: &mut usize) -> Vec<Edit> {
+        let before = self.before;
+        let text = before.texts[part.card];
+        let mut edits = part.edits.clone();
+        for (reference, target) in before.references[part.card]
+            .iter()
+            .zip(&self.link_targets[part.card])
+        {
+            let Some(place) = &reference.place else {
+                continue;
+            };
+            if !part.range.contains(&place.start) {
+                continue;
+            }
+            let moved = path != before.path(part.card);
+            let home = match (target, self.home(target)) {
+                (LinkTarget::Nothing, _) => continue,
+                (_, Some(home)) => home,
+                _ if !moved => continue,
+                (LinkTarget::File(file), _) => (file.clone(), None),
+                (LinkTarget::Card(card, _), None) => (before.path(*card).to_owned(), None),
+            };
+            // A link between two cards that became one leads to a heading of it.
+            let home = match (target, home) {
+                (LinkTarget::Card(card, Anchor::Top), (to, None))
+                    if to == path && *card != part.card =>
+                {
+                    let anchor = self.tops.get(card).and_then(|(_, anchor)| anchor.clone());
+                    (to, anchor)
+                }
+                (_, home) => home,
+            };
+            let became_one =
+                matches!(target, LinkTarget::Card(card, _) if *card != part.card) && home.0 == path;
+            let was = LinkPath {
+                from: before.path(part.card),
+                to: match target {
+                    LinkTarget::Card(card, _) => before.path(*card),
+                    LinkTarget::File(file) => file,
+                    LinkTarget::Nothing => continue,
+                },
+            };
+            let is_card = matches!(target, LinkTarget::Card(..));
+            let new = written(
+                &text[place.clone()],
+                reference,
+                was,
+                LinkPath {
+                    from: path,
+                    to: &home.0,
+                },
+                home.1.as_ref(),
+                became_one,
+                is_card && is_by_name(reference, was.from, was.to),
+            );
+            if text[place.clone()] != new {
+                edits.push((place.clone(), new));
+                *rewritten += 1;
+            }
+        }
+        for heading in &before.content(part.card).headings {
+            if part.deeper != 0 && part.range.contains(&heading.span.start()) {
+                edits.extend(edits::heading(text, heading, part.deeper));
+            }
+        }
+        edits
+    }
+}
+
+/// The headings and blocks that begin in a range of a card, with their anchors.
+pub(super) fn anchors(
+    text: &str,
+    content: &Content,
+    range: &Range<usize>,
+) -> Vec<(Anchor, String)> {
+    let headings = content.headings.iter().enumerate();
+    let mut anchors: Vec<(Anchor, String)> = headings
+        .filter(|(_, heading)| range.contains(&heading.span.start()))
+        .map(|(number, heading)| (Anchor::Heading(number), in_words(heading)))
+        .collect();
+    for (number, (id, place)) in content.blocks.iter().enumerate() {
+        if range.contains(&offset(text, *place)) {
+            anchors.push((Anchor::Block(number), format!("^{id}")));
+        }
+    }
+    anchors
+}
+
+/// A heading's anchor in its own words, where these are unambiguous.
+pub(super) fn in_words(heading: &Heading) -> String {
+    let is_plain = !heading
+        .text
+        .contains(['#', '|', '^', '[', ']', ':', '%', '\\']);
+    if is_plain && slug(&heading.text) == heading.slug {
+        heading.text.clone()
+    } else {
+        heading.slug.clone()
+    }
+}

@@ -1,0 +1,585 @@
+//! Cards renamed, merged and split: all texts in, all texts out, links rewritten.
+//!
+//! A new card is put together from parts of old ones. Where each link led is known before; it is
+//! rewritten where it must be, the result is read again, and a link that would lead elsewhere is an error.
+
+mod compose;
+mod footnotes;
+mod landing_pages;
+mod old_vault;
+mod plan;
+mod references;
+mod verify;
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, Result};
+use camino::Utf8PathBuf;
+
+use self::compose::Composer;
+pub use self::landing_pages::{relist, retag};
+pub use self::old_vault::Texts;
+use self::old_vault::{numbers, read};
+use self::plan::{extracted, merged, renamed};
+use self::references::{LinkTarget, link_targets};
+
+/// What is to be done; paths are those of cards in the vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A card gets another path.
+    Rename {
+        /// The card.
+        old: Utf8PathBuf,
+        /// Its new path.
+        new: Utf8PathBuf,
+    },
+    /// A card's body is put at the end of another one.
+    Merge {
+        /// The card that goes.
+        old: Utf8PathBuf,
+        /// The card that stays.
+        into: Utf8PathBuf,
+    },
+    /// A section becomes a card, and a link to it stays in its place.
+    Extract {
+        /// The card that holds the section.
+        old: Utf8PathBuf,
+        /// The section's heading, or its anchor.
+        heading: String,
+        /// The new card's path.
+        new: Utf8PathBuf,
+    },
+}
+
+/// How links changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// Links that were rewritten.
+    pub rewritten: usize,
+    /// Links that led nowhere and now lead to a card.
+    pub found: usize,
+}
+
+/// Makes a change; on errors the texts are as they were.
+pub fn apply(texts: &mut Texts, change: &Change) -> Result<Links> {
+    let before = read(texts);
+    let link_targets: Vec<Vec<LinkTarget>> = numbers(&before.vault)
+        .map(|card| link_targets(&before.vault, card, &before.references[card]))
+        .collect();
+    let plan = match change {
+        Change::Rename { old, new } => renamed(&before, old, new)?,
+        Change::Merge { old, into } => merged(&before, old, into)?,
+        Change::Extract { old, heading, new } => extracted(&before, old, heading, new)
+            .with_context(|| format!("taking a section out of `{old}`"))?,
+    };
+    let mut composer = Composer {
+        before: &before,
+        link_targets: &link_targets,
+        plan: &plan,
+        tops: HashMap::new(),
+        section: match change {
+            Change::Merge { old, .. } => Some(before.at(old)?),
+            Change::Rename { .. } | Change::Extract { .. } => None,
+        },
+        homes: HashMap::new(),
+    };
+    // The anchors of moved headings are known when they are read in their new cards.
+    composer.note_homes(None);
+    let drafts = composer.compose()?;
+    composer.note_homes(Some(&drafts));
+    let new = composer.compose()?;
+    let found = composer.verify(&new)?;
+    for path in before.vault.cards.iter().map(|card| &card.path) {
+        if !plan.contains_key(path) {
+            texts.remove(path);
+        }
+    }
+    let rewritten = new.values().map(|composed| composed.rewritten).sum();
+    let changed = new
+        .into_iter()
+        .map(|(path, composed)| (path, composed.text));
+    texts.extend(changed);
+    Ok(Links { rewritten, found })
+}
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8Path;
+
+    use super::*;
+
+    fn texts(cards: &[(&str, &str)]) -> Texts {
+        let card = |(path, text): &(&str, &str)| ((*path).into(), (*text).to_owned());
+        cards.iter().map(card).collect()
+    }
+
+    fn rename(old: &str, new: &str) -> Change {
+        Change::Rename {
+            old: old.into(),
+            new: new.into(),
+        }
+    }
+
+    fn merge(old: &str, into: &str) -> Change {
+        Change::Merge {
+            old: old.into(),
+            into: into.into(),
+        }
+    }
+
+    fn extract(old: &str, heading: &str, new: &str) -> Change {
+        Change::Extract {
+            old: old.into(),
+            heading: heading.to_owned(),
+            new: new.into(),
+        }
+    }
+
+    #[test]
+    fn links_of_all_forms_are_written_anew_and_back() {
+        for (before, after) in [
+            ("[[old]]", "[[new]]"),
+            ("[[old|text]]", "[[new|text]]"),
+            ("[[ old ]]", "[[ new ]]"),
+            ("![[old#Part]]", "![[new#Part]]"),
+            ("[[a/old.md#Part|x]]", "[[b/new.md#Part|x]]"),
+            ("[[old#^id]]  \r\n", "[[new#^id]]  \r\n"),
+            ("[[old#none]]", "[[new#none]]"),
+            (
+                "| a |\n|---|\n| [[old\\|t]] |\n",
+                "| a |\n|---|\n| [[new\\|t]] |\n",
+            ),
+            (
+                "`[[old]]` <!-- [[old]] --> $[[old]]$",
+                "`[[old]]` <!-- [[old]] --> $[[old]]$",
+            ),
+            ("[x](old.md#part \"t\")", "[x](../b/new.md#part \"t\")"),
+            ("[x](<old.md>)", "[x](<../b/new.md>)"),
+            ("[[./old]] [[./old.md|x]]", "[[../b/new]] [[../b/new.md|x]]"),
+            ("[[/a/old#Part]]", "[[/b/new#Part]]"),
+            ("[x](./old.md)", "[x](./../b/new.md)"),
+            ("[x](old)", "[x](../b/new)"),
+            ("[x](/a/old.md?q#part)", "[x](/b/new.md?q#part)"),
+            (
+                "[x][r]\n\n[r]: old.md 'title'\n",
+                "[x][r]\n\n[r]: ../b/new.md 'title'\n",
+            ),
+            ("[[1]](old.md)", "[[1]](../b/new.md)"),
+            ("---\nrequires: [old]\n---\n", "---\nrequires: [new]\n---\n"),
+            (
+                "---\nrequires:\n- bold\n- 'old'\n---\n",
+                "---\nrequires:\n- bold\n- 'new'\n---\n",
+            ),
+            (
+                "---\nrequires: [old, old, two]\n---\n",
+                "---\nrequires: [new, new, two]\n---\n",
+            ),
+            ("[[nowhere]] \u{e9}[[old]]", "[[nowhere]] \u{e9}[[new]]"),
+            (
+                "\u{feff}---\nx: 1\n---\n[[old]]",
+                "\u{feff}---\nx: 1\n---\n[[new]]",
+            ),
+            (
+                "## To [[old]]\n\n[[#To old]]",
+                "## To [[new]]\n\n[[#To new]]",
+            ),
+        ] {
+            let first = texts(&[
+                (
+                    "a/old.md",
+                    "# Old\n\n[x](two.md) ![](../p.png) [[#Part]]\n\n## Part\n\nwords ^id\n",
+                ),
+                ("a/two.md", before),
+            ]);
+            let mut now = first.clone();
+            apply(&mut now, &rename("a/old.md", "b/new.md")).unwrap();
+            assert_eq!(now[Utf8Path::new("a/two.md")], after);
+            assert!(
+                now[Utf8Path::new("b/new.md")].contains("[x](../a/two.md) ![](../p.png) [[#Part]]")
+            );
+            apply(&mut now, &rename("b/new.md", "a/old.md")).unwrap();
+            assert_eq!(now, first);
+        }
+    }
+
+    #[test]
+    fn what_leads_there_still_is_not_written_anew() {
+        for (cards, old, new, path, after) in [
+            // A card in the renamed one's folder, or the renamed one itself.
+            (
+                [
+                    (
+                        "d/a.md",
+                        "[[../d/b]] [y](?q) [z](../d/b.md) [[/d/b]] [s](sub/) [f](.)",
+                    ),
+                    ("d/b.md", ""),
+                ],
+                "d/a.md",
+                "d/new.md",
+                "d/new.md",
+                "[[../d/b]] [y](?q) [z](../d/b.md) [[/d/b]] [s](sub/) [f](.)",
+            ),
+            (
+                [
+                    ("d/a.md", ""),
+                    (
+                        "d/b.md",
+                        "[x](./../d/./a.md) [y](../d//a.md?q) [[../d/a|t]] [[d/a]] [[/d/a.md]]",
+                    ),
+                ],
+                "d/a.md",
+                "d/new.md",
+                "d/b.md",
+                "[x](./../d/./new.md) [y](../d//new.md?q) [[../d/new|t]] [[d/new]] [[/d/new.md]]",
+            ),
+            (
+                [
+                    ("d/caf\u{e9}.md", ""),
+                    ("l.md", "[x](d/caf%C3%A9.md) [y](d/caf\u{e9}.md)"),
+                ],
+                "d/caf\u{e9}.md",
+                "e/caf\u{e9}.md",
+                "l.md",
+                "[x](e/caf%C3%A9.md) [y](e/caf\u{e9}.md)",
+            ),
+            (
+                [
+                    ("d/a.md", "[s](sub/) [f](.) [g](./) [h](..) [i](../)"),
+                    ("l.md", ""),
+                ],
+                "d/a.md",
+                "e/a.md",
+                "e/a.md",
+                "[s](../d/sub/) [f](../d) [g](./../d/) [h](..) [i](../)",
+            ),
+            (
+                [("e/new.md", ""), ("l.md", "[[e/new]] [[e/new.md#none]]")],
+                "e/new.md",
+                "d/sub/c.md",
+                "l.md",
+                "[[d/sub/c]] [[d/sub/c.md#none]]",
+            ),
+        ] {
+            let first = texts(&cards);
+            let mut now = first.clone();
+            apply(&mut now, &rename(old, new)).unwrap();
+            assert_eq!(now[Utf8Path::new(path)], after);
+            apply(&mut now, &rename(new, old)).unwrap();
+            assert_eq!(now, first);
+        }
+    }
+
+    #[test]
+    fn links_in_another_case_are_mended_too() {
+        let mut now = texts(&[("a.md", ""), ("l.md", "[[A]] [[A|x]]"), ("M.md", "")]);
+        apply(&mut now, &rename("a.md", "z.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("l.md")], "[[z]] [[z|x]]");
+    }
+
+    #[test]
+    fn other_names_of_cards_are_taken() {
+        let cards = [
+            ("a.md", "## S\n\n## T\n"),
+            ("b.md", "---\naliases: [z]\npermalink: /y/\n---\n"),
+        ];
+        for change in [
+            rename("a.md", "d/z.md"),
+            rename("a.md", "y.md"),
+            extract("a.md", "T", "z.md"),
+        ] {
+            let error = format!("{:#}", apply(&mut texts(&cards), &change).unwrap_err());
+            assert!(error.contains("is another name of `b.md`"), "{error}");
+        }
+        apply(&mut texts(&cards), &rename("b.md", "z.md")).unwrap();
+    }
+
+    #[test]
+    fn footnotes_go_along() {
+        let note = |name: &str| {
+            format!("# {name}\n\n{name}[^1] [^2]\n\n[^1]: note of {name}\n[^2]: two\n")
+        };
+        let (a, b) = (
+            note("A"),
+            note("B")
+                .replace("[^2]", "[^B]")
+                .replace("[^1]: ", "[^1-2]: x [^1-2]\n\n[^1]: "),
+        );
+        let mut now = texts(&[("a.md", &a), ("b.md", &b)]);
+        apply(&mut now, &merge("b.md", "a.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "# A\n\nA[^1] [^2]\n\n[^1]: note of A\n[^2]: two\n\n## B\n\nB[^1-3] [^B]\n\n[^1-2]: x [^1-2]\n\n\
+             [^1-3]: note of B\n[^B]: two\n"
+        );
+        let a =
+            "# A\n\nx[^2]\n\n## S\n\ns[^1] [^2]\n\n## End\n\n[^1]: one\n    [[b]]\n\n[^2]: two\n";
+        let mut now = texts(&[("a.md", a), ("b.md", "")]);
+        apply(&mut now, &extract("a.md", "S", "d/new.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "# A\n\nx[^2]\n\n[[new]]\n\n## End\n\n[^2]: two\n"
+        );
+        assert_eq!(
+            now[Utf8Path::new("d/new.md")],
+            "# S\n\ns[^1] [^2]\n\n[^1]: one\n    [[b]]\n\n[^2]: two\n"
+        );
+        // One footnote refers to another one, which stays because of that.
+        let a = "a[^2]\n\n## S\n\ns[^2] [^3]\n\n## End\n\n[^1]: one\n\n[^2]: two[^1]\n\n[^3]: three[^1]\n";
+        let mut now = texts(&[("a.md", a)]);
+        apply(&mut now, &extract("a.md", "S", "new.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "a[^2]\n\n[[new]]\n\n## End\n\n[^1]: one\n\n[^2]: two[^1]\n"
+        );
+        assert_eq!(
+            now[Utf8Path::new("new.md")],
+            "# S\n\ns[^2] [^3]\n\n[^1]: one\n\n[^2]: two[^1]\n\n[^3]: three[^1]\n"
+        );
+        let a = "## S\n\ns[^1]\n\n## End\n\n> [^1]: one\n";
+        let error = apply(&mut texts(&[("a.md", a)]), &extract("a.md", "S", "new.md"));
+        let error = format!("{:#}", error.unwrap_err());
+        assert!(
+            error.contains("`[^1]` is written in a list or a quotation"),
+            "{error}"
+        );
+        // What is written in the section and needed in the rest stays, or is in both.
+        let a = "# A\n\nx[^1] y[^2]\n\n## S\n\nz[^2]\n\n[^1]: one\n[^2]: two\n";
+        let mut now = texts(&[("a.md", a)]);
+        apply(&mut now, &extract("a.md", "S", "new.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "# A\n\nx[^1] y[^2]\n\n[[new]]\n\n[^1]: one\n\n[^2]: two\n"
+        );
+        assert_eq!(now[Utf8Path::new("new.md")], "# S\n\nz[^2]\n\n[^2]: two\n");
+        // What is before the section keeps its line.
+        let a = "<div>\n\n[^1]: one\n\n## S\n\ns[^1]\n";
+        let mut now = texts(&[("a.md", a)]);
+        apply(&mut now, &extract("a.md", "S", "new.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("a.md")], "<div>\n\n[[new]]\n");
+        // Words that become a footnote in the other card.
+        let cards = [("a.md", "a[^1]\n"), ("b.md", "b[^1]\n\n[^1]: note\n")];
+        for change in [merge("a.md", "b.md"), merge("b.md", "a.md")] {
+            let error = format!("{:#}", apply(&mut texts(&cards), &change).unwrap_err());
+            assert!(error.contains("a footnote or something"), "{error}");
+        }
+        // A byte order mark is the card's.
+        let mut now = texts(&[("a.md", "\u{feff}B\n---\nx\n")]);
+        apply(&mut now, &extract("a.md", "B", "new.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("a.md")], "\u{feff}[[new]]\n");
+        assert_eq!(now[Utf8Path::new("new.md")], "# B\nx\n");
+    }
+
+    #[test]
+    fn a_merge_into_a_card_without_front_matter_brings_it() {
+        let a = "---\ntitle: A\ntags: [x]\naliases: [Other]\n---\n\n# A\n";
+        let mut now = texts(&[("a.md", a), ("b.md", "# B\n")]);
+        apply(&mut now, &merge("a.md", "b.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("b.md")],
+            "---\ntitle: B\ntags: [x]\naliases: [Other]\n---\n\n# B\n\n## A\n"
+        );
+        let broken = [("a.md", "---\ntitle: A: x\n---\n"), ("b.md", "# B\n")];
+        for change in [merge("a.md", "b.md"), merge("b.md", "a.md")] {
+            let error = format!("{:#}", apply(&mut texts(&broken), &change).unwrap_err());
+            assert!(
+                error.contains("the front matter of `a.md` can't be read"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_section_that_is_no_part_of_the_top_level_stays() {
+        for text in [
+            "- x\n\n  ## N\n\n  one\n\n- y\n",
+            "1. ## N\n2. y\n",
+            "> ## N\n",
+        ] {
+            let cards = [("a.md", text)];
+            let error = apply(&mut texts(&cards), &extract("a.md", "N", "new.md")).unwrap_err();
+            assert!(
+                format!("{error:#}").contains("is in a list or a quotation"),
+                "{error:#}"
+            );
+        }
+        let mut now = texts(&[(
+            "e/a.md",
+            "# A\n\n   ## N ^n\n\n[x](#sub)\n\n### Sub\n\n## true\n",
+        )]);
+        apply(&mut now, &extract("e/a.md", "N ^n", "e/n.md")).unwrap();
+        apply(&mut now, &extract("e/a.md", "true", "e/t.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("e/a.md")], "# A\n\n[[n]]\n\n[[t]]\n");
+        let mut now = texts(&[(
+            "e/a.md",
+            "---\nx: y\n---\n# A\n\n[x](#sub)\n\n## true\n\n### Sub\n",
+        )]);
+        apply(&mut now, &extract("e/a.md", "true", "e/new.md")).unwrap();
+        assert!(now[Utf8Path::new("e/a.md")].contains("[x](new.md#sub)"));
+        assert!(now[Utf8Path::new("e/new.md")].starts_with("---\ntitle: \"true\"\nx: y\n"));
+    }
+
+    #[test]
+    fn a_merge_keeps_headings_and_front_matter_apart() {
+        let mut now = texts(&[
+            (
+                "a.md",
+                "---\ntitle: A\nmodified: 2026-01-01\ntags: [x]\nrequires: [b, d]\n---\n\n# A\n\n## Notes\n\na [[b]]\n",
+            ),
+            (
+                "b.md",
+                "---\ntitle: B, too\nmodified: 2026-02-02\ntags:\n- y\nowner: me\n---\n\n# B\n\n## Notes\n\n[[#Notes]] [[a|x]] [[a#Notes]]\n",
+            ),
+            (
+                "c.md",
+                "---\nrequires: [a, b]\n---\n[[b#Notes]] [[a#Notes]] [[b]]\n",
+            ),
+            ("d.md", ""),
+        ]);
+        let links = apply(&mut now, &merge("b.md", "a.md")).unwrap();
+        assert_eq!(
+            links,
+            Links {
+                rewritten: 6,
+                found: 0
+            }
+        );
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "---\ntitle: A\nmodified: 2026-02-02\ntags: [x, y]\nrequires: [d]\nowner: me\n---\n\n# A\n\n## Notes\n\na [[#B]]\n\n\
+             ## B\n\n### Notes\n\n[[#notes-1]] [[#A|x]] [[#Notes]]\n"
+        );
+        assert_eq!(
+            now[Utf8Path::new("c.md")],
+            "---\nrequires: [a]\n---\n[[a#notes-1]] [[a#Notes]] [[a#B]]\n"
+        );
+        assert!(!now.contains_key(Utf8Path::new("b.md")));
+    }
+
+    #[test]
+    fn a_body_without_title_gets_a_heading() {
+        let mut now = texts(&[
+            ("a.md", "words"),
+            ("b.md", "---\ntitle: The other\n---\n\nmore\n\n# Top\n"),
+        ]);
+        apply(&mut now, &merge("b.md", "a.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "words\n\n## The other\n\nmore\n\n### Top\n"
+        );
+    }
+
+    #[test]
+    fn a_section_becomes_a_card() {
+        let mut now = texts(&[
+            (
+                "a.md",
+                "---\ntitle: A\nmodified: 2026-01-01\ntags: [x]\n---\n\n# A\n\n## Part: one\n\n[[#End]] ^b\n\n### In\n\n## End\n\n[[#In]]\n",
+            ),
+            (
+                "c.md",
+                "[[a#In]] [[a#End]] [[a]] [[a#^b]] [x](a.md#part-one)\n",
+            ),
+        ]);
+        apply(&mut now, &extract("a.md", "part-one", "p.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "---\ntitle: A\nmodified: 2026-01-01\ntags: [x]\n---\n\n# A\n\n[[p]]\n\n## End\n\n[[p#In]]\n"
+        );
+        assert_eq!(
+            now[Utf8Path::new("p.md")],
+            "---\ntitle: \"Part: one\"\nmodified: 2026-01-01\ntags: [x]\n---\n\n# Part: one\n\n[[a#End]] ^b\n\n## In\n"
+        );
+        assert_eq!(
+            now[Utf8Path::new("c.md")],
+            "[[p#In]] [[a#End]] [[a]] [[p#^b]] [x](p.md#part-one)\n"
+        );
+    }
+
+    #[test]
+    fn a_section_at_the_beginning_does_not_take_the_card_with_it() {
+        let mut now = texts(&[("a.md", "## One\n\nx\n"), ("c.md", "[[a]] [[a#One]]\n")]);
+        apply(&mut now, &extract("a.md", "One", "z.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("a.md")], "[[z]]\n");
+        assert_eq!(now[Utf8Path::new("c.md")], "[[a]] [[z#One]]\n");
+    }
+
+    #[test]
+    fn what_can_not_be_done_is_refused_and_changes_nothing() {
+        let first = texts(&[
+            (
+                "old.md",
+                "# Old\n\n> ## Quoted\n\n## Tied\n\n[x][r]\n\n## Rest\n\n[r]: two.md\n",
+            ),
+            ("two.md", "text ^id\n"),
+            ("three.md", "other ^id\n\n[[#^id]]\n"),
+        ]);
+        for (change, why) in [
+            (rename("none.md", "x.md"), "no card `none.md`"),
+            (rename("old.md", "two.md"), "is there already"),
+            (rename("old.md", "x/three.md"), "is taken by `three.md`"),
+            (rename("old.md", "x/Two.md"), "is taken by `two.md`"),
+            (merge("old.md", "old.md"), "into itself"),
+            (
+                merge("three.md", "two.md"),
+                "the link to `#^id` at `three.md:3:1` would lead elsewhere",
+            ),
+            (extract("old.md", "None", "x.md"), "it has `Old`, `Quoted`"),
+            (extract("old.md", "Quoted", "x.md"), "list or a quotation"),
+            (extract("old.md", "Old", "x.md"), "is the card's title"),
+            (extract("old.md", "Tied", "x.md"), "reference definition"),
+        ] {
+            let mut now = first.clone();
+            let error = format!("{:#}", apply(&mut now, &change).unwrap_err());
+            assert!(error.contains(why), "{change:?}: {error}");
+            assert_eq!(now, first);
+        }
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_may_find_a_card() {
+        let mut now = texts(&[("old.md", ""), ("two.md", "[[new]] [[old]]")]);
+        let links = apply(&mut now, &rename("old.md", "new.md")).unwrap();
+        assert_eq!(
+            links,
+            Links {
+                rewritten: 1,
+                found: 1
+            }
+        );
+    }
+
+    #[test]
+    fn a_card_is_listed_where_it_lies() {
+        let front = |tag: &str| format!("---\ntags: [x, {tag}]\n---\n");
+        let mut now = texts(&[
+            (
+                "how-to/how-to.md",
+                "# How\n\n- [[one]]: first\n  and more\n- [[two]]\n",
+            ),
+            ("how-to/one.md", &front("how-to")),
+            ("how-to/two.md", "see [[one]]\n"),
+            ("reference/reference.md", "# Ref\n\n- [[three]]\n\nEnd.\n"),
+            ("reference/three.md", ""),
+        ]);
+        let categories = ["how-to".to_owned(), "reference".to_owned()];
+        let (old, new) = (
+            Utf8Path::new("how-to/one.md"),
+            Utf8Path::new("reference/uno.md"),
+        );
+        apply(&mut now, &rename("how-to/one.md", "reference/uno.md")).unwrap();
+        retag(&mut now, old, new, &categories).unwrap();
+        relist(&mut now, old, new, &categories).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("how-to/how-to.md")],
+            "# How\n\n- [[two]]\n"
+        );
+        assert_eq!(
+            now[Utf8Path::new("reference/reference.md")],
+            "# Ref\n\n- [[three]]\n- [[uno]]: first\n  and more\n\nEnd.\n"
+        );
+        assert_eq!(now[new], front("reference"));
+        let before = now.clone();
+        relist(&mut now, new, new, &categories).unwrap();
+        assert_eq!(now, before);
+    }
+}

@@ -1,0 +1,49 @@
+//! Work on many items by all processors.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Each item's value, in order, by all processors.
+pub fn in_parallel<T: Sync, R: Send>(items: &[T], f: &(dyn Fn(usize, &T) -> R + Sync)) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    // Starting threads costs more than a few cards do.
+    if items.len() < 2 * CHUNK || threads == 1 {
+        return items
+            .iter()
+            .enumerate()
+            .map(|(n, item)| f(n, item))
+            .collect();
+    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let start = next.fetch_add(CHUNK, Ordering::Relaxed);
+            let Some(rest) = items.get(start..).filter(|rest| !rest.is_empty()) else {
+                return done;
+            };
+            let chunk = rest.iter().take(CHUNK).enumerate();
+            done.push((
+                start,
+                chunk
+                    .map(|(n, item)| f(start + n, item))
+                    .collect::<Vec<R>>(),
+            ));
+        }
+    };
+    let mut all: Vec<(usize, Vec<R>)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut all = work();
+        for other in others {
+            match other.join() {
+                Ok(done) => all.extend(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    });
+    all.sort_unstable_by_key(|(start, _)| *start);
+    all.into_iter().flat_map(|(_, values)| values).collect()
+}
+
+/// How many items a thread takes at once.
+const CHUNK: usize = 32;

@@ -1,0 +1,92 @@
+//! What is kept of a card for the rules that need other cards: there may be very many.
+
+use std::collections::HashSet;
+
+use super::suppressions::Suppression;
+use crate::card::Kind;
+use crate::place::Place;
+
+/// What is kept of a card.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Links that lead somewhere, or should.
+    pub(crate) links: Box<[KnownLink]>,
+    /// The anchors of its headings.
+    pub(crate) slugs: Lines,
+    /// The texts of its headings.
+    pub(crate) headings: Lines,
+    /// Block ids without their `^`.
+    pub(crate) blocks: Lines,
+    /// Anchors that HTML sets.
+    pub(crate) anchors: Lines,
+    /// Stems of prerequisites.
+    pub(crate) requires: Box<[(Box<str>, Place)]>,
+    /// Other names.
+    pub(crate) aliases: Box<[(Box<str>, Place)]>,
+    /// Where it is shown, if its front matter says so.
+    pub(crate) permalink: Option<Box<str>>,
+    /// Whether it is a draft, or in a folder that is not published.
+    pub(crate) is_hidden: bool,
+    /// What its comments switch off.
+    pub(crate) suppressions: Box<[Suppression]>,
+}
+
+/// Words, all in one piece of memory: there may be very many cards.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    words: Box<str>,
+    /// The words once more, where there are many.
+    index: Option<Box<Index>>,
+}
+
+/// On its own, so that the many cards without one need no room for it.
+#[derive(Debug)]
+struct Index(HashSet<Box<str>>);
+
+/// More words than this are looked up in an index.
+const MANY: usize = 64;
+
+impl Lines {
+    pub(crate) fn of<'a>(words: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let length = words.clone().map(|word| word.len() + 1).sum();
+        let mut lines = String::with_capacity(length);
+        let is_many = words.clone().nth(MANY).is_some();
+        let index = is_many.then(|| Box::new(Index(words.clone().map(Into::into).collect())));
+        for word in words {
+            lines.push_str(word);
+            lines.push('\n');
+        }
+        Self {
+            words: lines.into(),
+            index,
+        }
+    }
+
+    /// How many bytes it takes to look at all.
+    pub(crate) fn size(&self) -> usize {
+        self.words.len()
+    }
+
+    pub(crate) fn has(&self, word: &str) -> bool {
+        match &self.index {
+            Some(index) => index.0.contains(word),
+            None => self.iter().any(|known| known == word),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.words.split_terminator('\n')
+    }
+}
+
+/// What is kept of a link.
+#[derive(Debug)]
+pub(crate) struct KnownLink {
+    pub(crate) kind: Kind,
+    /// Without blanks at its ends.
+    pub(crate) target: Box<str>,
+    pub(crate) anchor: Option<Box<str>>,
+    pub(crate) place: Place,
+    /// The first byte of the target, of a wiki link.
+    pub(crate) start: u32,
+}

@@ -1,0 +1,168 @@
+//! The files of a vault: which there are, and what they hold.
+
+use std::collections::HashSet;
+use std::io::{ErrorKind, Read as _};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// The paths of a vault's files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// Of the cards: from the vault's root, in the order of their bytes.
+    pub cards: Vec<Utf8PathBuf>,
+    /// Of all other files: names, and paths from the vault's root.
+    files: HashSet<Box<str>>,
+}
+
+/// Cards that are larger than this, in bytes, are not read.
+pub const LARGEST: u64 = 1 << 30;
+
+impl Tree {
+    /// All files below a folder. Hidden ones are left out; symbolic links to folders are not followed.
+    pub fn walk(root: &Utf8Path) -> Result<Self> {
+        if !root.is_dir() {
+            bail!("there is no folder `{root}`");
+        }
+        let mut paths = Vec::new();
+        walk(root, "", &mut paths)?;
+        Ok(Self::of(paths))
+    }
+
+    /// Of these paths from the vault's root. Hidden ones are left out.
+    pub fn of(paths: impl IntoIterator<Item = String>) -> Self {
+        let mut tree = Self::default();
+        for path in paths {
+            let is_hidden = path.starts_with('.') || path.contains("/.");
+            match path.strip_suffix(".md") {
+                _ if is_hidden => {}
+                Some(_) => tree.cards.push(path.into()),
+                None => {
+                    tree.files
+                        .insert(path.rsplit('/').next().unwrap_or(&path).into());
+                    tree.files.insert(path.into());
+                }
+            }
+        }
+        tree.cards
+            .sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        tree
+    }
+
+    /// Whether a file other than cards has this name, or this path from the vault's root.
+    pub fn has_file(&self, name: &str) -> bool {
+        self.files.contains(name)
+    }
+}
+
+/// The text of a card, or why it can't be read.
+pub fn read_text(path: &Utf8Path) -> Result<String, String> {
+    let file = fs_err::File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::with_capacity(USUAL);
+    // The file itself reads into memory that was never written; its wrapper fills it with zeros first.
+    let read = file.file().take(LARGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("it has more than {LARGEST} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = memchr::memchr_iter(b'\n', good).count() + 1;
+        format!("line {line} is not UTF-8")
+    })
+}
+
+/// Most cards have fewer bytes than this: then one read gets them.
+const USUAL: usize = 16 << 10;
+
+fn walk(root: &Utf8Path, below: &str, paths: &mut Vec<String>) -> Result<()> {
+    let folder = if below.is_empty() {
+        root.to_owned()
+    } else {
+        root.join(below)
+    };
+    let reading = || format!("reading the folder `{folder}`");
+    for entry in folder.read_dir_utf8().with_context(reading)? {
+        let entry = entry.map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => anyhow!("{error}: rename the file"),
+            _ => anyhow!(error),
+        });
+        let entry = entry.with_context(reading)?;
+        let name = entry.file_name();
+        if name.starts_with('.') {
+            continue;
+        }
+        let path = if below.is_empty() {
+            name.to_owned()
+        } else {
+            [below, "/", name].concat()
+        };
+        let kind = entry
+            .file_type()
+            .with_context(|| format!("looking at `{}`", entry.path()))?;
+        if kind.is_dir() {
+            walk(root, &path, paths)?;
+        } else if kind.is_file() || leads_to_file(&entry, &path) {
+            paths.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a path is that of a card.
+fn is_card(path: &str) -> bool {
+    path.strip_suffix(".md").is_some()
+}
+
+/// Whether an entry is a link to a file, or a card's link to nothing, which reading finds.
+fn leads_to_file(entry: &camino::Utf8DirEntry, path: &str) -> bool {
+    match entry.path().metadata() {
+        Ok(data) => data.is_file(),
+        Err(_) => is_card(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parallel::in_parallel;
+    use crate::resolve::stem;
+
+    fn write(path: Utf8PathBuf, contents: impl AsRef<[u8]>) {
+        let mut file = fs_err::File::create(path).unwrap();
+        std::io::Write::write_all(&mut file, contents.as_ref()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_is_walked_and_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(folder.path()).unwrap();
+        for n in 0..200 {
+            let path = root.join(format!("d{}/card-{n:03}.md", n % 7));
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            write(path, format!("{n}"));
+        }
+        write(root.join("d0/bad.md"), b"a\n\xff");
+        write(root.join("d0/picture.png"), b"x");
+        fs_err::create_dir(root.join(".obsidian")).unwrap();
+        write(root.join(".obsidian/no.md"), b"x");
+        fs_err::os::unix::fs::symlink("..", root.join("d1/loop")).unwrap();
+        fs_err::os::unix::fs::symlink("self.png", root.join("self.png")).unwrap();
+        fs_err::os::unix::fs::symlink("self.md", root.join("self.md")).unwrap();
+        let tree = Tree::walk(root).unwrap();
+        assert_eq!(tree.cards.len(), 202);
+        assert_eq!(tree.cards.last().unwrap(), "self.md");
+        assert!(tree.cards.is_sorted());
+        assert!(tree.has_file("picture.png") && tree.has_file("d0/picture.png"));
+        assert!(!tree.has_file("d0/bad.md"));
+        let texts = in_parallel(&tree.cards, &|_, path| read_text(&root.join(path)));
+        for (path, text) in tree.cards.iter().zip(texts) {
+            match stem(path.as_str()).strip_prefix("card-") {
+                Some(number) => assert_eq!(text.unwrap().parse(), number.parse::<u8>()),
+                None if path == "self.md" => assert!(text.is_err()),
+                None => assert_eq!(text.unwrap_err(), "line 2 is not UTF-8"),
+            }
+        }
+        assert!(Tree::walk(&root.join("none")).is_err());
+    }
+}
