@@ -18,6 +18,8 @@ use xshell::Cmd;
 use crate::golang::errors;
 use crate::package_set::package_managers;
 use nix_formats::nar;
+use nix_formats::sri::hex;
+use sys::files;
 use sys::process::{Captured, Processes, is_missing_program};
 use sys::scratch::Scratch;
 use sys::terminal;
@@ -242,7 +244,7 @@ pub fn fetch(processes: &Processes, go: &Go, wanted: &Wanted<'_>, shared: bool) 
         );
     }
     let whole: Vec<Utf8PathBuf> = local_replacements(&text)
-        .map(|path| normal(&folder.join(path)))
+        .map(|path| files::normalized(folder.join(path)))
         .collect();
     copy_for_go(
         wanted.source.as_std_path(),
@@ -453,21 +455,6 @@ fn is_for_go(name: &OsStr) -> bool {
         || Path::new(name).extension() == Some(OsStr::new("go"))
 }
 
-/// A path without `.` and `..`, by its text.
-fn normal(path: &Utf8Path) -> Utf8PathBuf {
-    path.components()
-        .fold(Utf8PathBuf::new(), |mut path, part| {
-            match part {
-                Utf8Component::CurDir => {}
-                Utf8Component::ParentDir => {
-                    path.pop();
-                }
-                other => path.push(other),
-            }
-            path
-        })
-}
-
 /// The folders that the `replace` lines of a go.mod name
 /// (<https://go.dev/ref/mod#go-mod-file-replace>).
 fn local_replacements(text: &str) -> impl Iterator<Item = &str> {
@@ -582,12 +569,7 @@ pub fn fingerprint(wanted: &Wanted<'_>, name: &str) -> Result<Option<String>> {
         return Ok(None);
     }
     let digest = Sha256::digest(fs_err::read(path)?);
-    Ok(Some(
-        digest[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
-    ))
+    Ok(Some(hex(&digest[..8])))
 }
 
 #[cfg(test)]
@@ -620,7 +602,7 @@ mod tests {
         assert_eq!(go_line("module golang\n"), None);
         let paths: Vec<&str> = local_replacements(text).collect();
         assert_eq!(paths, ["./a", "../b", "./with blank", "/abs", "."]);
-        assert_eq!(normal("/s/sub/../b/./c".into()), "/s/b/c");
+        assert_eq!(files::normalized("/s/sub/../b/./c"), "/s/b/c");
     }
 
     #[test]

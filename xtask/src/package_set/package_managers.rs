@@ -17,8 +17,9 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 
+use nix_formats::sri::hex;
 use sys::files;
-use sys::process::{Processes, is_missing_program};
+use sys::process::{Processes, find_program, is_missing_program};
 use sys::quote::quoted;
 
 /// The variables of `go env` that say where modules come from.
@@ -221,10 +222,7 @@ pub fn name_after(files: &[(&str, String)]) -> String {
         hasher.update(format!("{name} {}\n{text}", text.len()));
     }
     let digest = hasher.finalize();
-    digest[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&digest[..16])
 }
 
 /// The texts of those files that exist.
@@ -244,13 +242,8 @@ fn read_all(files: &[Utf8PathBuf]) -> Result<Vec<String>> {
 
 /// The folder above the folder of the real `node` on PATH: npm looks for its global settings there.
 fn node_prefix() -> Option<Utf8PathBuf> {
-    let path = std::env::var("PATH").ok()?;
-    let node = path
-        .split(':')
-        .filter(|folder| !folder.is_empty())
-        .map(|folder| Utf8Path::new(folder).join("node"))
-        .find(|node| node.is_file())?;
-    node.canonicalize_utf8()
+    find_program("node")?
+        .canonicalize_utf8()
         .ok()?
         .parent()?
         .parent()

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use camino::Utf8Path;
+use nix_formats::sri::hex;
 use sha2::{Digest as _, Sha256};
 use sys::process::Processes;
 use xshell::Cmd;
@@ -96,10 +97,7 @@ pub fn owner(root: &Utf8Path) -> String {
     let whose = whose();
     let who = whose.rsplitn(3, '.').nth(2).unwrap_or(&whose);
     let digest = Sha256::digest(root.as_str());
-    format!(
-        "{who}-{:02x}{:02x}{:02x}{:02x}",
-        digest[0], digest[1], digest[2], digest[3]
-    )
+    format!("{who}-{}", hex(&digest[..4]))
 }
 
 /// The text as a part of a file name that needs no quotes and is not long.
@@ -118,9 +116,7 @@ fn for_a_name(text: &str) -> String {
 pub fn nonce() -> Result<String> {
     let mut bytes = [0; 16];
     fs_err::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+    Ok(hex(&bytes))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ fn without_nix() {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(
-        said.contains("Nix is not there: `cargo xtask setup --install`"),
+        said.contains("Nix is not installed: `cargo xtask setup --install`"),
         "{said}"
     );
 }
@@ -96,7 +96,7 @@ fn a_source_that_is_no_authentik() {
     let ended = harness.test_build(&["--source", "tree", "good"]);
     assert_eq!(ended.code, Some(2));
     ended.says(&[
-        "no source tree of authentik",
+        "not a source tree of authentik",
         "`package.json`, `scripts/api/ts-templates`",
     ]);
     assert!(!ended.stderr.contains("`schema.yml`"), "{}", ended.stderr);

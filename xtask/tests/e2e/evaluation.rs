@@ -115,7 +115,7 @@ const KINDS: [Kind; 16] = [
         "  inherit (sources) schema openapi;",
         &[
             "error: the pins have no `openapi`, which FILE:LINE:",
-            " wants: add it to `sources` in containers/authentik/pins.json\n",
+            " needs: add it to `sources` in containers/authentik/pins.json\n",
         ],
         Some(true),
     ),
