@@ -378,7 +378,11 @@ fn a_machine_can_be_the_default() {
         "/proxy\n",
         "there were no GC roots",
     ]);
-    dropped.says(&["removed the GC root basher:", "/proxy\n", "there were no GC roots"]);
+    dropped.says(&[
+        "removed the GC root basher:",
+        "/proxy\n",
+        "there were no GC roots",
+    ]);
     let named = command(&["authentik/good", "--json"], None);
     assert_eq!(host(&named), "dasher");
     fs_err::remove_dir_all(harness.root().join("containers/proxy")).unwrap();
