@@ -10,17 +10,17 @@ use crate::remote::Forward;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct From {
     /// Build from the samples in the repository, with their own pins; containers without a sample are
-    /// left out
+    /// skipped
     #[arg(long, conflicts_with_all = ["source", "pins"])]
     pub sample: bool,
-    /// Build from a working tree in place of the pinned sources; containers that are not built from such
-    /// a tree (source-tree.json) are left out
+    /// Build from a working tree instead of the pinned sources; containers that are not built from such a
+    /// tree (source-tree.json) are skipped
     #[arg(long, value_name = "PATH")]
     pub source: Option<Utf8PathBuf>,
-    /// Take the pins of a container from another file than its pins.json
+    /// Use another file instead of the container's pins.json
     #[arg(long, value_name = "FILE")]
     pub pins: Option<Utf8PathBuf>,
-    /// The package set to build over [default: nixpkgs where it can be had, else host]
+    /// The package set to build over [default: nixpkgs if it is available, else host]
     #[arg(long, value_name = "SET")]
     pub pkgs: Option<PackageSet>,
     /// Build on another machine, HOST or USER@HOST as for ssh; `local` is this one [default:

@@ -40,14 +40,14 @@ const KEY: [&str; 2] = ["go", "vendorHash"];
 
 /// Print the `vendorHash` of a Go module, without Nix
 ///
-/// The hash is that of the fixed output in which buildGoModule keeps what `go mod vendor` gives (with
-/// `--proxy-vendor`, `go mod download`). Go runs on a copy, with nothing of your settings but where
-/// modules come from (GOPROXY, GOPRIVATE, ...); your tree, and without `--shared-cache` Go's caches, stay
-/// as they are. Stdout holds the hash alone, or `null` where nixpkgs wants `vendorHash = null`; stderr
-/// says what it was computed from.
+/// This is the hash of buildGoModule's fixed-output derivation, which has the output of `go mod vendor`
+/// (with `--proxy-vendor`, of `go mod download`). Go runs on a copy of the source, and of your settings it
+/// gets those that say where modules come from (GOPROXY, GOPRIVATE, ...). Your tree is not changed, nor,
+/// without `--shared-cache`, Go's caches. Only the hash is printed to stdout, or `null` where nixpkgs needs
+/// `vendorHash = null`; what it was computed from is printed to stderr.
 ///
-/// Exit codes: 0 success, 1 with `--check` the pin says another hash, or a failed build, 2 could not run,
-/// 129, 130 or 143 interrupted.
+/// Exit codes: 0 success, 1 `--check` found another hash, or a build failed, 2 could not run, 129, 130 or
+/// 143 interrupted.
 ///
 /// Example: `cargo xtask compute-vendor-hash --source ~/src/authentik --shared-cache`
 #[derive(Debug, clap::Args)]
@@ -57,47 +57,47 @@ const KEY: [&str; 2] = ["go", "vendorHash"];
     reason = "each is a flag of the command line"
 )]
 pub struct Args {
-    /// The source tree [default: the container's own: the source or folder that its pins name]
+    /// The source tree [default: the source or folder in the container's pins]
     #[arg(long, value_name = "DIR")]
     source: Option<Utf8PathBuf>,
-    /// The container whose pins these are [default: the one that `--source` or `--pins` is of, else the
-    /// only one that pins Go modules]
+    /// The container whose pins to use [default: that of `--source` or `--pins`, else the only one with Go
+    /// modules]
     #[arg(long, value_name = "CONTAINER")]
     container: Option<String>,
     /// The module's folder in the source, as buildGoModule's `modRoot`
     #[arg(long, value_name = "DIR", default_value = ".")]
     mod_root: Utf8PathBuf,
-    /// Hash the module cache in place of the vendor tree, as with `proxyVendor = true`
+    /// Hash the module cache instead of the vendor tree, as with `proxyVendor = true`
     #[arg(long)]
     proxy_vendor: bool,
-    /// Pass over the vendor tree in the source, as with `deleteVendor = true`
+    /// Ignore the vendor tree in the source, as with `deleteVendor = true`
     #[arg(long)]
     delete_vendor: bool,
     /// The Go program [default: `go` on PATH]
     #[arg(long, value_name = "PATH", conflicts_with = "nix")]
     go: Option<Utf8PathBuf>,
-    /// Use Go's own caches: fast when they have the modules, missing modules are added to them
+    /// Use Go's own caches: fast if they have the modules; missing ones are added
     #[arg(long, conflicts_with = "nix")]
     shared_cache: bool,
-    /// Compare with the pin; print old and new when they differ
+    /// Compare with the pin; print both hashes if they differ
     #[arg(long, conflicts_with = "write_pins")]
     check: bool,
-    /// Write the hash in place of the pinned one
+    /// Replace the pinned hash
     #[arg(long)]
     write_pins: bool,
     /// The pins file for `--check` and `--write-pins` [default: that of the container]
     #[arg(long, value_name = "FILE")]
     pins: Option<Utf8PathBuf>,
-    /// Take the hash from Nix: the derivation is built with a wrong one
+    /// Get the hash from Nix, by building the derivation with a wrong one
     #[arg(long)]
     nix: bool,
-    /// The package set of `--nix` [default: nixpkgs where it can be had, else host]
+    /// The package set of `--nix` [default: nixpkgs if it is available, else host]
     #[arg(long, value_name = "SET", requires = "nix")]
     pkgs: Option<PackageSet>,
-    /// Print a JSON line: `hash`, `go`, `go_mod`, `go_sum`, `modules`, `bytes`; what is not known is null
+    /// Print a JSON line: `hash`, `go`, `go_mod`, `go_sum`, `modules`, `bytes`; unknown values are null
     #[arg(long)]
     json: bool,
-    /// Show command lines, and with `--nix` what the builder prints
+    /// Show command lines, and with `--nix` the builder's output
     #[arg(short, long)]
     verbose: bool,
 }

@@ -28,19 +28,18 @@ const PROGRAM: &str = "bin/service";
 /// The longest time between two drawings.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Start what was built, with a database of its own
+/// Build and start a service, with a database of its own
 ///
-/// Builds the component `service` of a container, if it is not built yet, and starts it: PostgreSQL of
-/// the package set on a socket, the migrations, the server and the worker. When it is ready, its address
-/// and a user with a password are printed, and from then on what the parts log. Ctrl-C ends all of it in
-/// order, a second one kills it; nothing runs on. The data are kept for the next run.
+/// Builds the component `service` of a container, unless it is built, and starts PostgreSQL, migrations,
+/// server and worker. When the service is ready, its address, a user and the password are printed, and
+/// then the logs of its parts. Ctrl-C stops all parts in order, a second one kills them; nothing keeps
+/// running. The data are kept for the next run.
 ///
-/// Services run on Linux. With `--on HOST` another machine builds and runs it, and the port is forwarded
-/// to this one over the ssh connection. As root all parts run as the user 65534, who has to be able to
-/// enter the folder of the data.
+/// Services run on Linux. With `--on HOST` the service is built and runs on another machine, and its port
+/// is forwarded to this one over the ssh connection. As root, all parts run as user 65534, which needs
+/// access to the folder of the data.
 ///
-/// Exit codes: 1 a part of it failed, 2 could not run, 129, 130 or 143 ended by SIGHUP, SIGINT or
-/// SIGTERM.
+/// Exit codes: 1 a part failed, 2 could not run, 129, 130 or 143 ended by SIGHUP, SIGINT or SIGTERM.
 ///
 /// Example: `cargo xtask run --sample --open`
 #[derive(Debug, clap::Args)]
@@ -50,28 +49,28 @@ const TICK: Duration = Duration::from_millis(100);
     reason = "each is a flag of the command line"
 )]
 pub struct Args {
-    /// The container whose service is started [default: the only one that has one]
+    /// The container whose service to start [default: the only one with a service]
     #[arg(value_name = "CONTAINER")]
     container: Option<String>,
     #[command(flatten)]
     from: From,
-    /// Run the container image, by podman or docker, as it will be deployed
+    /// Run the container image with podman or docker, as it will be deployed
     #[arg(long)]
     image: bool,
-    /// The port of 127.0.0.1 to listen on
+    /// Port of 127.0.0.1 to listen on
     #[arg(long, value_name = "N", default_value_t = 9000, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
-    /// Where the data are kept [default: target/run/NAME; on another machine a folder in the user's
+    /// Folder of the data [default: target/run/NAME; on another machine a folder in the user's
     /// state]
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     data: Option<Utf8PathBuf>,
-    /// Remove the data of earlier runs first
+    /// Delete the data of earlier runs first
     #[arg(long)]
     fresh: bool,
     /// Open the address in a browser when it is ready
     #[arg(long)]
     open: bool,
-    /// Show command lines, and what the parts log before they are ready
+    /// Show command lines, and logs from the start
     #[arg(short, long)]
     verbose: bool,
 }

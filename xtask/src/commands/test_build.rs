@@ -14,17 +14,17 @@ use sys::terminal;
 
 /// Build components with Nix, and run their tests
 ///
-/// The components are the attributes of containers/CONTAINER/test-build.nix. A component is named by its
-/// own name, or, where several containers have one of that name, as CONTAINER/COMPONENT; CONTAINER/ means
-/// all components of a container. What builders print is shown as it comes, each line after the
-/// component's name; the whole log of each derivation is kept below target/test-build/logs, and a link to
-/// each result below target/test-build/CONTAINER. At the end comes a table with state (built, cached,
-/// failed, hash mismatch, skipped), time, size and output.
+/// Components are the attributes of containers/CONTAINER/test-build.nix. COMPONENT is looked up in all
+/// containers; CONTAINER/COMPONENT names one of several with the same name, and CONTAINER/ all components
+/// of a container. Output of builders is shown as it comes, each line after the component's name. Logs of
+/// derivations are kept in target/test-build/logs, and a GC root of each result in
+/// target/test-build/CONTAINER. At the end there is a table with state (built, cached, failed, hash
+/// mismatch, skipped), time, size and output.
 ///
-/// Exit codes: 0 all there, 1 something failed, 2 could not run, 129, 130 or 143 interrupted by SIGHUP,
+/// With `--on HOST` another machine builds. It needs ssh and Nix; this machine then needs no Nix.
+///
+/// Exit codes: 0 success, 1 a build failed, 2 could not run, 129, 130 or 143 interrupted by SIGHUP,
 /// SIGINT or SIGTERM; a second SIGINT kills what does not end.
-///
-/// With `--on HOST` another machine builds, which needs ssh and Nix only; this one needs no Nix then.
 ///
 /// Example: `cargo xtask test-build --sample client-ts client-go`
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,7 @@ pub struct Args {
     /// The components to build, each as COMPONENT, CONTAINER/COMPONENT or CONTAINER/; `--list` shows them
     #[arg(value_name = "COMPONENT")]
     components: Vec<String>,
-    /// Show the components with version, description and tests, all or those named; build nothing
+    /// List all or the named components with version, description and tests; build nothing
     #[arg(long, conflicts_with_all = ["all", "fetch", "write_pins"])]
     list: bool,
     /// Build all components of all containers
@@ -45,53 +45,53 @@ pub struct Args {
     all: bool,
     #[command(flatten)]
     from: From,
-    /// Bring the results back from the other machine: into the store here, with all they need, or, where
-    /// there is no Nix, as files below target/test-build/HOST
+    /// Copy the results back from the other machine: their closures into the store, or, without Nix here,
+    /// their files to target/test-build/HOST
     #[arg(long)]
     fetch: bool,
-    /// Machines that Nix shares the builds with: its setting `builders`
+    /// Set Nix's `builders`: machines to share the builds with
     #[arg(long, value_name = "SPEC")]
     builders: Option<String>,
-    /// How many builds Nix runs at once here: its setting `max-jobs`
+    /// Set Nix's `max-jobs`: how many builds run at once
     #[arg(long, value_name = "N")]
     max_jobs: Option<String>,
-    /// Where Nix looks for what is built already: its setting `substituters`
+    /// Set Nix's `substituters`: caches to take what is built already from
     #[arg(long, value_name = "URLS")]
     substituters: Option<String>,
-    /// Build in another store, such as `ssh-ng://HOST`, whose Nix has the settings that the package set
-    /// needs; derivations are made here and copied there
+    /// Build in another store, such as `ssh-ng://HOST`: derivations are instantiated here and copied there,
+    /// and Nix there needs the settings of the package set
     #[arg(long, value_name = "URL", conflicts_with_all = ["on", "fetch"])]
     store: Option<String>,
-    /// Any setting of Nix, for the build; may be given several times
+    /// Set any of Nix's settings for the build; can be repeated
     #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], allow_hyphen_values = true)]
     option: Vec<String>,
     /// Remove the GC roots of results, here or with `--on` on the other machine
     #[arg(long, conflicts_with_all = ["all", "components", "list", "fetch"])]
     gc: bool,
-    /// After a failure, build what does not need what failed
+    /// After a failure, go on with everything that does not depend on it
     #[arg(long)]
     keep_going: bool,
     /// Keep the build folders of what failed
     #[arg(long)]
     keep_failed: bool,
-    /// Leave out the components' tests
+    /// Don't build the components' tests
     #[arg(long)]
     no_tests: bool,
     /// Print a JSON line for each component and test: container, component, state, drv, out, seconds,
     /// phases; with `--list`: container, component, version, description, tests; with `--on`: host, too
     #[arg(long)]
     json: bool,
-    /// Write the hashes that were found in place of the pinned ones, and build on; keeps going after a
-    /// failure to find all of them
+    /// Replace pinned hashes that turn out wrong by those that were found, and build on; implies
+    /// `--keep-going`, to find all of them
     #[arg(long)]
     write_pins: bool,
-    /// Write the results as JUnit XML, too
+    /// Also write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<Utf8PathBuf>,
-    /// Show nothing of the builds while they run
+    /// Show nothing while builds run
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
-    /// Show Nix's command lines, all that Nix says and, on a terminal too, all that builders print
+    /// Show command lines, all messages of Nix and, also on a terminal, all output of builders
     #[arg(short, long)]
     verbose: bool,
 }

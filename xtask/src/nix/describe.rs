@@ -9,9 +9,9 @@ use crate::repo::Container;
 /// A package set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PackageSet {
-    /// The nixpkgs that pins.json pins
+    /// The nixpkgs revision in pins.json
     Nixpkgs,
-    /// The stand-in made from this machine's own tools
+    /// host-pkgs, made from this machine's own tools
     Host,
 }
 
