@@ -99,6 +99,7 @@ in
   # https://github.com/goauthentik/authentik/issues/19616, as it is upstream
   migration-out-of-order = backend ''
     sed -i 's|("authentik_core", "0056_user_roles"),||' $out/authentik/rbac/migrations/0010_*.py
+    rm $out/authentik/rbac/migrations/__pycache__/0010_*
   '';
 
   web-ui-of-another-version = signs-in (previous: {
