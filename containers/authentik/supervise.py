@@ -364,7 +364,7 @@ class Service:
         command += ["-c", f"listen_addresses={'127.0.0.1' if self.database_port else ''}"]
         command += ["-p", str(self.database_port or 5432), "-c", "max_connections=200"]
         # a crash of the machine may lose the last moments, and leaves nothing half-written
-        command += ["-c", "synchronous_commit=off"]
+        command += ["-c", "synchronous_commit=off", "-c", "wal_writer_delay=10ms"]
         if not self.durable:
             command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
         part = Part("postgresql", command, {}, signal.SIGINT)

@@ -1,4 +1,4 @@
-//! What differs between the operating systems that this crate is compiled for.
+//! What differs between Linux and macOS: flags for opening files, and the times in what is known of a file.
 
 use rustix::fs::{OFlags, Stat, Timespec};
 

@@ -1,4 +1,5 @@
-//! `test-build.json` of a container: where it is built, and which part of a working tree it is built from.
+//! `test-build.json` of a container: on which machine the container is built, and which part of a working
+//! tree it is built from.
 
 use std::collections::BTreeSet;
 

@@ -12,7 +12,7 @@ use xshell::Cmd;
 use crate::build::uploads;
 use crate::nix::{self, Machine, Nix, PackageSet};
 use crate::package_set::package_managers::{self, Found};
-use crate::package_set::{self, Choice, HOST_PKGS_SYSTEM, NIX_FLOOR, host, probe};
+use crate::package_set::{self, Choice, HOST_PKGS_SYSTEM, NIX_FLOOR, host_pkgs, probe};
 use crate::pins::sources::Sources;
 use crate::remote::upload::Upload;
 use crate::remote::{self, Forward, Mode, Remote};
@@ -123,7 +123,7 @@ impl<'a> Host<'a> {
             root: self.remote.below("repo"),
         };
         let hello = self.remote.hello();
-        host::settings(&repo, clients, rust, |name| {
+        host_pkgs::settings(&repo, clients, rust, |name| {
             hello.get(name).map(str::to_owned)
         })
     }

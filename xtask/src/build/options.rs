@@ -1,4 +1,5 @@
-//! What commands that build are asked for.
+//! Flags that commands share which build: from what, over what, and where. Those of `test-build` alone are
+//! in `commands/test_build.rs`.
 
 use camino::Utf8PathBuf;
 

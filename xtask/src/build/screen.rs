@@ -1,4 +1,4 @@
-//! What is shown and logged of a build while it runs.
+//! Passes the events of a build on to the live display, which display.rs draws, and to the log files.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A whole build, from what was asked for to what is said of it: each step a function of its own room.
+//! A whole build, from what was asked for to what is said of it: each step a function of its own file.
 //!
 //! Options -> Selection -> Site -> what is described -> targets -> Outcome -> report, GC roots, pins.
 

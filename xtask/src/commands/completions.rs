@@ -1,4 +1,4 @@
-//! `cargo xtask completions`: prints the completion scripts, and answers them.
+//! `cargo xtask completions`: prints the completion scripts, and the candidates that they ask for.
 //!
 //! A script recognises lines of `cargo xtask` in this repository, leaves all others to cargo's own
 //! completion, and asks this program for the candidates: `completions SHELL -- WORDS`. It runs the program

@@ -1,4 +1,4 @@
-//! The scripts for the shells, and the answers to them.
+//! The scripts for the shells, and the form in which each wants the candidates.
 
 use camino::Utf8Path;
 

@@ -1,4 +1,4 @@
-//! Machines for the tests.
+//! Made-up machines for the unit tests of this folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -76,7 +76,7 @@ pub fn store_state(processes: &Processes, repo: &Repo) -> Result<StoreState> {
         | Access::Nothing => SandboxProbe::NotRun,
         _ => {
             // The folder that builders see as /host/clients does not matter here: any that exists.
-            match package_set::host::settings(repo, Some("/usr".into()), None, |name| {
+            match package_set::host_pkgs::settings(repo, Some("/usr".into()), None, |name| {
                 std::env::var(name).ok()
             }) {
                 Ok(environment) => probe(processes, &environment, &access)?,

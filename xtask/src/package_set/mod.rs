@@ -1,9 +1,9 @@
-//! The package set that components are built over: the pinned nixpkgs or host-pkgs, which is taken, and
-//! the settings that Nix gets for it.
+//! Decides which package set components are built over, the pinned nixpkgs or host-pkgs, and which settings
+//! Nix gets for it.
 //!
 //! May use pins, Nix, other machines and the repository.
 
-pub mod host;
+pub mod host_pkgs;
 pub mod package_managers;
 pub mod probe;
 
@@ -136,8 +136,8 @@ pub fn set_up<'a>(
     }
     let clients = package_managers::write(processes)?;
     let variable = |name: &str| std::env::var(name).ok();
-    let rust = host::rust_toolchain(processes, variable)?;
-    let environment = host::settings(repo, Some(&clients), rust.as_deref(), variable)?;
+    let rust = host_pkgs::rust_toolchain(processes, variable)?;
+    let environment = host_pkgs::settings(repo, Some(&clients), rust.as_deref(), variable)?;
     Ok((choice, Nix::new(processes, environment).with_store(store)))
 }
 

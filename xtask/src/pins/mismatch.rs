@@ -1,5 +1,5 @@
-//! Pins whose hash is not that of what they pin: which they are, what to do about it, new hashes
-//! written.
+//! Hash mismatches: which pin is wrong, what to do about it, and, with `--write-pins`, the new hash written
+//! into pins.json.
 
 use std::collections::BTreeSet;
 

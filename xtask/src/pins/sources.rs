@@ -1,4 +1,4 @@
-//! What is built: the pinned release, the sample, or a working tree.
+//! Where sources come from: the pinned release, the sample, or a working tree.
 
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};

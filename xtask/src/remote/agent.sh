@@ -6,7 +6,7 @@
 # What even that can't remove (all parts killed at once) the next run removes.
 #
 # Before this come the variables `nl` (a newline), `marker` (a word that nobody else knows), `whose` (who
-# runs this), `nixpkgs` (a store path, or nothing) and `common` (remote_watch.sh). Nothing more is sent before
+# runs this), `nixpkgs` (a store path, or nothing) and `common` (watchdog.sh). Nothing more is sent before
 # the greeting, because some shells read their script ahead.
 #
 # Requests are lines of quoted words on stdin:

@@ -1,4 +1,4 @@
-//! What comes back from another machine: bytes of `remote.sh` in, words out.
+//! What comes back from another machine: bytes of `agent.sh` in, messages out.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read};

@@ -1,4 +1,4 @@
-# What both processes of the far side need: the one that does what it is told (remote.sh) and the one that
+# What both processes of the far side need: the one that does what it is told (agent.sh) and the one that
 # watches it. Of the run they know `folder`, and of the first process `owner` (its number) and `born` (when
 # it began).
 

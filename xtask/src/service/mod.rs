@@ -1,4 +1,5 @@
-//! What `run` starts: the events that a service's supervisor writes, and what is shown of its parts.
+//! What `run` shows of a service, from the events of its supervisor. PostgreSQL and the other parts are
+//! started by containers/authentik/supervise.py.
 //!
 //! May use `build/` and every room below; no command.
 

@@ -1,4 +1,4 @@
-//! What is known of the parts of a service.
+//! The state of each part of a service, and what is shown of it.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What differs between the operating systems that this crate is compiled for.
+//! What differs between Linux and macOS: orphans, pipes, /proc, names of programs and files.
 
 use std::collections::BTreeMap;
 use std::io;

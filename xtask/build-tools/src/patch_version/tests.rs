@@ -1,4 +1,4 @@
-//! Tables of modules, and properties.
+//! Tests of patch-version: tables of modules, and properties.
 
 use proptest::prelude::*;
 

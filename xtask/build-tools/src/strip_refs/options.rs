@@ -1,4 +1,4 @@
-//! What a run is to do.
+//! What strip-refs is to do: the options, however they were read.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! The paths that were named, and paths below them.
+//! Opens the named paths and paths below them, never through a link.
 //!
 //! Every file is opened below the open folder that holds it, and never through a link, so that nothing
 //! leads out of the tree, whoever changes it meanwhile.

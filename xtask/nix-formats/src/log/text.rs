@@ -1,4 +1,4 @@
-//! Text of programs that think that they write to a terminal.
+//! Plain and coloured text of log lines: what programs wrote that think that they write to a terminal.
 
 use std::borrow::Cow;
 

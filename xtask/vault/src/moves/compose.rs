@@ -1,4 +1,4 @@
-//! The new texts, put together from parts of old ones, with every link rewritten.
+//! Composes the new cards from parts of old ones, with every link rewritten.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! What a vault can set of the rules, and what the rules ask of their surroundings.
+//! Settings of the rules, and the interface by which rules ask about the repository and its commands.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
