@@ -552,7 +552,7 @@ fn bad_input() {
             "",
             &["go.mod needs Go 1.999.1 or later", "--go PATH"],
         ),
-        ("", UUID_MOD, "", &["go.sum lacks what", "go mod tidy"]),
+        ("", UUID_MOD, "", &["go.sum does not list what", "go mod tidy"]),
         (
             "",
             "modul example.com/x\n",

@@ -173,5 +173,5 @@ fn the_build_is_one_that_the_program_knows() {
     let output = run(command.args(arguments.split(' ')));
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("error: Nix is not there"), "{said}");
+    assert!(said.contains("error: Nix is not installed"), "{said}");
 }
