@@ -67,7 +67,8 @@ pub struct Args {
     /// The module's folder in the source, as buildGoModule's `modRoot`
     #[arg(long, value_name = "DIR", default_value = ".")]
     mod_root: Utf8PathBuf,
-    /// Hash the module cache instead of the vendor tree, as with `proxyVendor = true`
+    /// Hash the module cache instead of the vendor tree, as with `proxyVendor = true`; this hash depends on
+    /// the module proxy, whose `.info` files are in the cache
     #[arg(long)]
     proxy_vendor: bool,
     /// Ignore the vendor tree in the source, as with `deleteVendor = true`
@@ -288,6 +289,12 @@ impl Session<'_> {
             ));
         }
         let fetched = modules::fetch(self.processes, &go, wanted, args.shared_cache)?;
+        if args.proxy_vendor {
+            terminal::say(
+                "note: with `--proxy-vendor` the hash depends on the module proxy, whose `.info` files differ \
+                 from proxy to proxy",
+            );
+        }
         for name in &fetched.changed {
             terminal::say(format!(
                 "warning: Go had to change {name}, in a copy: `go mod tidy` fixes it, buildGoModule fails \

@@ -45,7 +45,10 @@ impl Scratch {
             .context("making a folder for the build: TMPDIR says where")?;
         // Open to the users that build, closed to their looking around.
         files::set_mode(&path, 0o711)?;
-        let lock = files::lock(&path.join(LOCK))?;
+        // It has its name once it is locked: one that nobody holds is that of a run that is no more.
+        let new = path.join("lock.new");
+        let lock = files::lock(&new)?;
+        fs_err::rename(new, path.join(LOCK))?;
         Ok(Self { path, _lock: lock })
     }
 

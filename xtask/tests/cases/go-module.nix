@@ -1,6 +1,11 @@
 # What a Go module may count on over host-pkgs, because it holds over nixpkgs: each attribute of `holds`
 # builds only if it is so, each of `refused` must not evaluate or build, with its name in what is said.
-{ pkgs }:
+#
+# A proxy's files differ from proxy to proxy, in their `.info`: whoever builds `proxied` says what they hash to.
+{
+  pkgs,
+  proxiedHash ? pkgs.lib.fakeHash,
+}:
 
 let
   inherit (pkgs)
@@ -50,7 +55,7 @@ let
 
   proxied = module {
     proxyVendor = true;
-    vendorHash = "sha256-LvscG+JrgNApVrYyl2g6ozViXz278Lm6fsmCIjWEKeo=";
+    vendorHash = proxiedHash;
   };
 
   # the same source with the folder `vendor` checked in

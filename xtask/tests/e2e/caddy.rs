@@ -3,9 +3,8 @@
 
 use serde_json::Value;
 
-use crate::common::{hash, root, run, stdout, text, xtask};
+use crate::common::{go, hash, root, run, stdout, text, xtask};
 use crate::harness::Harness;
-use crate::vendor_hash::go;
 
 const WRONG: &str = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 

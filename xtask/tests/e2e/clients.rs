@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use crate::common::{host_pkgs, nix, root, run, stdout, text, xtask};
+use crate::common::{go, host_pkgs, nix, root, run, stdout, text, xtask};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
@@ -201,12 +201,7 @@ fn go_is_the_published_module(client: &Utf8Path) {
 /// The module as the machine's own proxy gives it, or what the proxy says.
 fn published_module() -> Result<Utf8PathBuf, String> {
     let folder = tempfile::tempdir().unwrap();
-    let go = stdout(
-        nix("nix-build")
-            .arg(root().join("containers/host-pkgs"))
-            .args(["--no-out-link", "-A", "go_1_25"]),
-    );
-    let output = run(Command::new(format!("{}/bin/go", go.trim()))
+    let output = run(Command::new(go())
         .args([
             "mod",
             "download",

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,23 @@ pub fn nix(program: &str) -> Command {
 pub fn host_pkgs() -> [String; 3] {
     let set = format!("import {}/containers/host-pkgs {{ }}", root());
     ["--arg".to_owned(), "pkgs".to_owned(), set]
+}
+
+/// The Go that host-pkgs pins, the one that `--nix` uses: the tests need none of the machine's.
+pub fn go() -> &'static str {
+    static GO: OnceLock<String> = OnceLock::new();
+    GO.get_or_init(|| {
+        let mut build = nix("nix-build");
+        build.arg(root().join("containers/host-pkgs"));
+        let go = stdout(build.args(["--no-out-link", "-A", "go_1_25"]));
+        format!("{}/bin/go", go.trim())
+    })
+}
+
+/// PATH with that Go before all others.
+pub fn path_with_go() -> String {
+    let folder = Utf8Path::new(go()).parent().unwrap();
+    format!("{folder}:{}", std::env::var("PATH").unwrap())
 }
 
 /// Runs a command to its end.

@@ -111,6 +111,10 @@ end
             }
         };
         fs_err::create_dir(folder.join("fish")).unwrap();
+        // Without this folder fish reads all manual pages of the machine in the background, and goes on when
+        // it is gone itself.
+        let generated = folder.join("data/fish/generated_completions");
+        fs_err::create_dir_all(generated).unwrap();
         fs_err::write(folder.join(name), format!("{keys}{setup}")).unwrap();
         let script = Command::new("script")
             .args(["--quiet", "--flush", "--command"])

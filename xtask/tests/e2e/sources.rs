@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::common::{hash, host_pkgs, nix, root, run, sample_copy, stdout, text, xtask};
+use crate::common::{
+    hash, host_pkgs, nix, path_with_go, root, run, sample_copy, stdout, text, xtask,
+};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
@@ -346,12 +348,7 @@ fn a_go_module_comes_through_the_proxy_of_the_machine() {
         format!("GOPROXY=http://127.0.0.1:{}\n", server.port),
     )
     .unwrap();
-    let go = stdout(
-        nix("nix-build")
-            .arg(root().join("containers/host-pkgs"))
-            .args(["--no-out-link", "-A", "go_1_25"]),
-    );
-    let path = format!("{}/bin:{}", go.trim(), std::env::var("PATH").unwrap());
+    let path = path_with_go();
     let environment = [("GOENV", settings.as_str()), ("PATH", &path)];
     let said = sample.build_with_module(&environment);
     let part = format!("taken from go: goauthentik.io/api/v3 {version}");

@@ -4,13 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::{nix, root, run, stdout, text, xtask};
+use crate::common::{go, path_with_go, root, run, stdout, text, xtask};
 use crate::harness::wait_until;
 
 /// What a layout leads to.
@@ -355,19 +355,6 @@ fn write(path: &Utf8Path, contents: &str) {
     file.write_all(contents.as_bytes()).unwrap();
 }
 
-/// The Go that host-pkgs pins: the one that `--nix` uses.
-pub fn go() -> &'static str {
-    static GO: OnceLock<String> = OnceLock::new();
-    GO.get_or_init(|| {
-        let go = stdout(
-            nix("nix-build")
-                .arg(root().join("containers/host-pkgs"))
-                .args(["--no-out-link", "-A", "go_1_25"]),
-        );
-        format!("{}/bin/go", go.trim())
-    })
-}
-
 fn module(folder: &Utf8Path, files: &[(&str, &str)], complete: &str) -> Utf8PathBuf {
     let tree = folder.join("tree");
     for (name, contents) in files {
@@ -388,7 +375,8 @@ fn compute(tree: &Utf8Path, options: &[&str]) -> Command {
     let mut command = xtask();
     command
         .args(["compute-vendor-hash", "--source", tree.as_str()])
-        .args(options);
+        .args(options)
+        .env("PATH", path_with_go());
     command
 }
 
@@ -552,7 +540,12 @@ fn bad_input() {
             "",
             &["go.mod needs Go 1.999.1 or later", "--go PATH"],
         ),
-        ("", UUID_MOD, "", &["go.sum does not list what", "go mod tidy"]),
+        (
+            "",
+            UUID_MOD,
+            "",
+            &["go.sum does not list what", "go mod tidy"],
+        ),
         (
             "",
             "modul example.com/x\n",
@@ -782,6 +775,7 @@ fn a_full_disk() {
     let output = run(Command::new("unshare")
         .args(["--mount", "--map-root-user", "sh", "-c", script, "sh"])
         .args([small.as_str(), env!("CARGO_BIN_EXE_xtask"), tree.as_str()])
+        .env("PATH", path_with_go())
         .current_dir(root()));
     let said = text(&output.stderr);
     if said.contains("unshare: ") {

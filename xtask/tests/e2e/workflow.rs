@@ -127,7 +127,7 @@ fn the_hooks_run_with_either_program() {
     fs_err::write(folder.join(".pre-commit-config.yaml"), hooks).unwrap();
     fs_err::write(folder.join("file"), "good\n").unwrap();
     git(&["add", "."]);
-    for program in ["prek", "pre-commit"] {
+    for program in ["prek==0.5.11", "pre-commit==4.7.0"] {
         let packages = from_pypi(program);
         let path = format!("{packages}/bin");
         let in_step = |folder| {
