@@ -11,18 +11,10 @@ use crate::pins::sources::Sources;
 use crate::remote::Remote;
 use sys::terminal;
 
-/// What an evaluation gives.
-pub enum Described {
-    /// The containers.
-    Containers(Vec<Description>),
-    /// Hash mismatches of pins are in the way.
-    Mismatches(Vec<PinMismatch>),
-}
-
 /// Evaluates the components that are named; with `announce` it says first what is built over what.
 ///
 /// With `build` derivations are written to the store.
-pub fn describe(site: &Site<'_>, build: bool, announce: bool) -> Result<Described> {
+pub fn describe(site: &Site<'_>, build: bool, announce: bool) -> Result<Vec<Description>> {
     let request = Request {
         containers: wanted(site),
         build,
@@ -34,22 +26,13 @@ pub fn describe(site: &Site<'_>, build: bool, announce: bool) -> Result<Describe
         announce_used(site, described.as_deref().unwrap_or_default());
     }
     terminal::say_if_any(&said);
-    let described = match described {
-        Ok(described) => described,
-        Err(error) => {
-            let mismatches = mismatches(site, &error)?;
-            if mismatches.is_empty() {
-                return Err(error);
-            }
-            return Ok(Described::Mismatches(mismatches));
-        }
-    };
+    let described = described?;
     check(site, &described)?;
-    Ok(Described::Containers(described))
+    Ok(described)
 }
 
-/// The stale pins because of which an evaluation failed.
-fn mismatches(site: &Site<'_>, error: &anyhow::Error) -> Result<Vec<PinMismatch>> {
+/// The hash mismatches of pins because of which an evaluation failed.
+pub fn mismatches(site: &Site<'_>, error: &anyhow::Error) -> Result<Vec<PinMismatch>> {
     let mut stale: Vec<PinMismatch> = Vec::new();
     if let Some(failed) = error.downcast_ref::<EvaluationFailed>() {
         for sources in &site.sources {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::build::evaluate::{self, Described};
+use crate::build::evaluate;
 use crate::build::execute::{self, Progress};
 use crate::build::history::History;
 use crate::build::on_host::{self, Host};
@@ -47,10 +47,14 @@ pub fn build(options: &Options, diagnose: Diagnose, after: Option<Use<'_>>) -> R
         let mut progress = Progress::new();
         let mut is_first = true;
         loop {
-            let described = evaluate::describe(&site, true, std::mem::take(&mut is_first))?;
+            let described = evaluate::describe(&site, true, std::mem::take(&mut is_first));
             let described = match described {
-                Described::Containers(described) => described,
-                Described::Mismatches(stale) => {
+                Ok(described) => described,
+                Err(error) => {
+                    let stale = evaluate::mismatches(&site, &error)?;
+                    if stale.is_empty() {
+                        return Err(error);
+                    }
                     if accept(&mut site, &mut progress, &stale)? {
                         continue;
                     }
@@ -86,21 +90,10 @@ pub fn list(
 ) -> Result<ExitCode> {
     let repo = Repo::find()?;
     let processes = Processes::new(options.verbose)?;
-    on_site(
-        options,
-        &repo,
-        &processes,
-        true,
-        |site| match evaluate::describe(&site, false, true)? {
-            Described::Containers(described) => {
-                show(site.host.map(|it| it.remote.host()), &described)
-            }
-            Described::Mismatches(stale) => {
-                conclude::say_mismatches(&site, &Progress::new(), &stale);
-                Ok(ExitCode::from(1))
-            }
-        },
-    )
+    on_site(options, &repo, &processes, true, |site| {
+        let described = evaluate::describe(&site, false, true)?;
+        show(site.host.map(|it| it.remote.host()), &described)
+    })
 }
 
 /// Drops the GC roots of results, on each machine that is built on.
