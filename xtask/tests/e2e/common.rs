@@ -55,6 +55,20 @@ pub fn path_with_go() -> String {
     format!("{folder}:{}", std::env::var("PATH").unwrap())
 }
 
+/// git in a folder, with an identity of its own and nothing of this machine's settings.
+pub fn git(folder: &Utf8Path) -> Command {
+    let mut command = Command::new("git");
+    command
+        .current_dir(folder)
+        .envs([
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_CONFIG_SYSTEM", "/dev/null"),
+        ])
+        .args(["-c", "user.name=n", "-c", "user.email=n@example.org"])
+        .args(["-c", "init.defaultBranch=main"]);
+    command
+}
+
 /// Runs a command to its end.
 pub fn run(command: &mut Command) -> Output {
     command

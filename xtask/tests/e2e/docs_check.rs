@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-use crate::common::{root, run, stdout, text, xtask};
+use crate::common::{self, root, run, stdout, text, xtask};
 
 /// Where the vaults lie: a folder for each code.
 const CASES: &str = "xtask/tests/cases/docs";
@@ -40,14 +40,8 @@ fn check(vault: &Utf8Path, arguments: &[&str]) -> Output {
 
 /// Git in a folder, with a name and a day that do not depend on the machine.
 fn git(folder: &Utf8Path, arguments: &[&str]) -> String {
-    let mut command = Command::new("git");
-    command
-        .current_dir(folder)
-        .args(["-c", "user.name=n", "-c", "user.email=n@example.org"])
-        .args(["-c", "commit.gpgsign=false"])
-        .args(arguments)
-        .envs([("GIT_AUTHOR_DATE", DAY), ("GIT_COMMITTER_DATE", DAY)]);
-    stdout(&mut command)
+    let days = [("GIT_AUTHOR_DATE", DAY), ("GIT_COMMITTER_DATE", DAY)];
+    stdout(common::git(folder).args(arguments).envs(days))
 }
 
 /// A folder that goes when it is dropped, and its path.
@@ -432,10 +426,7 @@ fn what_is_only_announced_to_git_is_not_staged() {
     write(&vault, &[("how-to/three.md", &card("Another", ""))]);
     git(&vault, &["add", "."]);
     git(&vault, &["commit", "--quiet", "--message", "another"]);
-    run(Command::new("git")
-        .arg("-C")
-        .arg(vault.as_str())
-        .args(["merge", "--quiet", "-"]));
+    run(common::git(&vault).args(["merge", "--quiet", "-"]));
     let output = check(&vault, &["--staged"]);
     let said = text(&output.stderr);
     assert!(said.contains("three.md` has conflicts"), "{said}");

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Command;
 
 use camino::Utf8PathBuf;
 use serde_json::Value;
 
-use crate::common::{root, run, stdout, text, xtask};
+use crate::common::{git, root, run, stdout, text, xtask};
 
 #[path = "../../vault/examples/make-vault/made.rs"]
 mod made;
@@ -52,8 +51,8 @@ fn repository(made: &made::Made) -> (tempfile::TempDir, Utf8PathBuf) {
             "cards",
         ],
     ] {
-        let mut git = Command::new("git");
-        git.current_dir(&path).args(arguments);
+        let mut git = git(&path);
+        git.args(arguments);
         stdout(git.envs([("GIT_AUTHOR_DATE", &day), ("GIT_COMMITTER_DATE", &day)]));
     }
     (folder, path)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::common::{root, run, stdout, text, xtask};
+use crate::common::{git, root, run, stdout, text, xtask};
 
 const CASES: &str = "xtask/tests/cases/docs-move";
 
@@ -96,11 +96,7 @@ fn a_dry_run_shows_a_diff_that_does_the_same_and_changes_nothing() {
         let patch = vault.parent().unwrap().join("patch");
         fs::write(&patch, diff).unwrap();
         let (_other_guard, other) = self::vault();
-        stdout(
-            Command::new("git")
-                .current_dir(&other)
-                .args(["apply", patch.as_str()]),
-        );
+        stdout(git(&other).args(["apply", patch.as_str()]));
         docs_move(&vault, step);
         assert!(files(&other) == files(&vault), "{step:?}");
     }

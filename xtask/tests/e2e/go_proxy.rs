@@ -5,16 +5,10 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-use crate::common::{path_with_go, root, run, stdout, text};
+use crate::common::{self, path_with_go, root, run, stdout, text};
 
 fn git(folder: &Utf8Path, arguments: &[&str]) {
-    stdout(
-        Command::new("git")
-            .args(["-c", "user.name=test", "-c", "user.email=test@localhost"])
-            .args(["-c", "init.defaultBranch=main"])
-            .args(arguments)
-            .current_dir(folder),
-    );
+    stdout(common::git(folder).args(arguments));
 }
 
 /// A repository with a module that holds all that a module's zip leaves out.

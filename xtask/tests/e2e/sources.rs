@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::common::{
-    hash, host_pkgs, nix, path_with_go, root, run, sample_copy, stdout, text, xtask,
+    self, hash, host_pkgs, nix, path_with_go, root, run, sample_copy, stdout, text, xtask,
 };
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
@@ -134,13 +134,7 @@ fn free_port() -> u16 {
 }
 
 fn git(folder: &Utf8Path, arguments: &[&str]) {
-    stdout(
-        Command::new("git")
-            .args(["-c", "user.name=test", "-c", "user.email=test@localhost"])
-            .args(["-c", "init.defaultBranch=main"])
-            .args(arguments)
-            .current_dir(folder),
-    );
+    stdout(common::git(folder).args(arguments));
 }
 
 /// A repository `module` with the tag `v3.2026.2.0`, served by git's own daemon.

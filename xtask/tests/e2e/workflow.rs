@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::common::{root, run, stdout, text};
+use crate::common::{self, root, run, stdout, text};
 use crate::harness::programs;
 use crate::hook::from_pypi;
 
@@ -120,7 +120,7 @@ fn the_hooks_run_with_either_program() {
     assert_eq!(scripts.len(), 2, "{scripts:?}");
     let folder = tempfile::tempdir().unwrap();
     let folder = Utf8Path::from_path(folder.path()).unwrap();
-    let git = |arguments: &[&str]| stdout(Command::new("git").current_dir(folder).args(arguments));
+    let git = |arguments: &[&str]| stdout(common::git(folder).args(arguments));
     git(&["init", "--quiet"]);
     let hooks = "repos:\n  - repo: local\n    hooks:\n      - id: good\n        name: good\n        \
                  entry: grep -c good\n        language: system\n        files: file\n";
