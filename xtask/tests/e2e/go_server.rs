@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::common::{
     hash, host_pkgs, nix, path_with_go, root, run, sample_copy, stdout, text, xtask,
 };
+use crate::harness::accepted;
 
 /// An attribute of one of the Nix files with cases, over host-pkgs.
 fn build(file: &str, attribute: &str) -> Command {
@@ -112,7 +113,7 @@ fn the_sample_s_server_speaks_the_generated_client() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api/v3", listener.local_addr().unwrap());
     let api = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut stream = accepted(&listener);
         let mut request = String::new();
         BufReader::new(&stream).read_line(&mut request).unwrap();
         let user = json!({

@@ -2,6 +2,7 @@
 //!
 //! The built program finds it as it finds the real one: by the pins file above the current folder.
 
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -271,4 +272,17 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         );
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The first connection, waited for as long as [`wait_until`] does.
+pub fn accepted(listener: &TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    let mut accepted = None;
+    wait_until("somebody connects", || {
+        accepted = listener.accept().ok().map(|(stream, _)| stream);
+        accepted.is_some()
+    });
+    let stream = accepted.unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream
 }

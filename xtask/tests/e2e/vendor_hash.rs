@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::{go, path_with_go, root, run, stdout, text, xtask};
-use crate::harness::wait_until;
+use crate::harness::{accepted, wait_until};
 
 /// What a layout leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -750,7 +750,7 @@ fn interrupted() {
             .spawn()
             .unwrap();
         // Go asks: it is in the middle.
-        let (stream, _) = listener.accept().unwrap();
+        let stream = accepted(&listener);
         kill_process(Pid::from_child(&child), signal).unwrap();
         let output = child.wait_with_output().unwrap();
         drop(stream);
