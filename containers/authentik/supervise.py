@@ -358,8 +358,21 @@ class Service:
         new.rename(cluster)
         return cluster
 
+    def forget_dead_server(self, cluster):
+        """PostgreSQL takes a server that was killed for a living one until its parent has waited for it, which
+        the first process of a container may never do. The lock on the data says that nobody uses them."""
+        file = cluster / "postmaster.pid"
+        try:
+            process = int(file.read_text().split()[0])
+            stat = pathlib.Path(f"/proc/{process}/stat").read_text()
+        except (OSError, ValueError, IndexError):
+            return
+        if stat.rpartition(")")[2].split()[0] == "Z":
+            file.unlink()
+
     def start_database(self):
         cluster = self.cluster()
+        self.forget_dead_server(cluster)
         command = [self.postgresql("postgres"), "-D", str(cluster), "-k", str(self.runtime / "database")]
         command += ["-c", f"listen_addresses={'127.0.0.1' if self.database_port else ''}"]
         command += ["-p", str(self.database_port or 5432), "-c", "max_connections=200"]
