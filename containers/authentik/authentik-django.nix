@@ -129,7 +129,7 @@ stdenv.mkDerivation (finalAttrs: {
     runHook postInstall
   '';
 
-  # Byte code for all of it: who runs it can't write beside the sources, and would compile for 6 s at each
+  # Byte code for all of it: who runs it can't write beside the sources, and would compile at each
   # start. Nothing in the store changes, so the sources are never looked at (unchecked-hash). Two builds make
   # the same: what Python wrote by the way, with the time of the sources in it, goes, and the seed is fixed.
   # The project has to compile; packages may bring templates or Python 2 that nothing imports: compileall

@@ -149,10 +149,7 @@ impl Workspace {
             let source = root().join(folder).join("src");
             let mut folders = vec![source.clone()];
             while let Some(folder) = folders.pop() {
-                let Ok(entries) = folder.read_dir_utf8() else {
-                    continue;
-                };
-                for entry in entries {
+                for entry in folder.read_dir_utf8().unwrap() {
                     let path = entry.unwrap().into_path();
                     if path.is_dir() {
                         folders.push(path);

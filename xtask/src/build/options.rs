@@ -9,7 +9,7 @@ use crate::remote::Forward;
 
 /// Flags of each command that builds: from what, over what, and where
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct From {
+pub struct SourceArgs {
     /// Build from the samples in the repository, with their own pins; containers without a sample are
     /// skipped
     #[arg(long, conflicts_with_all = ["source", "pins"])]
@@ -38,7 +38,7 @@ pub struct From {
 )]
 pub struct Options {
     /// From what, over what, and where.
-    pub from: From,
+    pub from: SourceArgs,
     /// The names of components.
     pub components: Vec<String>,
     /// Whether all components of all containers are meant.
@@ -69,7 +69,7 @@ pub struct Options {
     pub forward: Option<Forward>,
 }
 
-impl From {
+impl SourceArgs {
     /// The sources that are asked for.
     pub fn asked(&self) -> SourceOverride<'_> {
         SourceOverride {

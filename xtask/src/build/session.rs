@@ -24,12 +24,16 @@ use sys::platform;
 use sys::process::Processes;
 
 /// What is done with what was built.
-pub type Use<'u> = &'u mut dyn FnMut(&Built<'_>) -> Result<ExitCode>;
+pub type AfterBuild<'u> = &'u mut dyn FnMut(&Built<'_>) -> Result<ExitCode>;
 /// Why builds on this machine can't work, if so.
 pub type Diagnose = fn(&Processes) -> Result<Option<String>>;
 
 /// Builds, and says how it went; if all is there, `after` has the last word.
-pub fn build(options: &Options, diagnose: Diagnose, after: Option<Use<'_>>) -> Result<ExitCode> {
+pub fn build(
+    options: &Options,
+    diagnose: Diagnose,
+    after: Option<AfterBuild<'_>>,
+) -> Result<ExitCode> {
     let repo = Repo::find()?;
     if options.write_pins {
         sources::refuse_to_write(&repo, &options.from.asked())?;

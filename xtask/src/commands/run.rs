@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::build::display::{Display, Mode, View, glance, labelled};
-use crate::build::options::{From, Options};
+use crate::build::options::{Options, SourceArgs};
 use crate::build::session;
 use crate::build::site::Built;
 use crate::machine::sandbox_probe::sandbox_problem;
@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(value_name = "CONTAINER")]
     container: Option<String>,
     #[command(flatten)]
-    from: From,
+    from: SourceArgs,
     /// Run the container image with podman or docker, as it will be deployed
     #[arg(long)]
     image: bool,

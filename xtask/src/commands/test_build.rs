@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use crate::build::options::{From, Options};
+use crate::build::options::{Options, SourceArgs};
 use crate::build::{report, session};
 use crate::machine::sandbox_probe::sandbox_problem;
 use crate::nix::Description;
@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "components")]
     all: bool,
     #[command(flatten)]
-    from: From,
+    from: SourceArgs,
     /// Copy the results back from the other machine: their closures into the store, or, without Nix here,
     /// their files to target/test-build/HOST
     #[arg(long)]
