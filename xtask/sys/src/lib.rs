@@ -5,6 +5,7 @@
 pub mod files;
 pub mod git;
 pub mod platform;
+pub mod printable;
 pub mod process;
 pub mod quote;
 pub mod scratch;
