@@ -109,6 +109,18 @@ let
     };
   };
 
+  meta = {
+    description = "Container image of authentik";
+    homepage = "https://goauthentik.io/";
+    license = lib.licenses.mit;
+  };
+  # here, not where buildLayeredImage is
+  position =
+    let
+      at = builtins.unsafeGetAttrPos "description" meta;
+    in
+    "${at.file}:${toString at.line}";
+
   tests = {
     # What the archive holds, by name and size: the very components, and nothing that is not expected.
     closure =
@@ -149,9 +161,5 @@ in
 image
 // {
   inherit tests version;
-  meta = image.meta or { } // {
-    description = "Container image of authentik";
-    homepage = "https://goauthentik.io/";
-    license = lib.licenses.mit;
-  };
+  meta = image.meta or { } // meta // { inherit position; };
 }

@@ -38,8 +38,8 @@ def entry(path: pathlib.Path | None, name: str) -> tarfile.TarInfo:
 
 
 def add(tar: tarfile.TarFile, path: pathlib.Path) -> None:
-    """Puts a store path into a layer, whole."""
-    info = entry(path, str(path).lstrip("/"))
+    """Puts a store path into a layer, whole, under its whole name, as nixpkgs does."""
+    info = entry(path, str(path))
     if info.isreg():
         with path.open("rb") as content:
             tar.addfile(info, content)
@@ -96,7 +96,7 @@ def of_paths(paths: list[str]):
 
     def write(file) -> None:
         with tarfile.open(fileobj=file, mode="w|", format=tarfile.GNU_FORMAT) as tar:
-            for folder in ("nix", "nix/store"):
+            for folder in ("/nix", "/nix/store"):
                 tar.addfile(entry(None, folder))
             for path in paths:
                 add(tar, pathlib.Path(path))

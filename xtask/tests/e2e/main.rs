@@ -29,6 +29,7 @@ mod hash;
 mod hook;
 mod host_pkgs;
 mod image;
+mod image_contents;
 mod job_sets;
 mod live;
 mod patch_version;

@@ -16,7 +16,8 @@ with tarfile.open(archive) as image:
     for layer in manifest["Layers"]:
         with tarfile.open(fileobj=image.extractfile(layer)) as members:
             for member in members:
-                name = member.name.removeprefix("./").rstrip("/")
+                # "./etc", or "/nix/store"
+                name = member.name.removeprefix("./").strip("/")
                 if not name.startswith("nix/store"):
                     found[name] = member
 
