@@ -56,7 +56,8 @@ buildGo125Module (finalAttrs: {
   };
 
   # The proof that the API client compiled in is ours. Go's cache goes by the bytes that it compiled:
-  # when the client is laid down anew, straight from the store, there must be nothing to compile again.
+  # when the client is laid down anew, straight from the store, there must be nothing to compile again. What
+  # was installed stays as it is: the flags that it was linked with are buildGoModule's.
   postBuild = ''
     api=vendor/goauthentik.io/api/v3
     if ! go list -deps ./cmd/server | grep -x goauthentik.io/api/v3 >/dev/null; then
@@ -66,7 +67,7 @@ buildGo125Module (finalAttrs: {
     chmod -R u+w vendor/goauthentik.io
     rm -r $api
     cp -r ${client-go} $api
-    again=$(go install -v -p $NIX_BUILD_CORES ./cmd/server 2>&1)
+    again=$(go build -v -p $NIX_BUILD_CORES -o /dev/null ./cmd/server 2>&1)
     if [ -n "$again" ]; then
       echo "the API client in the server is not ${client-go}; with that, Go compiled anew:" >&2
       echo "$again" >&2
@@ -92,6 +93,18 @@ buildGo125Module (finalAttrs: {
         export HOME=$TMPDIR GOPROXY=off GOTOOLCHAIN=local CGO_ENABLED=0
         cp $program api.go
         go run api.go $server/bin/authentik $client
+        touch $out
+      '';
+
+  # It is what buildGoModule linked, without a build ID: what Go links by itself has one in a note.
+  passthru.tests.build-id =
+    runCommand "authentik-server-build-id-${finalAttrs.version}" { server = finalAttrs.finalPackage; }
+      ''
+        note='\x04\x00{3}.\x00{3}\x04\x00{3}Go\x00\x00'
+        if LC_ALL=C grep -qaP "$note" $server/bin/authentik; then
+          echo "the server has a build ID: something else than buildGoModule linked it" >&2
+          exit 1
+        fi
         touch $out
       '';
 

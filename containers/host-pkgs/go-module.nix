@@ -157,6 +157,10 @@ let
           GOTOOLCHAIN = "local";
           CGO_ENABLED = args.env.CGO_ENABLED or go.CGO_ENABLED;
         };
+        # nothing in the program says from where and when it is
+        ldflags =
+          args.ldflags or [ ]
+          ++ lib.optionals (!lib.any (lib.hasPrefix "-buildid=") (args.ldflags or [ ])) [ "-buildid=" ];
         GOFLAGS = flags ++ lib.optionals (!proxyVendor) [ "-mod=vendor" ] ++ [ "-trimpath" ];
         # a list becomes a text without the commas between
         tags = lib.concatStringsSep "," (lib.flatten (args.tags or [ ]));

@@ -103,6 +103,11 @@ let
         touch $out
       '';
 
+      there-is-no-build-id = runCommand "build-id" { inherit whole; } ''
+        ! LC_ALL=C grep -qaP '\x04\x00{3}.\x00{3}\x04\x00{3}Go\x00\x00' $whole/bin/one || exit 1
+        touch $out
+      '';
+
       from-a-proxy-s-files = says "proxied" proxied "one" "unset local inside false";
       the-files-of-a-proxy = runCommand "files-of-a-proxy" { modules = proxied.goModules; } ''
         test -e $modules/github.com/inconshreveable/mousetrap/@v/v1.1.0.zip

@@ -35,6 +35,9 @@ in
     postConfigure = "echo apiGoVendorHook: vendor/goauthentik.io/api/v3 becomes ${scope.client-go}";
   };
 
+  # As buildGoModule leaves it, without the proof and what comes after.
+  without-proof = server.overrideAttrs { postBuild = ""; };
+
   # In a module without the client the hook has nothing to replace.
   nothing-to-replace = server.overrideAttrs {
     vendorHash = null;
@@ -53,6 +56,13 @@ in
     server = pkgs.runCommand "one-as-authentik" { inherit (import ./go-module.nix { inherit pkgs; }) whole; } ''
       mkdir -p $out/bin
       cp $whole/bin/one $out/bin/authentik
+    '';
+  };
+  # the note of a program that Go linked by itself
+  judged-with-build-id = server.tests.build-id.overrideAttrs {
+    server = pkgs.runCommand "linked-by-go" { } ''
+      mkdir -p $out/bin
+      printf 'ELF\4\0\0\0\123\0\0\0\4\0\0\0Go\0\0id' >$out/bin/authentik
     '';
   };
   judged-without-help = judge server.tests.help "#!${pkgs.runtimeShell}";

@@ -97,6 +97,7 @@ fn the_sample_s_server_speaks_the_generated_client() {
         [
             "authentik-server",
             "authentik-server.tests.api",
+            "authentik-server.tests.build-id",
             "authentik-server.tests.help",
             "authentik-server.tests.paths"
         ]
@@ -136,6 +137,19 @@ fn the_sample_s_server_speaks_the_generated_client() {
         request.starts_with("GET /api/v3/core/users/me/ "),
         "{request}"
     );
+}
+
+/// The proof that the client is ours is one of what is shipped: it links nothing in its place.
+#[test]
+fn the_server_is_what_buildgomodule_linked() {
+    let rows = stdout(&mut test_build(&["--sample", "--no-tests", "-q"]));
+    let row: Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();
+    let plain = stdout(&mut build("go-server.nix", "without-proof"));
+    let programs = [row["out"].as_str().unwrap(), plain.trim()];
+    let [shipped, linked] =
+        programs.map(|out| fs_err::read(Utf8Path::new(out).join("bin/authentik")).unwrap());
+    // the two have their own paths nowhere in them
+    assert!(shipped == linked, "{programs:?}");
 }
 
 #[test]
@@ -212,6 +226,7 @@ fn the_server_s_tests_refuse_another() {
             "the server does not hold /nix/store/",
         ),
         ("judged-with-old-paths", "the server still holds ./web/dist"),
+        ("judged-with-build-id", "the server has a build ID"),
         (
             "judged-without-help",
             "authentik-server-help-2026.2.0.drv' failed",
