@@ -11,6 +11,7 @@ mod pins;
 mod remote;
 mod repo;
 mod service;
+mod update;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,7 @@ enum Command {
     Setup(commands::setup::Args),
     TestBuild(commands::test_build::Args),
     Run(commands::run::Args),
+    Update(commands::update::Args),
     StripRefs(commands::strip_refs::Args),
     PatchVersion(commands::patch_version::Args),
     ComputeVendorHash(commands::compute_vendor_hash::Args),
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Setup(args) => commands::setup::run(&args),
         Command::TestBuild(args) => commands::test_build::run(&args),
         Command::Run(args) => commands::run::run(&args),
+        Command::Update(args) => commands::update::run(&args),
         Command::StripRefs(args) => commands::strip_refs::run(args),
         Command::PatchVersion(args) => commands::patch_version::run(args),
         Command::ComputeVendorHash(args) => commands::compute_vendor_hash::run(&args),

@@ -12,3 +12,4 @@ pub mod run;
 pub mod setup;
 pub mod strip_refs;
 pub mod test_build;
+pub mod update;

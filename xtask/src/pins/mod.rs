@@ -76,22 +76,38 @@ pub struct Nixpkgs {
     pub hash: Sri,
 }
 
+/// A pinned source.
 #[derive(Debug)]
-struct Source {
+pub struct Source {
     /// Its own, if it has one.
-    version: Option<Version>,
+    pub version: Option<Version>,
     hash: Sri,
     mode: Mode,
-    places: Vec<Place>,
+    /// The Python module that the backend takes from it; its version is then a revision in a lock file.
+    pub module: Option<String>,
+    /// Where it can be had, in this order.
+    pub places: Vec<Place>,
 }
 
 /// Where a source can be had. What Nix alone needs is checked and not kept.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
-    Git,
-    Npm,
-    Go,
-    Pypi,
+pub enum Place {
+    /// A git repository.
+    Git {
+        /// Its address.
+        url: String,
+        /// A tag or commit, with `{version}` in it.
+        rev: String,
+        /// What of the tree, if not all.
+        path: Option<Utf8PathBuf>,
+    },
+    /// The npm package of this name.
+    Npm(String),
+    /// The Go module of this path.
+    Go(String),
+    /// The project of this name on `PyPI`.
+    Pypi(String),
+    /// A file or folder beside the pins.
     File(Utf8PathBuf),
 }
 
@@ -312,6 +328,17 @@ impl Pins {
         self.go.as_ref()?.folder.as_deref()
     }
 
+    /// The pinned sources by name.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &Source)> {
+        let sources = self.sources.iter();
+        sources.map(|(name, source)| (name.as_str(), source))
+    }
+
+    /// A pinned source.
+    pub fn source(&self, name: &str) -> Option<&Source> {
+        self.sources.get(name)
+    }
+
     /// The version of a source.
     pub fn source_version(&self, name: &str) -> &Version {
         let source = self.sources.get(name);
@@ -332,7 +359,7 @@ impl Pins {
         self.sources.iter().flat_map(|(name, source)| {
             source.places.iter().filter_map(move |place| match place {
                 Place::File(path) => Some((name.as_str(), path.as_path())),
-                Place::Git | Place::Npm | Place::Go | Place::Pypi => None,
+                _ => None,
             })
         })
     }
@@ -365,6 +392,17 @@ impl Pins {
     }
 }
 
+/// A value of a pins file that becomes another, or goes with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The names that lead to it.
+    pub key: Vec<String>,
+    /// What it is.
+    pub from: String,
+    /// What it becomes; nothing if it goes.
+    pub to: Option<String>,
+}
+
 /// A new hash for a pin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -374,6 +412,16 @@ pub struct Change {
     pub from: Sri,
     /// What it becomes.
     pub to: Sri,
+}
+
+impl From<&Change> for Edit {
+    fn from(change: &Change) -> Self {
+        Self {
+            key: change.key.clone(),
+            from: change.from.to_string(),
+            to: Some(change.to.to_string()),
+        }
+    }
 }
 
 impl Change {
@@ -387,30 +435,38 @@ impl Change {
 ///
 /// `lock` is a file by which runs at the same time wait for each other.
 pub fn write(path: &Utf8Path, lock: &Utf8Path, changes: &[Change]) -> Result<()> {
+    let edits: Vec<Edit> = changes.iter().map(Edit::from).collect();
+    write_edits(path, lock, &edits)
+}
+
+/// The same for any values that are strings.
+pub fn write_edits(path: &Utf8Path, lock: &Utf8Path, edits: &[Edit]) -> Result<()> {
     let _lock = files::lock(lock)?;
     let path = path.canonicalize_utf8()?;
     let text = fs_err::read_to_string(&path)?;
-    let new = with_changes(&text, changes).with_context(|| format!("changing `{path}`"))?;
+    let new = edited(&text, edits).with_context(|| format!("changing `{path}`"))?;
     let mode = std::os::unix::fs::MetadataExt::mode(&fs_err::metadata(&path)?) & 0o7777;
     files::write_atomically(&path, new.as_bytes(), mode)
 }
 
-/// The text of a pins file with new hashes.
-fn with_changes(text: &str, changes: &[Change]) -> Result<String> {
+/// The text of a pins file with other values.
+pub fn edited(text: &str, edits: &[Edit]) -> Result<String> {
     let mut places = Vec::new();
-    for change in changes {
-        let shown = change.shown();
-        let place =
-            place_of(text, &change.key).with_context(|| format!("there is no `{shown}`"))?;
+    for edit in edits {
+        let shown = edit.key.join(".");
+        let place = place_of(text, &edit.key).with_context(|| format!("there is no `{shown}`"))?;
         let found: String = serde_json::from_str(&text[place.clone()])
             .with_context(|| format!("`{shown}` is not a string"))?;
-        if found != change.from.to_string() {
+        if found != edit.from {
             bail!(
                 "`{shown}` is `{found}`, no longer `{}`: something else changed it meanwhile",
-                change.from
+                edit.from
             );
         }
-        places.push((place, format!("\"{}\"", change.to)));
+        match &edit.to {
+            Some(to) => places.push((place, serde_json::to_string(to)?)),
+            None => places.push((entry_around(text, place), String::new())),
+        }
     }
     places.sort_by_key(|(place, _)| place.start);
     let mut new = String::with_capacity(text.len());
@@ -425,6 +481,30 @@ fn with_changes(text: &str, changes: &[Change]) -> Result<String> {
     }
     new.push_str(&text[at..]);
     Ok(new)
+}
+
+/// The whole entry of an object, given its value: key, value, and the comma on one side.
+fn entry_around(text: &str, value: Range<usize>) -> Range<usize> {
+    let before = text[..value.start].trim_end().trim_end_matches(':');
+    let before = before.trim_end();
+    // The key ends in a quote; an escaped quote in a key is none.
+    let mut start = before.len() - 1;
+    while let Some(quote) = before[..start].rfind('"') {
+        start = quote;
+        if !before[..quote].ends_with('\\') {
+            break;
+        }
+    }
+    let behind = &text[value.end..];
+    let rest = behind.trim_start();
+    let outside = text[..start].trim_end();
+    if let Some(rest) = rest.strip_prefix(',') {
+        // With the space before the next key.
+        let next = rest.trim_start();
+        return start..text.len() - next.len();
+    }
+    let start = outside.strip_suffix(',').map_or(start, str::len);
+    start..value.end
 }
 
 /// Where in a text of JSON the value lies to which these names lead.
@@ -530,7 +610,7 @@ impl<'de> Deserialize<'de> for Source {
                 ));
             }
             let in_names = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            if let Some(module) = raw.module {
+            if let Some(module) = &raw.module {
                 if module.is_empty() || !module.chars().all(in_names) {
                     return Err(format!("`{module}` is not the name of a Python module"));
                 }
@@ -543,6 +623,7 @@ impl<'de> Deserialize<'de> for Source {
                 version: raw.version,
                 hash: raw.hash,
                 mode: raw.mode,
+                module: raw.module,
                 places: raw.places,
             })
         })
@@ -562,10 +643,13 @@ fn check_place(raw: RawPlace) -> Result<Place, String> {
         ));
     }
     let (place, rev, version, path) = match (raw.git, raw.npm, raw.go, raw.pypi, raw.file) {
-        (Some(_), None, None, None, None) => (Place::Git, true, false, true),
-        (None, Some(_), None, None, None) => (Place::Npm, false, true, true),
-        (None, None, Some(_), None, None) => (Place::Go, false, true, true),
-        (None, None, None, Some(_), None) => (Place::Pypi, false, true, true),
+        (Some(url), None, None, None, None) => {
+            let (rev, path) = (raw.rev.clone().unwrap_or_default(), raw.path.clone());
+            (Place::Git { url, rev, path }, true, false, true)
+        }
+        (None, Some(name), None, None, None) => (Place::Npm(name), false, true, true),
+        (None, None, Some(module), None, None) => (Place::Go(module), false, true, true),
+        (None, None, None, Some(name), None) => (Place::Pypi(name), false, true, true),
         (None, None, None, None, Some(file)) => {
             if !stays_below(&file) {
                 return Err(format!(
@@ -661,6 +745,10 @@ mod tests {
         }
     }
 
+    fn edits_of(changes: &[Change]) -> Vec<Edit> {
+        changes.iter().map(Edit::from).collect()
+    }
+
     const OTHER: &str = "sha256-DFAv73KG7NcfBDnRd6ahWCkqKEfaOY1LbuYqMn2AAck=";
 
     #[test]
@@ -670,12 +758,30 @@ mod tests {
             change(&["nixpkgs", "hash"], HASH, OTHER),
         ];
         let text = good().replace("  \"sources\"", "\t\"sources\"\r");
-        let new = with_changes(&text, &changes).unwrap();
+        let new = edited(&text, &edits_of(&changes)).unwrap();
         assert_eq!(new.matches(OTHER).count(), 2);
         assert_eq!(new.replacen(OTHER, HASH, 2), text);
         let generator = new.find("generator").unwrap();
         assert!(new[generator..].contains(HASH), "{new}");
-        assert_eq!(with_changes(&text, &[]).unwrap(), text);
+        assert_eq!(edited(&text, &[]).unwrap(), text);
+    }
+
+    #[test]
+    fn values_go_with_their_keys() {
+        let text = "{\n  \"a\": {\n    \"x\": \"1\",\n    \"y\": \"2\"\n  },\n  \"b\": { \"z\": \"3\" }\n}";
+        let without = |keys: &[(&str, &str)]| {
+            let edits = keys.iter().map(|(key, from)| Edit {
+                key: key.split('.').map(str::to_owned).collect(),
+                from: (*from).to_owned(),
+                to: None,
+            });
+            let new = edited(text, &edits.collect::<Vec<_>>()).unwrap();
+            serde_json::from_str::<serde_json::Value>(&new).unwrap();
+            new
+        };
+        assert!(without(&[("a.x", "1")]).starts_with("{\n  \"a\": {\n    \"y\": \"2\"\n  },"));
+        assert!(without(&[("a.y", "2")]).starts_with("{\n  \"a\": {\n    \"x\": \"1\"\n  },"));
+        assert!(without(&[("b.z", "3")]).ends_with("\"b\": {  }\n}"));
     }
 
     #[test]
@@ -700,10 +806,10 @@ mod tests {
             ),
             (vec![change(&schema, HASH, OTHER); 2], "changed twice"),
         ] {
-            let error = format!("{:#}", with_changes(&good(), &changes).unwrap_err());
+            let error = format!("{:#}", edited(&good(), &edits_of(&changes)).unwrap_err());
             assert!(error.contains(part), "{error}");
         }
-        assert!(with_changes("{", &[change(&schema, HASH, OTHER)]).is_err());
+        assert!(edited("{", &edits_of(&[change(&schema, HASH, OTHER)])).is_err());
     }
 
     #[test]

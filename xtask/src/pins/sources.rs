@@ -10,11 +10,22 @@ use nix_formats::json;
 /// What a container says of the trees that it can be built from: its source-tree.json.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SourceTree {
+pub struct SourceTree {
     /// What a folder has to hold: what the components take from it.
-    has: Vec<Utf8PathBuf>,
+    pub has: Vec<Utf8PathBuf>,
     /// The JSON file below it whose `version` becomes that of the components.
-    version: Utf8PathBuf,
+    pub version: Utf8PathBuf,
+    /// The entry of `sources` in the pins that is such a tree, and whose tags are the releases.
+    pub source: Option<String>,
+    /// Files that say which tools a tree needs: go.mod, package.json, pyproject.toml.
+    #[serde(default)]
+    pub requirements: Vec<Utf8PathBuf>,
+    /// YAML files with the defaults of settings.
+    #[serde(default)]
+    pub defaults: Vec<Utf8PathBuf>,
+    /// Folders that components are built from without the rest.
+    #[serde(default)]
+    pub parts: Vec<Utf8PathBuf>,
 }
 
 /// The sources of a container in a run.
@@ -164,7 +175,7 @@ pub fn refuse_to_write(repo: &Repo, asked: &SourceOverride<'_>) -> Result<()> {
 }
 
 /// What a container says of the trees that it can be built from, if it can.
-fn source_tree(container: &Container) -> Result<Option<SourceTree>> {
+pub fn source_tree(container: &Container) -> Result<Option<SourceTree>> {
     let path = container.source_tree();
     if !path.exists() {
         return Ok(None);
@@ -173,7 +184,7 @@ fn source_tree(container: &Container) -> Result<Option<SourceTree>> {
 }
 
 /// The version that a source tree gives itself; it becomes that of the components.
-fn tree_version(container: &Container, tree: &Utf8Path) -> Result<Option<Version>> {
+pub fn tree_version(container: &Container, tree: &Utf8Path) -> Result<Option<Version>> {
     #[derive(serde::Deserialize)]
     struct Manifest {
         version: Version,

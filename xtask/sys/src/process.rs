@@ -145,6 +145,56 @@ impl Processes {
         finish(&self.running, self.start(command, &text)?, text)
     }
 
+    /// The same for a command that asks a machine of others: it is killed after `longest`, or when it wrote
+    /// more than `most` bytes to stdout.
+    pub fn capture_within(
+        &self,
+        command: Cmd<'_>,
+        longest: Duration,
+        most: u64,
+    ) -> Result<Captured> {
+        let (text, mut command) = self.prepare(command);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.spawn(command, &text)?;
+        // Whose reader is gone is ended by the pipe.
+        let stdout = child
+            .stdout
+            .take()
+            .map(|it| read_in_background(it.take(most + 1)));
+        let stderr = child
+            .stderr
+            .take()
+            .map(|it| read_in_background(it.take(1 << 16)));
+        let start = Instant::now();
+        let mut is_late = false;
+        while let Ok(None) = child.try_wait() {
+            is_late = start.elapsed() > longest;
+            if is_late {
+                signal_group(child_id(&child), Signal::KILL);
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let reading = Reading {
+            child,
+            stdout,
+            stderr,
+        };
+        let captured = finish(&self.running, reading, text)?;
+        ensure!(
+            !is_late,
+            "`{}` did not end within {} s",
+            captured.command,
+            longest.as_secs()
+        );
+        ensure!(
+            captured.stdout.len() as u64 <= most,
+            "`{}` wrote more than {most} bytes",
+            captured.command
+        );
+        Ok(captured)
+    }
+
     /// Runs commands in parallel; results in the order of the commands.
     pub fn capture_all(&self, commands: Vec<Cmd<'_>>) -> Result<Vec<Captured>> {
         let mut children = Vec::new();

@@ -45,6 +45,7 @@ mod sources;
 mod strip_refs;
 mod terminal;
 mod test_build;
+mod update;
 mod vendor_hash;
 mod webui;
 mod workflow;

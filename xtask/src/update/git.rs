@@ -1,0 +1,270 @@
+//! Git repositories of others: their tags, and the tree of one.
+//!
+//! What comes from there is foreign: names are checked, sizes and times limited, and no hook, filter or
+//! helper runs. What the user's own configuration says of how to connect holds.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use xshell::Cmd;
+
+use crate::pins::Place;
+use sys::files;
+use sys::printable::printable;
+use sys::process::Processes;
+use sys::scratch::Scratch;
+
+/// How long a place may take to say which tags it has.
+const ASKING: Duration = Duration::from_secs(20);
+/// How long a place may take to give a tree.
+const FETCHING: Duration = Duration::from_secs(600);
+/// The most that is read of a list of tags, in bytes: room for a hundred thousand.
+const MOST: u64 = 8 << 20;
+/// The longest name of a tag, in bytes.
+const LONGEST: usize = 200;
+
+/// Settings under which a repository of others can start nothing here.
+const SETTINGS: [&str; 8] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.autocrlf=false",
+    "core.symlinks=true",
+    "credential.helper=",
+    "protocol.ext.allow=never",
+    "http.lowSpeedLimit=100",
+    "http.lowSpeedTime=20",
+];
+
+/// The tags that a place has.
+#[derive(Debug)]
+pub struct Tags {
+    /// Its address.
+    pub url: String,
+    /// How its tags are spelled, with `{version}`.
+    pub pattern: String,
+    /// Each tag and the commit that it leads to.
+    pub commits: BTreeMap<String, String>,
+}
+
+fn git(processes: &Processes) -> Cmd<'_> {
+    let mut command = processes.cmd("git");
+    for setting in SETTINGS {
+        command = command.args(["-c", setting]);
+    }
+    let command = command
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_ASKPASS", "true");
+    let command = ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"]
+        .into_iter()
+        .fold(command, Cmd::env_remove);
+    if std::env::var_os("GIT_SSH_COMMAND").is_none() {
+        return command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=20");
+    }
+    command
+}
+
+/// The tags of the first of these places that answers, and why those before it did not.
+pub fn first_tags<'p>(
+    processes: &Processes,
+    places: impl Iterator<Item = &'p Place>,
+) -> Result<(Tags, Vec<String>)> {
+    let mut silent = Vec::new();
+    for place in places {
+        let Place::Git { url, rev, .. } = place else {
+            continue;
+        };
+        if !rev.contains("{version}") {
+            continue;
+        }
+        match tags(processes, url, rev) {
+            Ok(tags) => return Ok((tags, silent)),
+            Err(error) if error.is::<sys::process::Interrupted>() => return Err(error),
+            Err(error) => silent.push(format!("{url}: {error:#}")),
+        }
+    }
+    if silent.is_empty() {
+        bail!("the pins name no git repository whose tags have a `{{version}}`");
+    }
+    bail!(
+        "no place says which releases there are:\n  {}\nis the network there? `--source TREE` checks a tree \
+         that is here",
+        silent.join("\n  ")
+    )
+}
+
+/// The tags of a place that begin as `pattern` does.
+fn tags(processes: &Processes, url: &str, pattern: &str) -> Result<Tags> {
+    let before = pattern.split("{version}").next().unwrap_or_default();
+    let command = git(processes)
+        .args(["ls-remote", "--quiet", "--", url])
+        .arg(format!("refs/tags/{before}*"));
+    let captured = processes.capture_within(command, ASKING, MOST)?;
+    if !captured.status.success() {
+        bail!("{}", reason(&captured.stderr));
+    }
+    Ok(Tags {
+        url: url.to_owned(),
+        pattern: pattern.to_owned(),
+        commits: parse(&captured.stdout),
+    })
+}
+
+/// What matters of what git says: why it gave up, else its last line.
+fn reason(said: &str) -> String {
+    let fatal = said.lines().find(|line| line.starts_with("fatal: "));
+    let last = said.lines().rfind(|line| !line.trim().is_empty());
+    printable(fatal.or(last).unwrap_or("git says nothing")).into_owned()
+}
+
+/// The tags in the output of `git ls-remote`; lines that are nothing of the kind are passed over.
+fn parse(text: &str) -> BTreeMap<String, String> {
+    let mut tags = BTreeMap::new();
+    for line in text.lines() {
+        let Some((commit, name)) = line.split_once('\t') else {
+            continue;
+        };
+        let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let Some(name) = name.strip_prefix("refs/tags/") else {
+            continue;
+        };
+        // The commit of an annotated tag comes second, under the name with `^{}`.
+        let (name, is_peeled) = match name.strip_suffix("^{}") {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"./-+_".contains(&byte);
+        if !matches!(commit.len(), 40 | 64)
+            || !commit.bytes().all(hexadecimal)
+            || name.len() > LONGEST
+            || name.starts_with('-')
+            || !name.bytes().all(plain)
+        {
+            continue;
+        }
+        if is_peeled || !tags.contains_key(name) {
+            tags.insert(name.to_owned(), commit.to_owned());
+        }
+    }
+    tags
+}
+
+/// The tree of a tag, in the folder of trees at hand; fetched if it is not there yet.
+///
+/// It is there under its commit, so that a tag that moved is another tree.
+pub fn tree(
+    processes: &Processes,
+    trees: &Utf8Path,
+    tags: &Tags,
+    tag: &str,
+) -> Result<Utf8PathBuf> {
+    let commit = tags
+        .commits
+        .get(tag)
+        .with_context(|| format!("{} has no tag `{tag}`", tags.url))?;
+    let folder = trees.join(commit);
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    fs_err::create_dir_all(trees)?;
+    let scratch = Scratch::new()?;
+    let got = scratch.path().join("got");
+    let run = |arguments: &[&str]| -> Result<()> {
+        let command = git(processes).args(arguments);
+        let captured = processes.capture_within(command, FETCHING, MOST)?;
+        if !captured.status.success() {
+            bail!("{}: {}", tags.url, reason(&captured.stderr));
+        }
+        Ok(())
+    };
+    run(&["init", "--quiet", "--template=", got.as_str()])?;
+    // Above what the tree says: no filter of the user's runs over it.
+    let attributes = got.join(".git/info/attributes");
+    fs_err::create_dir_all(got.join(".git/info"))?;
+    files::write_atomically(&attributes, b"* -filter\n", 0o644)?;
+    let name = format!("refs/tags/{tag}");
+    let at = ["-C", got.as_str()];
+    let fetch = [
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--depth",
+        "1",
+        "--",
+        &tags.url,
+        &name,
+    ];
+    run(&[&at[..], &fetch].concat())?;
+    run(&[
+        &at[..],
+        &[
+            "-c",
+            "advice.detachedHead=false",
+            "checkout",
+            "--quiet",
+            "FETCH_HEAD",
+        ],
+    ]
+    .concat())?;
+    let command = git(processes).args(at).args(["rev-parse", "HEAD"]);
+    let captured = processes.capture_within(command, ASKING, MOST)?;
+    if captured.stdout.trim() != commit {
+        bail!(
+            "{}: the tag `{tag}` moved while it was fetched: try again",
+            tags.url
+        );
+    }
+    fs_err::remove_dir_all(got.join(".git"))?;
+    put(&got, &folder)?;
+    Ok(folder)
+}
+
+/// Moves a folder to where it stays, in one piece; TMPDIR may be on another disk.
+fn put(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    if fs_err::rename(from, to).is_ok() || to.is_dir() {
+        return Ok(());
+    }
+    let beside = to.with_extension(format!("new-{}", std::process::id()));
+    let copied = copy(from, &beside).and_then(|()| Ok(fs_err::rename(&beside, to)?));
+    copied.inspect_err(|_| {
+        let _ = fs_err::remove_dir_all(&beside);
+    })
+}
+
+fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    fs_err::create_dir_all(to)?;
+    for entry in from.read_dir_utf8()? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy(entry.path(), &target)?;
+        } else if kind.is_symlink() {
+            fs_err::os::unix::fs::symlink(fs_err::read_link(entry.path())?, &target)?;
+        } else {
+            fs_err::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tags_are_taken() {
+        let one = "1".repeat(40);
+        let two = "2".repeat(40);
+        let text = format!(
+            "{one}\trefs/tags/version/1.0\n{two}\trefs/tags/version/1.0^{{}}\n{one}\trefs/tags/version/1.1\n\
+             {one}\trefs/heads/main\nzz\trefs/tags/version/2\n{one}\trefs/tags/version/\u{1b}[31m\n\
+             {one}\trefs/tags/-x\n{one}\trefs/tags/{}\nnothing\n",
+            "x".repeat(300)
+        );
+        let tags = parse(&text);
+        let found: Vec<(&str, &str)> = tags.iter().map(|(tag, it)| (&**tag, &**it)).collect();
+        assert_eq!(found, [("version/1.0", &*two), ("version/1.1", &*one)]);
+    }
+}

@@ -1,0 +1,12 @@
+//! Moving a container to another release: which there are, what the new tree changes, which hashes follow,
+//! and the one write at the end.
+//!
+//! releases -> preflight -> plan -> hashes -> proof -> pins.json. May use all rooms below; no command.
+
+pub mod expressions;
+pub mod git;
+pub mod preflight;
+pub mod release;
+pub mod report;
+pub mod requirements;
+pub mod tree;
