@@ -6,7 +6,6 @@
 //! is built twice, so that the display knows how long builds usually take.
 #![expect(
     clippy::disallowed_methods,
-    clippy::unwrap_used,
     reason = "it starts the program on the terminal of the end-to-end tests, and processes as they do"
 )]
 
@@ -19,11 +18,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use vt100::Color;
 
-use crate::terminal::Terminal;
-
-#[path = "../tests/e2e/terminal.rs"]
-#[expect(dead_code, reason = "the end-to-end tests do more with it")]
-mod terminal;
+use test_support::terminal::Terminal;
 
 /// What is typed.
 const TYPED: &str = "cargo xtask test-build --sample client-ts client-go";

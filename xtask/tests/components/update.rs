@@ -1,0 +1,353 @@
+//! `update`: releases of repositories of others, and what a new tree changes, found without building.
+
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::{Value, json};
+
+use test_support::common::{git, run, sample_copy, stdout, text};
+use test_support::harness::Harness;
+
+/// A repository with tags as upstream has them, each an edited sample, and the pins that name it.
+struct Upstream {
+    harness: Harness,
+    /// The tree that the next commit is made of.
+    tree: Utf8PathBuf,
+    pins: Utf8PathBuf,
+}
+
+/// Replaces text of a file, which has to be there.
+fn edit(path: &Utf8Path, from: &str, to: &str) {
+    let text = fs_err::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{path}: {from}");
+    std::fs::write(path, text.replace(from, to)).unwrap();
+}
+
+impl Upstream {
+    /// With 2026.2.0, which is pinned.
+    fn new() -> Self {
+        let harness = Harness::of_this_repository();
+        let folder = harness.root().join("upstream");
+        fs_err::create_dir(&folder).unwrap();
+        let tree = sample_copy(&folder);
+        stdout(git(&folder).args(["init", "--quiet", "--bare", "repository.git"]));
+        let pins = folder.join("pins.json");
+        let release = harness.root().join("containers/authentik/pins.json");
+        let mut value: Value =
+            serde_json::from_str(&fs_err::read_to_string(release).unwrap()).unwrap();
+        let place = |path: Option<&str>| {
+            let url = format!("file://{folder}/repository.git");
+            match path {
+                Some(path) => json!([{ "git": url, "rev": "version/{version}", "path": path }]),
+                None => json!([{ "git": url, "rev": "version/{version}" }]),
+            }
+        };
+        value["sources"]["authentik"]["places"] = place(None);
+        value["sources"]["schema"]["places"] = place(Some("schema.yml"));
+        value["sources"]["ts-templates"]["places"] = place(Some("scripts/api/ts-templates"));
+        value["sources"]["client-go"]["places"] =
+            json!([{ "go": "goauthentik.io/api/v3", "version": "v3.{version}" }]);
+        std::fs::write(&pins, serde_json::to_string_pretty(&value).unwrap()).unwrap();
+        let upstream = Self {
+            harness,
+            tree,
+            pins,
+        };
+        upstream.release("2026.2.0");
+        upstream
+    }
+
+    fn git(&self) -> Command {
+        let mut command = git(&self.tree);
+        command.args(["--git-dir", "../repository.git", "--work-tree", "."]);
+        command
+    }
+
+    /// Commits the tree, with this version in its package.json, under upstream's name of a tag.
+    fn release(&self, version: &str) {
+        let path = self.tree.join("package.json");
+        let mut manifest: Value =
+            serde_json::from_str(&fs_err::read_to_string(&path).unwrap()).unwrap();
+        manifest["version"] = version.into();
+        std::fs::write(&path, serde_json::to_string_pretty(&manifest).unwrap()).unwrap();
+        stdout(self.git().args(["add", "--all", "--force", "."]));
+        stdout(self.git().args(["commit", "--quiet", "--message", version]));
+        stdout(self.git().args(["tag", &format!("version/{version}")]));
+    }
+
+    /// `update` with these pins: exit code, stdout, stderr.
+    fn update(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = Command::new(test_support::common::program());
+        command
+            .current_dir(self.harness.root())
+            .env_remove("CARGO_MANIFEST_DIR")
+            .args(["update", "--pins", self.pins.as_str()])
+            .args(arguments);
+        let output = run(&mut command);
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    }
+
+    /// The codes of what is found, by kind.
+    fn codes(&self, arguments: &[&str]) -> (Option<i32>, Vec<String>, Vec<String>) {
+        let (code, out, said) = self.update(&[arguments, &["--json"]].concat());
+        let notes: Vec<Value> = out
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}\n{said}")))
+            .collect();
+        let of = |kind: &str| {
+            let notes = notes.iter().filter(|note| note["kind"] == kind);
+            notes
+                .map(|note| note["code"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        (code, of("decide"), of("information"))
+    }
+}
+
+#[test]
+fn releases_are_listed_and_chosen() {
+    let upstream = Upstream::new();
+    let current = upstream.update(&["--dry-run"]);
+    assert_eq!(current.0, Some(0), "{current:?}");
+    assert!(
+        current
+            .2
+            .contains("2026.2.0 is the newest release of its line")
+    );
+    for version in ["2026.2.1-rc1", "2026.2.1", "2026.5.0", "2026.8.0"] {
+        upstream.release(version);
+    }
+    stdout(upstream.git().args(["tag", "version/nonsense"]));
+    let before = fs_err::read(&upstream.pins).unwrap();
+    let (code, out, _) = upstream.update(&["--list"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        out,
+        "version       line    state\n\
+         2026.8.0      2026.8\n\
+         2026.5.0      2026.5  newest of the next line\n\
+         2026.2.1      2026.2  newest of this line\n\
+         2026.2.1-rc1  2026.2\n\
+         2026.2.0      2026.2  pinned\n"
+    );
+    let (_, out, _) = upstream.update(&["--list", "--json"]);
+    let first: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    let expected = json!({
+        "container": "authentik", "version": "2026.8.0", "line": "2026.8", "pre_release": false, "state": ""
+    });
+    assert_eq!(first, expected);
+    for (arguments, expected) in [
+        (
+            &["--dry-run"][..],
+            "authentik 2026.2.0 -> 2026.2.1, from file://",
+        ),
+        (&["--dry-run", "--next"], "-> 2026.5.0,"),
+        (&["--dry-run", "--to", "2026.2.1-rc1"], "-> 2026.2.1-rc1,"),
+        (
+            &["--dry-run", "--to", "2026.8.0"],
+            "move by `--to 2026.5.0` first",
+        ),
+        (&["--dry-run", "--to", "2025.12.0"], "`git revert`"),
+        (&["--dry-run", "--to", "2026.2.7"], "did you mean 2026.2."),
+        (&["--dry-run", "--to", "--upload-pack=x"], "error: "),
+    ] {
+        let (code, _, said) = upstream.update(arguments);
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+        let is_refused = !expected.contains("->");
+        assert_eq!(code, Some(if is_refused { 2 } else { 0 }), "{said}");
+    }
+    assert_eq!(fs_err::read(&upstream.pins).unwrap(), before);
+}
+
+#[test]
+fn what_a_patch_release_changes() {
+    let upstream = Upstream::new();
+    let tree = &upstream.tree;
+    upstream.release("2026.2.1");
+    let (code, out, said) = upstream.update(&["--dry-run"]);
+    assert_eq!(
+        (code, &*out),
+        (Some(0), "nothing that the expressions rely on changed\n"),
+        "{said}"
+    );
+    // A line that is replaced moves on and changes.
+    edit(
+        &tree.join("authentik/root/settings.py"),
+        "BASE_DIR = Path(__file__)",
+        "# moved\nBASE_DIR = root(__file__)",
+    );
+    fs_err::copy(
+        tree.join("authentik/core/migrations/0056_user_roles.py"),
+        tree.join("authentik/core/migrations/0058_more.py"),
+    )
+    .unwrap();
+    edit(
+        &tree.join("authentik/lib/default.yml"),
+        "http: 0.0.0.0:9000",
+        "http: \"[::]:9000\"",
+    );
+    upstream.release("2026.2.2");
+    let (code, out, said) = upstream.update(&["--dry-run"]);
+    assert_eq!(code, Some(1), "{said}");
+    let here = "    here containers/authentik/authentik-django.nix:";
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], "a person must decide:", "{out}");
+    assert!(lines[2].starts_with(here), "{out}");
+    assert!(
+        lines[3].starts_with("    was  authentik/root/settings.py:"),
+        "{out}"
+    );
+    assert!(lines[4].contains("BASE_DIR = root(__file__)"), "{out}");
+    assert_eq!(lines[5], "for information:");
+    assert!(
+        lines[6].contains("1 new migration: authentik/core/migrations/0058_more.py"),
+        "{out}"
+    );
+    assert!(
+        lines[8].ends_with("listen.http: 0.0.0.0:9000 -> [::]:9000"),
+        "{out}"
+    );
+    assert_eq!(lines.len(), 9, "{out}");
+}
+
+/// What upstream's main branch did after 2026.2, done to the sample.
+#[test]
+fn a_tree_of_the_next_line_is_checked() {
+    let upstream = Upstream::new();
+    let tree = &upstream.tree;
+    fs_err::create_dir_all(tree.join("packages/client-ts/src")).unwrap();
+    fs_err::rename(
+        tree.join("scripts/api/ts-templates"),
+        tree.join("packages/client-ts/templates"),
+    )
+    .unwrap();
+    let module = tree.join("go.mod");
+    edit(&module, "\tgoauthentik.io/api/v3 v3.2026020.0\n", "");
+    edit(&module, "go 1.25\n", "go 1.26.0\n");
+    edit(
+        &tree.join("internal/ak/ak.go"),
+        "\"goauthentik.io/api/v3\"",
+        "\"goauthentik.io/packages/client-go\"",
+    );
+    edit(&tree.join("web/package.json"), ">=11.6.2", ">=11.10.1");
+    edit(&tree.join("lifecycle/ak"), ">/dev/stderr", ">&2");
+    fs_err::os::unix::fs::symlink(
+        "../../packages/client-ts",
+        tree.join("web/packages/client-ts"),
+    )
+    .unwrap();
+    std::fs::write(
+        tree.join("Cargo.toml"),
+        "[workspace]\nmembers = [\n  \"packages/ak-axum\",\n]\n",
+    )
+    .unwrap();
+    std::fs::write(tree.join("authentik/flows/migrations/0002_more.py"), "").unwrap();
+    edit(
+        &tree.join("authentik/lib/default.yml"),
+        "workers: 2",
+        "workers: 3",
+    );
+    let before = fs_err::read(&upstream.pins).unwrap();
+    let source = ["--source", tree.as_str()];
+    let (code, decide, information) = upstream.codes(&source);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        decide,
+        [
+            "path-gone",
+            "module-gone",
+            "go",
+            "npm",
+            "patch-gone",
+            "link-out"
+        ]
+    );
+    assert_eq!(information, ["migrations", "defaults", "rust"]);
+    let (_, out, _) = upstream.update(&source);
+    for line in [
+        "    now  packages/client-ts/templates: has files of the same names",
+        "    now  internal/ak/ak.go:7: \"goauthentik.io/packages/client-go\"",
+        "    now  go.mod:3: 1.26.0",
+        "    now  web/packages/client-ts: -> ../../packages/client-ts",
+    ] {
+        assert!(out.contains(line), "{line}\n{out}");
+    }
+    assert_eq!(fs_err::read(&upstream.pins).unwrap(), before);
+    // Nobody is asked once the pinned tree is here; without it, what can be compared is.
+    fs_err::remove_dir_all(tree.parent().unwrap().join("repository.git")).unwrap();
+    assert_eq!(upstream.codes(&source).1, decide);
+    fs_err::remove_dir_all(upstream.harness.root().join("target/xtask/update")).unwrap();
+    let (code, _, said) = upstream.update(&source);
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("the tree of 2026.2.0 is not at hand"),
+        "{said}"
+    );
+    let (code, _, said) = upstream.update(&["--list"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("no place says which releases there are"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_repository_of_others_starts_nothing_and_leads_nowhere() {
+    let upstream = Upstream::new();
+    let tree = &upstream.tree;
+    let root = upstream.harness.root();
+    // Hooks of a template and a helper, as the user's own settings may have them.
+    let done = root.join("done");
+    upstream.harness.write(
+        "template/hooks/post-checkout",
+        &format!("#!/bin/sh\ntouch {done}\n"),
+    );
+    stdout(
+        Command::new("chmod")
+            .arg("+x")
+            .arg(root.join("template/hooks/post-checkout")),
+    );
+    upstream.harness.write(
+        "gitconfig",
+        &format!(
+            "[init]\n\ttemplateDir = {root}/template\n[filter \"lfs\"]\n\tsmudge = touch {done}\n\trequired = true\n"
+        ),
+    );
+    upstream.harness.write("secret", "go 1.99\n");
+    fs_err::remove_file(tree.join("go.mod")).unwrap();
+    fs_err::os::unix::fs::symlink(root.join("secret"), tree.join("go.mod")).unwrap();
+    std::fs::write(tree.join(".gitattributes"), "*.yml filter=lfs\n").unwrap();
+    edit(
+        &tree.join("lifecycle/ak"),
+        ">/dev/stderr",
+        ">/dev/std\u{1b}[31merr",
+    );
+    upstream.release("2026.2.1");
+    let mut command = Command::new(test_support::common::program());
+    command
+        .current_dir(&root)
+        .env("GIT_CONFIG_GLOBAL", root.join("gitconfig"))
+        .env_remove("CARGO_MANIFEST_DIR")
+        .args(["update", "--dry-run", "--pins", upstream.pins.as_str()]);
+    let output = run(&mut command);
+    let (out, said) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(!done.exists(), "{said}");
+    assert!(out.contains("/dev/std\\x1b[31merr"), "{out}");
+    assert!(!out.contains("1.99") && !out.contains('\u{1b}'), "{out}");
+}
+
+#[test]
+fn who_has_no_releases_says_so() {
+    let upstream = Upstream::new();
+    let (code, _, said) = upstream.update(&["--list", "caddy"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("caddy has no releases to follow"), "{said}");
+    let (code, _, said) = upstream.update(&["--list", "cady"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("cady"), "{said}");
+}

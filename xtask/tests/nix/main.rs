@@ -1,0 +1,16 @@
+//! Builds of tiny derivations with real Nix; no network.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a panic is how a test fails; it starts processes as a user does"
+)]
+
+mod bad_input;
+mod build_tools;
+mod containers;
+mod daemon;
+mod evaluation;
+mod live;
+mod picture;
+mod pins;
+mod test_build;
