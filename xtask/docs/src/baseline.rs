@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use camino::Utf8Path;
+use sys::inside::read_text;
 use vault::finding::Finding;
+use vault::tree::LARGEST;
 
 /// A finding as the baseline knows it, without its line, which changes.
 pub fn known_as(finding: &Finding) -> String {
@@ -21,7 +23,7 @@ pub fn forget_known(findings: &mut Vec<Finding>, baseline: &Utf8Path) -> Result<
     if !baseline.is_file() {
         return Ok(0);
     }
-    let text = fs_err::read_to_string(baseline)?;
+    let text = read_text(baseline, LARGEST)?;
     let mut known: HashMap<&str, usize> = HashMap::new();
     for line in text.lines() {
         *known.entry(line).or_default() += 1;

@@ -7,9 +7,8 @@ use std::time::SystemTime;
 
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use sys::files;
+use sys::inside::Inside;
 use sys::process::Processes;
-use sys::terminal;
 use vault::date::Date;
 use vault::finding::Finding;
 use vault::resolve::joined;
@@ -22,9 +21,10 @@ use crate::commands_in_cards::{command_fault, help};
 use crate::config::Config;
 use crate::fix::fix;
 use crate::formats::{Format, is_warning, print};
+use crate::say::{plain, say};
 use crate::source::{Source, shown, vault_root};
 use crate::staged::Staged;
-use crate::transaction;
+use crate::transaction::check_complete;
 
 /// Findings that were there before the checker, in the vault's root.
 const BASELINE: &str = ".docs-check-baseline";
@@ -92,19 +92,29 @@ struct Run<'a> {
     renamed: HashMap<String, String>,
 }
 
-/// Runs the command in a repository, by default over its `docs`.
+/// Runs the command in a repository, by default over its `docs`; journals of moves are in the folder `state`.
 ///
 /// With `commands`, the command line of this repository's `cargo xtask`, the lines of cards that call it are
 /// checked as well.
 pub fn run(
     args: &Args,
     repository: &Utf8Path,
+    state: Option<&Utf8Path>,
+    commands: Option<clap::Command>,
+) -> Result<ExitCode> {
+    checked(args, repository, state, commands).map_err(plain)
+}
+
+fn checked(
+    args: &Args,
+    repository: &Utf8Path,
+    state: Option<&Utf8Path>,
     commands: Option<clap::Command>,
 ) -> Result<ExitCode> {
     let processes = Processes::new(false)?;
     let root = vault_root(repository, args.vault.as_deref())?;
-    if transaction::is_interrupted(&root) {
-        bail!("a move of cards was interrupted: `cargo xtask docs-move --finish` completes it");
+    if let Some(state) = state {
+        check_complete(state, &root)?;
     }
     let source = Source::new(&processes, repository, root);
     let (staged, config) = if args.staged {
@@ -149,7 +159,7 @@ pub fn run(
             findings.retain(|finding| wanted.iter().any(|path| finding.path.starts_with(path)));
         }
         if args.fix {
-            let count = fix(&run.source.root, &findings)?;
+            let count = fix(&run.source, &run.also, &findings)?;
             fixed += count;
             if count > 0 {
                 continue;
@@ -170,11 +180,11 @@ impl Run<'_> {
             None => Tree::walk(root)?,
         };
         // The closures are called by several threads.
-        let (git_root, below_git) = (&source.git_root, source.below_git());
+        let below_git = source.below_git();
         let from_git = |path: &Utf8Path| joined(&below_git.join("card"), path.as_str());
         let read = |path: &Utf8Path| match staged {
             Some(staged) => match from_git(path) {
-                Some(path) => read_text(&staged.place_of(git_root, &path)),
+                Some(path) => staged.text(&path),
                 None => Err(format!("`{path}` is outside of the repository")),
             },
             None => read_text(&root.join(path)),
@@ -209,7 +219,13 @@ impl Run<'_> {
             also: &self.also,
             folder: source.folder(),
         };
-        let findings = rules::check(&tree, &read, &self.config.rules, &environment);
+        let mut findings = rules::check(&tree, &read, &self.config.rules, &environment);
+        if let Some(staged) = staged {
+            // What is in a submodule is committed there.
+            let is_ours =
+                |path: &Utf8Path| from_git(path).is_none_or(|path| !staged.is_elsewhere(&path));
+            findings.retain(|finding| is_ours(&finding.path));
+        }
         Ok((tree.cards.len(), findings))
     }
 
@@ -219,10 +235,11 @@ impl Run<'_> {
         if self.args.write_baseline {
             let mut lines: Vec<String> = findings.iter().map(known_as).collect();
             lines.sort_unstable();
-            files::write_atomically(&baseline, (lines.join("\n") + "\n").as_bytes(), 0o644)?;
+            let text = lines.join("\n") + "\n";
+            Inside::open(&source.root)?.replace(BASELINE.into(), text.as_bytes(), 0o644)?;
             let path = shown(source.shown_from, &baseline);
             let count = counted(lines.len(), "finding");
-            terminal::say(format!("{count} written to {path}"));
+            say(format!("{count} written to {path}"));
             return Ok(ExitCode::SUCCESS);
         }
         let known = forget_known(&mut findings, &baseline)?;
@@ -243,7 +260,7 @@ impl Run<'_> {
         if fixed > 0 {
             summary = format!("{summary}; {fixed} fixed");
         }
-        terminal::say(summary);
+        say(summary);
         let is_error = findings.iter().any(|finding| !is_warning(finding.code));
         Ok(ExitCode::from(u8::from(is_error)))
     }

@@ -3,11 +3,14 @@
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use sys::files::normalized;
+use sys::inside::read_text;
 use vault::finding::Code;
 use vault::rules::settings::Rules;
 
 /// The file's name.
 const NAME: &str = "docs-check.toml";
+/// How many bytes it may have.
+const LARGEST: u64 = 1 << 20;
 
 /// The settings.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -37,9 +40,13 @@ impl Config {
     }
 
     /// The settings in a file.
-    pub fn read(path: &Utf8Path) -> Result<Self> {
-        let text = fs_err::read_to_string(path)?;
-        parse(&text).with_context(|| format!("reading `{path}`"))
+    fn read(path: &Utf8Path) -> Result<Self> {
+        Self::of_text(&read_text(path, LARGEST)?, path)
+    }
+
+    /// The settings in the text of a file.
+    pub fn of_text(text: &str, path: &Utf8Path) -> Result<Self> {
+        parse(text).with_context(|| format!("reading `{path}`"))
     }
 }
 

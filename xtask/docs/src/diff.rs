@@ -1,15 +1,18 @@
-//! `--dry-run`: the changes of a move as a diff.
+//! The changes of a move as a diff: for `--dry-run`, `--finish` and `--abort`.
+
+use std::io::Write as _;
 
 use anyhow::Result;
-use camino::Utf8Path;
-use sys::files;
+use camino::{Utf8Path, Utf8PathBuf};
 use sys::git::Git;
+use sys::printable::{lines, printable};
 use sys::process::Processes;
 use sys::scratch::Scratch;
 use sys::terminal;
 use vault::moves::Texts;
 
-/// Prints what would change as git shows it; `folder` is how the vault's is shown.
+/// Prints what would change as git shows it; `folder` is how the vault's is shown. In a file or pipe the diff is exact;
+/// on a terminal what acts there is shown as escapes.
 pub fn show(root: &Utf8Path, folder: &Utf8Path, before: &Texts, after: &Texts) -> Result<()> {
     let scratch = Scratch::new()?;
     let folder = if folder.is_absolute() {
@@ -17,24 +20,40 @@ pub fn show(root: &Utf8Path, folder: &Utf8Path, before: &Texts, after: &Texts) -
     } else {
         folder
     };
+    let is_exact = !std::io::IsTerminal::is_terminal(&std::io::stdout());
     let processes = Processes::new(false)?;
     let repository = scratch.path();
     // A hook of git's has the caller's repository in its environment.
     let git = Git::new(&processes, repository).isolated();
     git.output(&["init", "--quiet"])?;
     let mut trees: Vec<String> = Vec::new();
+    let place = |path: &Utf8Path| {
+        let path = folder.join(path);
+        let shown = if is_exact {
+            path.as_str().into()
+        } else {
+            printable(path.as_str())
+        };
+        repository.join(&*shown)
+    };
+    let mut laid_out: Vec<Utf8PathBuf> = Vec::new();
     for (texts, others) in [(before, after), (after, before)] {
-        for path in before.keys() {
-            let _ = fs_err::remove_file(repository.join(folder).join(path));
+        for file in laid_out.drain(..) {
+            // On a terminal two names may be shown alike.
+            let _ = fs_err::remove_file(file);
         }
-        for (path, text) in texts {
-            if others.get(path) != Some(text) {
-                let file = repository.join(folder).join(path);
-                fs_err::create_dir_all(file.parent().unwrap_or(root))?;
-                files::write_atomically(&file, text.as_bytes(), 0o644)?;
-            }
+        let differing = texts
+            .iter()
+            .filter(|(path, text)| others.get(*path) != Some(*text));
+        for (path, text) in differing {
+            let file = place(path);
+            fs_err::create_dir_all(file.parent().unwrap_or(root))?;
+            let text = if is_exact { text.into() } else { lines(text) };
+            // It is gone soon: nothing has to be on the disk.
+            fs_err::File::create(&file)?.write_all(text.as_bytes())?;
+            laid_out.push(file);
         }
-        git.output(&["add", "--all", "--force"])?;
+        git.output(&["-c", "core.autocrlf=false", "add", "--all", "--force"])?;
         trees.push(git.output(&["write-tree"])?);
     }
     let colour = if terminal::stdout_takes_escapes() {

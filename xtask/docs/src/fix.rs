@@ -2,17 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::os::unix::fs::PermissionsExt as _;
 
-use anyhow::Result;
-use camino::Utf8Path;
-use sys::files;
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use sys::inside::Inside;
 use vault::card;
 use vault::finding::{Finding, Fix};
 use vault::place::{Place, offset};
+use vault::tree::LARGEST;
+
+use crate::say::say;
+use crate::source::Source;
 
 /// Fixes what is certain; the number of findings that were fixed.
-pub fn fix(root: &Utf8Path, findings: &[Finding]) -> Result<usize> {
+///
+/// A card may be a link to another one, which is changed then; what is outside of the vault is not, but for the files
+/// that are checked `also`.
+pub fn fix(source: &Source<'_>, also: &[Utf8PathBuf], findings: &[Finding]) -> Result<usize> {
     let mut files: BTreeMap<&Utf8Path, Vec<(&Finding, &Fix)>> = BTreeMap::new();
     for finding in findings {
         if let Some(fix) = &finding.fix {
@@ -23,21 +29,35 @@ pub fn fix(root: &Utf8Path, findings: &[Finding]) -> Result<usize> {
             files.entry(path).or_default().push((finding, fix));
         }
     }
+    let vault = Inside::open(&source.root)?;
+    let base = source.base().map(Inside::open).transpose()?;
     let mut count = 0;
-    // A card may be a link to another one.
     let mut written = BTreeSet::new();
     for (path, fixes) in files {
-        let full = root.join(path).canonicalize_utf8()?;
+        let is_also = also.iter().any(|file| file == path);
+        let folder = if is_also { base.as_ref() } else { Some(&vault) };
+        let Ok(full) = source.root.join(path).canonicalize_utf8() else {
+            continue;
+        };
+        let below =
+            folder.and_then(|folder| Some((folder, full.strip_prefix(folder.path()).ok()?)));
+        let Some((folder, below)) = below else {
+            say(format!(
+                "`{path}` is a link out of the vault: what is wrong there is not fixed"
+            ));
+            continue;
+        };
         if !written.insert(full.clone()) {
             continue;
         }
-        let text = fs_err::read_to_string(&full)?;
+        let text = String::from_utf8(folder.read(below, LARGEST)?)
+            .with_context(|| format!("`{path}` is not UTF-8"))?;
         let fixes: Vec<&Fix> = fixes.into_iter().map(|(_, fix)| fix).collect();
         let (new, done) = fixed(&text, &fixes);
         count += done;
         if new != text {
-            let mode = fs_err::metadata(&full)?.permissions().mode() & 0o7777;
-            files::write_atomically(&full, new.as_bytes(), mode)?;
+            let mode = folder.find(below)?.map_or(0o644, |found| found.mode);
+            folder.replace(below, new.as_bytes(), mode)?;
         }
     }
     Ok(count)

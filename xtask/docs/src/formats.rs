@@ -4,6 +4,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 use sys::files::normalized;
+use sys::printable::printable;
 use sys::terminal;
 use vault::finding::{Code, Finding};
 use vault::slug::percent_encoded;
@@ -55,10 +56,10 @@ fn text_line(folder: &Utf8Path, finding: &Finding) -> String {
     };
     format!(
         "{}:{}: {warning}{}: {}; {}",
-        path(folder, finding),
+        printable(path(folder, finding).as_str()),
         finding.place,
         finding.code.name(),
-        finding.message,
+        printable(&finding.message),
         finding.code.remedy()
     )
 }
@@ -75,11 +76,8 @@ fn json_line(folder: &Utf8Path, finding: &Finding) -> String {
 }
 
 fn github_line(folder: &Utf8Path, finding: &Finding) -> String {
-    let escaped = |text: &str| {
-        text.replace('%', "%25")
-            .replace('\r', "%0D")
-            .replace('\n', "%0A")
-    };
+    // What a command shows is in a log as well, and in a log nothing may act.
+    let escaped = |text: &str| printable(text).replace('%', "%25");
     let property = |text: &str| escaped(text).replace(':', "%3A").replace(',', "%2C");
     let level = if is_warning(finding.code) {
         "warning"

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use sys::terminal;
 use vault::date::Date;
 use vault::resolve::stem;
 
+use crate::say::say;
 use crate::source::Source;
 
 impl Source<'_> {
@@ -19,7 +19,7 @@ impl Source<'_> {
             .trim()
             == "true"
         {
-            terminal::say(
+            say(
                 "NOT CHECKED: `modified` against git, because this is a shallow clone: \
                  `git fetch --unshallow` brings the rest",
             );

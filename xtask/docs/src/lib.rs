@@ -3,6 +3,7 @@
 //! `vault` has the rules and the moves, over texts; this crate reads and writes files, asks git, and prints.
 //! It uses `sys` and `vault`, and no other crate of the workspace.
 
+pub mod alone;
 mod baseline;
 pub mod check;
 mod commands_in_cards;
@@ -13,6 +14,8 @@ mod formats;
 mod history;
 pub mod moves;
 mod names;
+mod say;
 mod source;
 mod staged;
+
 mod transaction;

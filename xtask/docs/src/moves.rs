@@ -7,7 +7,6 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
-use sys::git::Git;
 use sys::process::Processes;
 use sys::terminal;
 use vault::date::Date;
@@ -20,8 +19,9 @@ use vault::{card, edits};
 use crate::config::Config;
 use crate::diff;
 use crate::names::Names;
-use crate::source::{shown, vault_root};
-use crate::transaction::Work;
+use crate::say::{plain, say};
+use crate::source::{Source, shown, vault_root};
+use crate::transaction::{End, Work, check_complete};
 
 /// How many mentions of an old path are listed.
 const MOST_PLACES: usize = 10;
@@ -31,8 +31,8 @@ const MOST_PLACES: usize = 10;
 /// A card is named by its stem or by its path. If NEW is a card, OLD becomes a section at its end, and
 /// links to OLD and its headings lead there; if NEW is a folder, OLD moves into it; otherwise OLD gets
 /// that name or path. Links of all forms are updated, prerequisites as well; all other bytes stay. A link
-/// that would lead elsewhere than before is an error. Either all cards are written or none: the next run
-/// completes an interrupted one.
+/// that would lead elsewhere than before is an error. Either all cards are written or none. A run that was
+/// killed leaves a journal outside of the vault: `--finish` completes the move, `--abort` undoes it.
 ///
 /// Exit codes: 0 success, 2 nothing was changed.
 ///
@@ -45,7 +45,7 @@ const MOST_PLACES: usize = 10;
 )]
 pub struct Args {
     /// The cards, then the new name, path or folder, or the card to merge them into
-    #[arg(value_name = "OLD... NEW", required_unless_present = "finish")]
+    #[arg(value_name = "OLD... NEW", required_unless_present_any = ["finish", "abort"])]
     cards: Vec<String>,
     /// Turn a section into a card of its own: NEW is its name or path
     #[arg(long, value_name = "OLD#HEADING")]
@@ -65,9 +65,12 @@ pub struct Args {
     /// The folder of the cards [default: docs]
     #[arg(long, value_name = "DIR")]
     vault: Option<Utf8PathBuf>,
-    /// Only complete a move that was interrupted
-    #[arg(long, conflicts_with_all = ["cards", "extract", "relist", "touch", "dry_run"])]
+    /// Complete a move that was interrupted, and show what changes
+    #[arg(long, conflicts_with_all = ["cards", "extract", "relist", "touch", "json", "abort"])]
     finish: bool,
+    /// Undo a move that was interrupted, and show what changes
+    #[arg(long, conflicts_with_all = ["cards", "extract", "relist", "touch", "json"])]
+    abort: bool,
 }
 
 /// A file that changes.
@@ -80,16 +83,24 @@ struct Row {
     action: &'static str,
 }
 
-/// Runs the command in a repository, by default over its `docs`.
-pub fn run(args: &Args, repository: &Utf8Path) -> Result<ExitCode> {
+/// Runs the command in a repository, by default over its `docs`; the journal is kept in the folder `state`.
+pub fn run(args: &Args, repository: &Utf8Path, state: &Utf8Path) -> Result<ExitCode> {
+    moved(args, repository, state).map_err(plain)
+}
+
+fn moved(args: &Args, repository: &Utf8Path, state: &Utf8Path) -> Result<ExitCode> {
     let root = vault_root(repository, args.vault.as_deref())?;
-    let work = Work::open(&root)?;
-    if work.finish()? {
-        terminal::say("an interrupted move was completed");
+    if args.finish || args.abort {
+        let end = if args.finish { End::Finish } else { End::Abort };
+        return end_interrupted(&Work::open(state, &root)?, end, args, repository, &root);
     }
-    if args.finish {
-        return Ok(ExitCode::SUCCESS);
-    }
+    check_complete(state, &root)?;
+    // A dry run writes nothing, here or there.
+    let work = if args.dry_run {
+        None
+    } else {
+        Some(Work::open(state, &root)?)
+    };
     let (before, symbolic) = read(&root)?;
     let mut after = before.clone();
     let changes = changes(args, &root, &before)?;
@@ -134,10 +145,10 @@ pub fn run(args: &Args, repository: &Utf8Path) -> Result<ExitCode> {
         );
     }
     let folder = shown(repository, &root);
-    if args.dry_run {
+    let Some(work) = work else {
         diff::show(&root, folder, &before, &after)?;
         return Ok(ExitCode::SUCCESS);
-    }
+    };
     work.replace(&before, &after)?;
     if args.json {
         rows(&changes, folder, &before, &after)
@@ -145,18 +156,18 @@ pub fn run(args: &Args, repository: &Utf8Path) -> Result<ExitCode> {
             .try_for_each(terminal::emit_json)?;
     }
     for change in &changes {
-        terminal::say(described(change, folder));
+        say(described(change, folder));
     }
     let cards = after
         .iter()
         .filter(|(path, text)| before.get(*path) != Some(text));
-    terminal::say(format!(
+    say(format!(
         "{} links rewritten, {} cards written",
         links.rewritten,
         cards.count()
     ));
     if links.found > 0 {
-        terminal::say(format!(
+        say(format!(
             "{} links that led nowhere lead to a card now",
             links.found
         ));
@@ -164,6 +175,30 @@ pub fn run(args: &Args, repository: &Utf8Path) -> Result<ExitCode> {
     let gone = before.keys().filter(|path| !after.contains_key(*path));
     for path in gone {
         list_places(&root, path)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Completes or undoes a move that was interrupted; with `--dry-run` only shows it.
+fn end_interrupted(
+    work: &Work,
+    end: End,
+    args: &Args,
+    repository: &Utf8Path,
+    root: &Utf8Path,
+) -> Result<ExitCode> {
+    let Some(record) = work.interrupted()? else {
+        say(format!("no move in `{root}` was interrupted"));
+        return Ok(ExitCode::SUCCESS);
+    };
+    let (now, then) = record.texts(end);
+    diff::show(root, shown(repository, root), &now, &then)?;
+    if !args.dry_run {
+        work.end(&record, end)?;
+        say(match end {
+            End::Finish => "an interrupted move was completed",
+            End::Abort => "an interrupted move was undone",
+        });
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -308,17 +343,9 @@ fn rows(changes: &[Change], folder: &Utf8Path, before: &Texts, after: &Texts) ->
 /// Lists where a path that is gone is still mentioned: these are not links, and not rewritten.
 fn list_places(root: &Utf8Path, path: &Utf8Path) -> Result<()> {
     let processes = Processes::new(false)?;
-    let git = Git::new(&processes, root);
-    let arguments = [
-        "grep",
-        "-nI",
-        "--full-name",
-        "-F",
-        "-e",
-        path.as_str(),
-        "--",
-        ":/",
-    ];
+    let source = Source::new(&processes, root, root.to_owned());
+    let git = source.git();
+    let arguments = ["grep", "-nI", "--full-name", "-F", "-e", path.as_str()];
     // Without git, or outside of a repository, nothing is known.
     let Ok(captured) = git.capture(&arguments) else {
         return Ok(());
@@ -327,17 +354,17 @@ fn list_places(root: &Utf8Path, path: &Utf8Path) -> Result<()> {
     if !captured.status.success() || places.is_empty() {
         return Ok(());
     }
-    terminal::say(format!("`{path}` is still mentioned, outside of links:"));
+    say(format!("`{path}` is still mentioned, outside of links:"));
     for place in places.iter().take(MOST_PLACES) {
         let mut parts = place.splitn(3, ':');
         let (file, line) = (
             parts.next().unwrap_or_default(),
             parts.next().unwrap_or_default(),
         );
-        terminal::say(format!("  {file}:{line}"));
+        say(format!("  {file}:{line}"));
     }
     if places.len() > MOST_PLACES {
-        terminal::say(format!("  and {} more", places.len() - MOST_PLACES));
+        say(format!("  and {} more", places.len() - MOST_PLACES));
     }
     Ok(())
 }

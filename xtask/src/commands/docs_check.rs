@@ -9,5 +9,6 @@ use crate::repo::Repo;
 
 /// Runs the command; lines of cards that call `cargo xtask` are checked against `cli`.
 pub fn run(args: &Args, cli: clap::Command) -> Result<ExitCode> {
-    docs::check::run(args, &Repo::find()?.root, Some(cli))
+    let repo = Repo::find()?;
+    docs::check::run(args, &repo.root, Some(&repo.state()), Some(cli))
 }

@@ -9,5 +9,6 @@ use crate::repo::Repo;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    docs::moves::run(args, &Repo::find()?.root)
+    let repo = Repo::find()?;
+    docs::moves::run(args, &repo.root, &repo.state())
 }

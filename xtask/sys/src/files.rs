@@ -13,16 +13,15 @@ pub fn write_atomically(path: &Utf8Path, contents: &[u8], mode: u32) -> Result<(
     let folder = path
         .parent()
         .with_context(|| format!("`{path}` has no folder"))?;
-    let name = path
-        .file_name()
+    path.file_name()
         .with_context(|| format!("`{path}` has no file name"))?;
-    let temporary = folder.join(format!(".{name}.{}", std::process::id()));
+    // Whoever may write to the folder can't have put a link there.
+    let temporary = folder.join(temporary_name());
     let write = || -> io::Result<()> {
         let mut options = fs_err::OpenOptions::new();
         let mut file = options
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(mode)
             .open(&temporary)?;
         file.write_all(contents)?;
@@ -31,10 +30,18 @@ pub fn write_atomically(path: &Utf8Path, contents: &[u8], mode: u32) -> Result<(
         fs_err::rename(&temporary, path)
     };
     write().inspect_err(|_| {
-        // The first error is the one to tell; a left-over is overwritten by the next run.
+        // The first error is the one to tell.
         let _ = fs_err::remove_file(&temporary);
     })?;
     Ok(())
+}
+
+/// A name for a file that nobody can guess, and nothing has.
+pub fn temporary_name() -> String {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // The standard library's keys are random.
+    let random = std::collections::hash_map::RandomState::new();
+    format!(".xtask-{:016x}", random.build_hasher().finish())
 }
 
 /// Waits until no other run holds this lock; it is held until the file is dropped.

@@ -4,6 +4,7 @@
 
 pub mod files;
 pub mod git;
+pub mod inside;
 pub mod platform;
 pub mod printable;
 pub mod process;

@@ -56,6 +56,18 @@ pub fn enlarge_pipe(_: impl AsFd, _: usize) -> Option<usize> {
     None
 }
 
+/// Permission bits as a number; how wide these are differs.
+#[cfg(target_os = "linux")]
+pub fn mode_bits(mode: rustix::fs::RawMode) -> u32 {
+    mode & 0o7777
+}
+
+/// See the function of this name for Linux.
+#[cfg(not(target_os = "linux"))]
+pub fn mode_bits(mode: rustix::fs::RawMode) -> u32 {
+    u32::from(mode) & 0o7777
+}
+
 /// Each process and its parent, from `/proc/<pid>/stat` (`proc_pid_stat(5)`); empty on systems without
 /// /proc, where descendants of a killed process are not found.
 pub fn parents() -> BTreeMap<i32, i32> {

@@ -49,6 +49,13 @@ impl Tree {
         tree
     }
 
+    /// All paths, those of the cards first.
+    pub fn paths(&self) -> impl Iterator<Item = &Utf8Path> {
+        let others = self.files.iter().filter(|name| name.contains('/'));
+        let cards = self.cards.iter().map(Utf8PathBuf::as_path);
+        cards.chain(others.map(|path| Utf8Path::new(&**path)))
+    }
+
     /// Whether a file other than cards has this name, or this path from the vault's root.
     pub fn has_file(&self, name: &str) -> bool {
         self.files.contains(name)
@@ -57,7 +64,15 @@ impl Tree {
 
 /// The text of a card, or why it can't be read.
 pub fn read_text(path: &Utf8Path) -> Result<String, String> {
-    let file = fs_err::File::open(path).map_err(|error| error.to_string())?;
+    use fs_err::os::unix::fs::OpenOptionsExt as _;
+    // A FIFO would be waited for, and a device may have no end.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = fs_err::OpenOptions::new();
+    let opened = options.read(true).custom_flags(flags).open(path);
+    let file = opened.map_err(|error| error.to_string())?;
+    if !file.metadata().is_ok_and(|data| data.is_file()) {
+        return Err("it is not a regular file".to_owned());
+    }
     let mut bytes = Vec::with_capacity(USUAL);
     // The file itself reads into memory that was never written; its wrapper fills it with zeros first.
     let read = file.file().take(LARGEST + 1).read_to_end(&mut bytes);
@@ -65,6 +80,11 @@ pub fn read_text(path: &Utf8Path) -> Result<String, String> {
     if bytes.len() as u64 > LARGEST {
         return Err(format!("it has more than {LARGEST} bytes"));
     }
+    as_text(bytes)
+}
+
+/// The bytes of a card as text, or in which line they are none.
+pub fn as_text(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = memchr::memchr_iter(b'\n', good).count() + 1;
