@@ -128,7 +128,7 @@ pub fn drop_results(options: &Options) -> Result<ExitCode> {
 }
 
 /// Finds out what is meant, from what and where it is built, and goes there.
-fn on_site<T>(
+pub fn on_site<T>(
     options: &Options,
     repo: &Repo,
     processes: &Processes,

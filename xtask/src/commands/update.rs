@@ -1,4 +1,4 @@
-//! `cargo xtask update`: which releases there are, and what moving to one takes.
+//! `cargo xtask update`: which releases there are, what moving to one takes, and the move.
 
 use std::process::ExitCode;
 
@@ -6,29 +6,40 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use crate::pins::Pins;
+use crate::machine::sandbox_probe::sandbox_problem;
+use crate::nix::PackageSet;
 use crate::pins::sources::{self, SourceOverride, SourceTree, Sources};
+use crate::pins::{self, Pins};
 use crate::repo::{Container, Repo};
 use crate::update::git::{self, Tags};
+use crate::update::hashes::{self, End, Work};
+use crate::update::journal::{Journal, Lock};
+use crate::update::plan;
 use crate::update::preflight::{self, Kind, Note, Subject};
 use crate::update::release::{self, Choice, Release, Wanted};
 use crate::update::report;
 use crate::update::tree::Tree;
+use nix_formats::nar;
+use sys::git::Git;
 use sys::process::Processes;
 use sys::terminal;
 
-/// Show the releases of a container, and what a new one changes
+/// Move a container to a new release: versions and hashes, all of them or none
 ///
 /// Releases are the tags of the first place in the pins that answers. A line is the first two numbers of a
 /// version. Without `--to` or `--next`, the newest final release of the pinned line is meant; a pre-release
 /// only if `--to` names it. To go back, or to pass over a line, is refused.
 ///
-/// The new tree is compared with the expressions and with the pinned one, without building: lines that are
-/// replaced, files that components are built from, Go, Node, npm and Python, packages, migrations, defaults.
-/// Each finding has file and line, under `a person must decide` or `for information`. Nothing is written but
-/// fetched trees, in target/xtask/update.
+/// First the new tree is compared with the expressions and with the pinned one, without building: lines that
+/// are replaced, files that components are built from, Go, Node, npm and Python, packages, migrations,
+/// defaults. Each finding has file and line, under `a person must decide`, where the run then ends, or `for
+/// information`. Then each hash whose derivation is another with the new version is found by building it, in
+/// rounds, on a copy of the pins, and all components are built and tested. In the end pins.json is written
+/// once. After any failure it is what it was; `--resume` goes on with the hashes that were found. Hashes of
+/// other systems that would be wrong are removed. Trees and the journal are in target/xtask/update.
 ///
-/// Exit codes: 0 nothing to decide, 1 a person must decide, 2 could not run, 129, 130 or 143 interrupted.
+/// Exit codes: 0 success, 1 a person must decide, a build failed, or a hash was removed, 2 could not run, 129,
+/// 130 or 143 interrupted.
 ///
 /// Example: `cargo xtask update --dry-run`
 #[derive(Debug, clap::Args)]
@@ -37,7 +48,6 @@ use sys::terminal;
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
 )]
-#[command(group(clap::ArgGroup::new("act").args(["list", "dry_run", "source"]).required(true)))]
 pub struct Args {
     /// The container [default: the only one with releases]
     #[arg(value_name = "CONTAINER")]
@@ -48,13 +58,13 @@ pub struct Args {
     /// Move to the newest release of the next line
     #[arg(long, conflicts_with = "list")]
     next: bool,
-    /// List the releases; check nothing
+    /// List the releases; change nothing
     #[arg(long)]
     list: bool,
-    /// Say what moving takes
+    /// Say what moving takes; change nothing
     #[arg(long, conflicts_with = "list")]
     dry_run: bool,
-    /// Check a tree that is here, instead of a release
+    /// Check a tree that is here, instead of a release; change nothing
     #[arg(long, value_name = "TREE", conflicts_with_all = ["to", "next", "list"])]
     source: Option<Utf8PathBuf>,
     /// The tree of the pinned release [default: fetched from the pinned places]
@@ -63,11 +73,32 @@ pub struct Args {
     /// Use another file instead of the container's pins.json
     #[arg(long, value_name = "FILE")]
     pins: Option<Utf8PathBuf>,
-    /// Print JSON lines: for `--list` container, version, line, `pre_release`, state; else kind, code, what,
-    /// spots (tree, path, line, text)
+    /// Keep the version; find the hash of this pin anew, and those that depend on it; can be repeated
+    #[arg(long, value_name = "PIN", conflicts_with_all = ["to", "next", "list", "source", "dry_run"])]
+    only: Vec<String>,
+    /// Go on although a person must decide
+    #[arg(long)]
+    anyway: bool,
+    /// Find the hashes; build and test no components
+    #[arg(long)]
+    no_build: bool,
+    /// Go on with what an earlier run found
+    #[arg(long, conflicts_with_all = ["to", "next", "list", "source", "dry_run", "only"])]
+    resume: bool,
+    /// Commit the pins file, with old and new hashes in the message
+    #[arg(long, conflicts_with_all = ["list", "source", "dry_run"])]
+    commit: bool,
+    /// Also write what was done as Markdown, for a pull request
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "source", "dry_run"])]
+    report: Option<Utf8PathBuf>,
+    /// The package set to build over [default: nixpkgs if it is available, else host]
+    #[arg(long, value_name = "SET")]
+    pkgs: Option<PackageSet>,
+    /// Print JSON lines: with `--list` container, version, line, `pre_release`, state; findings: kind, code,
+    /// what, spots (tree, path, line, text); pins: pin, state, old, new
     #[arg(long)]
     json: bool,
-    /// Show command lines
+    /// Show command lines and all messages of Nix
     #[arg(short, long)]
     verbose: bool,
 }
@@ -80,6 +111,14 @@ struct Listed<'a> {
     line: String,
     pre_release: bool,
     state: &'static str,
+}
+
+/// A release that is moved to.
+struct Target {
+    release: String,
+    commit: String,
+    compare: Option<String>,
+    tree: Tree,
 }
 
 /// What each way needs.
@@ -125,7 +164,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.source {
         Some(tree) => session.check_tree(tree),
         None if args.list => session.list(),
-        None => session.plan(),
+        None if args.dry_run => session.plan(None),
+        None => {
+            let lock = Lock::take(&session.trees(), &container.name)?;
+            if args.only.is_empty() {
+                session.plan(Some(&lock))
+            } else {
+                session.apply(&lock, None, &[])
+            }
+        }
     }
 }
 
@@ -171,7 +218,10 @@ impl Session<'_> {
     fn tags(&self) -> Result<Tags> {
         let source = self.pins().source(&self.main);
         let places = source.map(|it| &it.places).into_iter().flatten();
-        let (tags, silent) = git::first_tags(self.processes, places)?;
+        let found = git::first_tags(self.processes, places);
+        let (tags, silent) = found.inspect_err(|_| {
+            terminal::say("is the network there? `--source TREE` checks a tree that is here");
+        })?;
         for place in silent {
             terminal::say(format!("passed over {place}"));
         }
@@ -230,14 +280,24 @@ impl Session<'_> {
             Some(old) => Ok(old),
             None => self.tags().and_then(|tags| self.old_tree(&tags)),
         };
-        self.conclude(&new, old, Vec::new())
+        let notes = self.compare(&new, old, Vec::new())?;
+        let decide = notes.iter().any(|note| note.kind == Kind::Decide);
+        Ok(ExitCode::from(u8::from(decide)))
     }
 
-    /// Says what moving to a release takes.
-    fn plan(&self) -> Result<ExitCode> {
+    /// Says what moving to a release takes, and with the lock moves to it.
+    fn plan(&self, lock: Option<&Lock>) -> Result<ExitCode> {
         let tags = self.tags()?;
         let all = releases(&tags);
-        let named = match &self.args.to {
+        let left = if self.args.resume {
+            let left = Journal::read(&self.trees())?;
+            let left =
+                left.context("there is nothing to resume: no update was ended before its end")?;
+            Some(left.to)
+        } else {
+            None
+        };
+        let named = match left.as_ref().or(self.args.to.as_ref()) {
             Some(text) => Some(Release::parse(text).with_context(|| {
                 format!("`{text}` is not the version of a release: numbers with dots, then `-rc1`")
             })?),
@@ -270,7 +330,190 @@ impl Session<'_> {
         let new = git::tree(self.processes, &self.trees(), &tags, &tag)?;
         let new = Tree::open(&new)?;
         let old = self.at_hand().map_or_else(|| self.old_tree(&tags), Ok);
-        self.conclude(&new, old, other_places)
+        let notes = self.compare(&new, old, other_places)?;
+        let decide = notes.iter().any(|note| note.kind == Kind::Decide);
+        let Some(lock) = lock else {
+            return Ok(ExitCode::from(u8::from(decide)));
+        };
+        if decide && !self.args.anyway {
+            terminal::say(format!(
+                "nothing was changed: adapt the expressions to {to}, or go on as they are with `--anyway`"
+            ));
+            return Ok(ExitCode::from(1));
+        }
+        let target = Target {
+            release: to.to_string(),
+            commit: tags.commits.get(&tag).cloned().unwrap_or_default(),
+            compare: compare_link(&tags, &self.pinned, &to),
+            tree: new,
+        };
+        self.apply(lock, Some(&target), &notes)
+    }
+
+    /// Finds all hashes, and writes the pins.
+    fn apply(&self, _lock: &Lock, target: Option<&Target>, notes: &[Note]) -> Result<ExitCode> {
+        let path = &self.sources.pins_path;
+        let before = fs_err::read(path)?;
+        if self.args.commit {
+            self.refuse_to_commit()?;
+        }
+        let folder = self.trees();
+        let version = self.pinned.to_string();
+        let to = target.map_or(&version, |target| &target.release);
+        let mut journal = self.journal(&folder, to, target.map_or("", |it| &it.commit))?;
+        journal.write(&folder)?;
+        let work = Work {
+            repo: self.repo,
+            processes: self.processes,
+            sources: &self.sources,
+            to: target.map(|target| (target.release.as_str(), &target.tree)),
+            main: &self.main,
+            only: &self.args.only,
+            pkgs: self.args.pkgs,
+            build: !self.args.no_build,
+            verbose: self.args.verbose,
+            folder: &folder,
+            diagnose: sandbox_problem,
+        };
+        let found = hashes::find(&work, &mut journal);
+        let shown = self.repo.shown(path);
+        let done = match found {
+            Ok(End::Found(done)) => done,
+            other => {
+                let hashes = journal.hashes.len();
+                let s = if hashes == 1 { "" } else { "es" };
+                terminal::say(format!(
+                    "{shown} is as it was; `--resume` goes on with {hashes} hash{s} that were found"
+                ));
+                return match other {
+                    Ok(End::Failed(code)) => Ok(code),
+                    Ok(End::Found(_)) => Ok(ExitCode::SUCCESS),
+                    Err(error) => Err(error),
+                };
+            }
+        };
+        if fs_err::read(path)? != before {
+            bail!("{shown} was changed meanwhile: update again");
+        }
+        let rows = report::rows(&done.plan, &done.found);
+        pins::write_edits(
+            path,
+            &self.repo.lock(),
+            &plan::edits(&done.plan, &done.found),
+        )?;
+        Journal::remove(&folder)?;
+        self.conclude(target, notes, &rows, &done)
+    }
+
+    /// The journal to go on with, or a new one.
+    fn journal(&self, folder: &Utf8Path, to: &str, commit: &str) -> Result<Journal> {
+        let pins = self.sources.pins_path.clone();
+        let pins_hash = nar::flat(pins.as_std_path())?.to_string();
+        let left = Journal::read(folder)?;
+        if self.args.resume {
+            let left =
+                left.context("there is nothing to resume: no update was ended before its end")?;
+            if left.commit != commit || left.to != to {
+                bail!(
+                    "the tag of {} is at commit {commit} now, not at {}: begin anew, without `--resume`",
+                    left.to,
+                    left.commit
+                );
+            }
+            if left.pins != pins || left.pins_hash != pins_hash {
+                bail!(
+                    "{} is not as it was then: begin anew, without `--resume`",
+                    self.repo.shown(&pins)
+                );
+            }
+            return Ok(left);
+        }
+        Ok(Journal {
+            pins,
+            pins_hash,
+            to: to.to_owned(),
+            commit: commit.to_owned(),
+            ..Journal::default()
+        })
+    }
+
+    /// Says what was done, in every form that was asked for.
+    fn conclude(
+        &self,
+        target: Option<&Target>,
+        notes: &[Note],
+        rows: &[report::Row],
+        done: &hashes::Done,
+    ) -> Result<ExitCode> {
+        let shown = self.repo.shown(&self.sources.pins_path);
+        let name = &self.container().name;
+        let title = match target {
+            Some(target) => format!("{name}: {} -> {}", self.pinned, target.release),
+            None => format!("{name}: hashes of {}", self.args.only.join(", ")),
+        };
+        if self.args.json {
+            rows.iter().try_for_each(terminal::emit_json)?;
+        } else {
+            terminal::emit(report::pins(rows).trim_end())?;
+        }
+        let proof = if self.args.no_build {
+            "Components were not built."
+        } else {
+            "All components were built, and their tests passed."
+        };
+        let s = if done.rounds == 1 { "" } else { "s" };
+        let seconds = sys::table::human_seconds(done.elapsed.as_secs_f64());
+        let end = format!("{proof} {} round{s} of builds, {seconds}.", done.rounds);
+        terminal::say(format!("written to {shown}. {end}"));
+        if let Some(file) = &self.args.report {
+            let compare = target.and_then(|target| target.compare.as_deref());
+            let text = report::markdown(&title, compare, rows, notes, &end);
+            sys::files::write_atomically(file, text.as_bytes(), 0o644)?;
+        }
+        if self.args.commit {
+            let message = format!("{title}\n\n{}", report::commit(rows));
+            let path = self.sources.pins_path.as_str();
+            let git = Git::new(self.processes, &self.repo.root).isolated();
+            git.output(&[
+                "commit",
+                "--quiet",
+                "--message",
+                &message,
+                "--only",
+                "--",
+                path,
+            ])?;
+        }
+        let removed: Vec<&str> = rows
+            .iter()
+            .filter(|row| row.state == "removed")
+            .map(|row| row.pin.as_str())
+            .collect();
+        if removed.is_empty() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        terminal::say(format!(
+            "removed, as they can't be found on this machine: {}; `cargo xtask test-build --write-pins` finds \
+             each where it can be built, once it is there again with a fake hash",
+            removed.join(", ")
+        ));
+        Ok(ExitCode::from(1))
+    }
+
+    /// A commit must have nothing in it but what this run changes.
+    fn refuse_to_commit(&self) -> Result<()> {
+        let path = &self.sources.pins_path;
+        let git = Git::new(self.processes, &self.repo.root).isolated();
+        git.output(&["ls-files", "--error-unmatch", "--", path.as_str()])
+            .with_context(|| format!("`--commit`: {} is not under git", self.repo.shown(path)))?;
+        let changes = git.output(&["status", "--porcelain", "--", path.as_str()])?;
+        if !changes.is_empty() {
+            bail!(
+                "`--commit`: {} has changes that are not committed: commit or undo them first",
+                self.repo.shown(path)
+            );
+        }
+        Ok(())
     }
 
     fn say_move(&self, to: &str) {
@@ -311,11 +554,11 @@ impl Session<'_> {
     fn other_places(&self, main: &Tags, to: &Release) -> Vec<Note> {
         let mut notes = Vec::new();
         for (name, source) in self.pins().sources() {
-            let git = source.places.iter().filter(|place| {
-                matches!(place, crate::pins::Place::Git { rev, .. } if rev.contains("{version}"))
-            });
+            let git = source.places.iter().filter(
+                |place| matches!(place, pins::Place::Git { rev, .. } if rev.contains("{version}")),
+            );
             let git: Vec<_> = git.collect();
-            let is_main = |place: &&crate::pins::Place| matches!(place, crate::pins::Place::Git { url, .. } if *url == main.url);
+            let is_main = |place: &&pins::Place| matches!(place, pins::Place::Git { url, .. } if *url == main.url);
             if name == self.main || source.version.is_some() || git.is_empty() {
                 continue;
             }
@@ -336,7 +579,7 @@ impl Session<'_> {
             let others = source
                 .places
                 .iter()
-                .any(|place| !matches!(place, crate::pins::Place::Git { .. }));
+                .any(|place| !matches!(place, pins::Place::Git { .. }));
             let named = tags.commits.keys().map(String::as_str);
             let other = release::other_spelling(named, &tags.pattern, to);
             let other = other.map_or_else(String::new, |tag| {
@@ -361,12 +604,12 @@ impl Session<'_> {
     }
 
     /// Compares, and says what was found.
-    fn conclude(
+    fn compare(
         &self,
         new: &Tree,
         old: Result<Utf8PathBuf>,
         mut notes: Vec<Note>,
-    ) -> Result<ExitCode> {
+    ) -> Result<Vec<Note>> {
         let old = match old {
             Ok(old) => Some(Tree::open(&old)?),
             Err(error) if error.is::<sys::process::Interrupted>() => return Err(error),
@@ -398,9 +641,16 @@ impl Session<'_> {
         } else {
             terminal::emit(report::notes(&notes).trim_end())?;
         }
-        let decide = notes.iter().any(|note| note.kind == Kind::Decide);
-        Ok(ExitCode::from(u8::from(decide)))
+        Ok(notes)
     }
+}
+
+/// Where upstream's site shows what is between two releases, if it is one that does.
+fn compare_link(tags: &Tags, from: &Release, to: &Release) -> Option<String> {
+    let site = tags.url.strip_suffix(".git").unwrap_or(&tags.url);
+    let tag = |release: &Release| tags.pattern.replace("{version}", &release.to_string());
+    let is_site = site.starts_with("https://");
+    is_site.then(|| format!("{site}/compare/{}...{}", tag(from), tag(to)))
 }
 
 /// The releases that tags name.

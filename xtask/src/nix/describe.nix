@@ -81,6 +81,7 @@ let
     container:
     map (derivation: {
       drv = derivation.drvPath;
+      out = derivation.outPath;
       file = toString derivation.pin.file;
       inherit (derivation.pin) key;
     }) (

@@ -47,6 +47,8 @@ pub struct Request<'a> {
 pub struct Pinned {
     /// The store path of the derivation.
     pub drv: String,
+    /// The store path of its output.
+    pub out: String,
     /// The pins file.
     pub file: Utf8PathBuf,
     /// The names that lead to the hash in it.

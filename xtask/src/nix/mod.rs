@@ -270,8 +270,27 @@ impl<'a> Nix<'a> {
         containers: impl IntoIterator<Item = &'i Inputs>,
         repo: &Repo,
     ) -> Result<Vec<Pinned>> {
+        self.ask_pinned(containers, repo, false)
+    }
+
+    /// The same, with the derivations written to the store, to be built.
+    pub fn pinned_to_build<'i>(
+        &self,
+        containers: impl IntoIterator<Item = &'i Inputs>,
+        repo: &Repo,
+    ) -> Result<Vec<Pinned>> {
+        self.ask_pinned(containers, repo, true)
+    }
+
+    fn ask_pinned<'i>(
+        &self,
+        containers: impl IntoIterator<Item = &'i Inputs>,
+        repo: &Repo,
+        build: bool,
+    ) -> Result<Vec<Pinned>> {
         let request = Request {
             containers: containers.into_iter().map(|it| (it, None)).collect(),
+            build,
             pinned: true,
             ..Request::default()
         };

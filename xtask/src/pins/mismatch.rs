@@ -157,6 +157,7 @@ mod tests {
     fn derivations_lead_to_their_pins() {
         let pin = |drv: &str| Pinned {
             drv: drv.to_owned(),
+            out: "/x".to_owned(),
             file: "/r/pins.json".into(),
             key: vec!["sources".to_owned(), "a.b".to_owned(), "hash".to_owned()],
         };

@@ -85,8 +85,20 @@ pub struct Source {
     mode: Mode,
     /// The Python module that the backend takes from it; its version is then a revision in a lock file.
     pub module: Option<String>,
+    /// Only these files of the tree, if any.
+    pub files: Vec<Utf8PathBuf>,
     /// Where it can be had, in this order.
     pub places: Vec<Place>,
+}
+
+impl Source {
+    /// The hash that a path has as this source.
+    pub fn hash_of(&self, path: &Utf8Path) -> Result<Sri> {
+        match self.mode {
+            Mode::Flat => nar::flat(path.as_std_path()),
+            Mode::Recursive => nar::tree(path.as_std_path()),
+        }
+    }
 }
 
 /// Where a source can be had. What Nix alone needs is checked and not kept.
@@ -375,11 +387,7 @@ impl Pins {
             if source.hash.as_sha256().is_none() {
                 continue;
             }
-            let path = folder.join(file);
-            let to = match source.mode {
-                Mode::Flat => nar::flat(path.as_std_path())?,
-                Mode::Recursive => nar::tree(path.as_std_path())?,
-            };
+            let to = source.hash_of(&folder.join(file))?;
             if to != source.hash {
                 stale.push(Change {
                     key: ["sources", name, "hash"].map(str::to_owned).to_vec(),
@@ -507,6 +515,29 @@ fn entry_around(text: &str, value: Range<usize>) -> Range<usize> {
     start..value.end
 }
 
+/// The hashes in the text of a pins file, each with the names that lead to it.
+pub fn hashes(text: &str) -> Result<Vec<(Vec<String>, Sri)>> {
+    fn walk(value: &serde_json::Value, key: &mut Vec<String>, found: &mut Vec<(Vec<String>, Sri)>) {
+        match value {
+            serde_json::Value::Object(object) => {
+                for (name, value) in object {
+                    key.push(name.clone());
+                    walk(value, key, found);
+                    key.pop();
+                }
+            }
+            serde_json::Value::String(text) => {
+                found.extend(text.parse().ok().map(|hash| (key.clone(), hash)));
+            }
+            _ => {}
+        }
+    }
+    let value: serde_json::Value = serde_json::from_str(text)?;
+    let mut found = Vec::new();
+    walk(&value, &mut Vec::new(), &mut found);
+    Ok(found)
+}
+
 /// Where in a text of JSON the value lies to which these names lead.
 fn place_of(text: &str, key: &[String]) -> Option<Range<usize>> {
     let mut value: &RawValue = serde_json::from_str(text).ok()?;
@@ -624,6 +655,7 @@ impl<'de> Deserialize<'de> for Source {
                 hash: raw.hash,
                 mode: raw.mode,
                 module: raw.module,
+                files: raw.files,
                 places: raw.places,
             })
         })

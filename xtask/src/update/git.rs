@@ -88,8 +88,7 @@ pub fn first_tags<'p>(
         bail!("the pins name no git repository whose tags have a `{{version}}`");
     }
     bail!(
-        "no place says which releases there are:\n  {}\nis the network there? `--source TREE` checks a tree \
-         that is here",
+        "no place says which releases there are:\n  {}",
         silent.join("\n  ")
     )
 }
@@ -226,27 +225,10 @@ fn put(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
         return Ok(());
     }
     let beside = to.with_extension(format!("new-{}", std::process::id()));
-    let copied = copy(from, &beside).and_then(|()| Ok(fs_err::rename(&beside, to)?));
+    let copied = files::copy_tree(from, &beside).and_then(|()| Ok(fs_err::rename(&beside, to)?));
     copied.inspect_err(|_| {
         let _ = fs_err::remove_dir_all(&beside);
     })
-}
-
-fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
-    fs_err::create_dir_all(to)?;
-    for entry in from.read_dir_utf8()? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            copy(entry.path(), &target)?;
-        } else if kind.is_symlink() {
-            fs_err::os::unix::fs::symlink(fs_err::read_link(entry.path())?, &target)?;
-        } else {
-            fs_err::copy(entry.path(), &target)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@
 
 pub mod expressions;
 pub mod git;
+pub mod hashes;
+pub mod journal;
+pub mod plan;
 pub mod preflight;
 pub mod release;
 pub mod report;

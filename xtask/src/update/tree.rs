@@ -57,6 +57,11 @@ impl Tree {
         Ok(tree)
     }
 
+    /// Its absolute path.
+    pub fn root(&self) -> &Utf8Path {
+        &self.root
+    }
+
     /// All regular files, relative to the root and in order.
     pub fn files(&self) -> impl Iterator<Item = &Utf8Path> {
         self.files.iter().map(Utf8PathBuf::as_path)

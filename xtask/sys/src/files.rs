@@ -55,6 +55,38 @@ pub fn lock(path: &Utf8Path) -> Result<fs_err::File> {
     Ok(file)
 }
 
+/// The same without waiting: none if another run holds it. What the file holds stays.
+pub fn try_lock(path: &Utf8Path) -> Result<Option<fs_err::File>> {
+    let mut options = fs_err::OpenOptions::new();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("locking `{path}`")),
+    }
+}
+
+/// Copies a file or a folder with all that is in it; links stay links.
+pub fn copy_tree(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    let kind = fs_err::symlink_metadata(from)?.file_type();
+    if kind.is_symlink() {
+        fs_err::os::unix::fs::symlink(fs_err::read_link(from)?, to)?;
+    } else if kind.is_dir() {
+        fs_err::create_dir_all(to)?;
+        for entry in from.read_dir_utf8()? {
+            let entry = entry?;
+            copy_tree(entry.path(), &to.join(entry.file_name()))?;
+        }
+    } else {
+        fs_err::copy(from, to)?;
+    }
+    Ok(())
+}
+
 /// Makes a folder, and makes sure that files can be made in it.
 pub fn check_writable(folder: &Utf8Path) -> Result<()> {
     let probe = folder.join(format!(".writable.{}", std::process::id()));

@@ -81,7 +81,7 @@ impl Upstream {
         command
             .current_dir(self.harness.root())
             .env_remove("CARGO_MANIFEST_DIR")
-            .args(["update", "--pins", self.pins.as_str()])
+            .args(["update", "--pkgs", "host", "--pins", self.pins.as_str()])
             .args(arguments);
         let output = run(&mut command);
         (
@@ -350,4 +350,164 @@ fn who_has_no_releases_says_so() {
     let (code, _, said) = upstream.update(&["--list", "cady"]);
     assert_eq!(code, Some(2));
     assert!(said.contains("cady"), "{said}");
+}
+
+/// A git daemon for the repositories below a folder, on loopback: builders see no file of this machine's.
+struct Daemon(std::process::Child, u16);
+
+impl Daemon {
+    fn start(folder: &Utf8Path) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let mut command = Command::new("git");
+        command.args([
+            "daemon",
+            "--export-all",
+            "--reuseaddr",
+            "--listen=127.0.0.1",
+        ]);
+        command
+            .arg(format!("--port={port}"))
+            .arg(format!("--base-path={folder}"));
+        // git starts the daemon proper, which has to end with it.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let daemon = Self(command.spawn().unwrap(), port);
+        test_support::harness::wait_until("the git daemon listens", || {
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        daemon
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let group = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
+
+/// The real expressions, over releases of the sample: Go dependencies only, then a lock file only, then a line
+/// that is replaced.
+#[test]
+fn the_sample_moves_on() {
+    let upstream = Upstream::new();
+    let tree = &upstream.tree;
+    let folder = tree.parent().unwrap();
+    let daemon = Daemon::start(folder);
+    let url = format!("git://127.0.0.1:{}/repository.git", daemon.1);
+    // What the sample pins holds for its first release.
+    let mut pins: Value =
+        serde_json::from_str(&fs_err::read_to_string(tree.join("pins.json")).unwrap()).unwrap();
+    let checkout = folder.join("checkout");
+    stdout(git(folder).args([
+        "clone",
+        "--quiet",
+        "--branch",
+        "version/2026.2.0",
+        "repository.git",
+        "checkout",
+    ]));
+    fs_err::remove_dir_all(checkout.join(".git")).unwrap();
+    let place = json!({ "git": url, "rev": "version/{version}" });
+    let part = |path: &str| json!([{ "git": url, "rev": "version/{version}", "path": path }]);
+    pins["sources"]["authentik"] =
+        json!({ "hash": test_support::common::hash(&checkout, false), "places": [place] });
+    pins["sources"]["schema"]["places"] = part("schema.yml");
+    pins["sources"]["ts-templates"]["places"] = part("scripts/api/ts-templates");
+    pins["sources"]["client-go"]["places"] = part("client-go");
+    pins["go"]["source"] = "authentik".into();
+    std::fs::write(&upstream.pins, serde_json::to_string_pretty(&pins).unwrap()).unwrap();
+
+    edit(
+        &tree.join("go.mod"),
+        "gorilla/mux v1.8.1",
+        "gorilla/mux v1.8.0",
+    );
+    let sums = tree.join("go.sum");
+    edit(
+        &sums,
+        "gorilla/mux v1.8.1 h1:TuBL49tXwgrFYWhqrNgrUNEY92u81SPhu7sTdzQEiWY=",
+        "gorilla/mux v1.8.0 h1:i40aqfkR1h2SlN9hojwV5ZA91wcXFOvkdNIeFDP5koI=",
+    );
+    edit(
+        &sums,
+        "gorilla/mux v1.8.1/go.mod h1:AKf9I4AEqPTmMytcMc0KkNouC66V3BtZ4qD5fmWSiMQ=",
+        "gorilla/mux v1.8.0/go.mod h1:DVbg23sWSpFRCP0SfiEN6jmj59UnW/n46BH5rLB71So=",
+    );
+    upstream.release("2026.2.1");
+    let states = |arguments: &[&str]| {
+        let (code, out, said) = upstream.update(&[arguments, &["--no-build", "--json"]].concat());
+        assert_eq!(code, Some(0), "{said}");
+        let rows = out
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let changed = rows.filter(|row| row["state"] == "changed");
+        changed
+            .map(|row| row["pin"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let before = fs_err::read_to_string(&upstream.pins).unwrap();
+    assert_eq!(
+        states(&[]),
+        ["version", "go.vendorHash", "sources.authentik.hash"]
+    );
+    let after = fs_err::read_to_string(&upstream.pins).unwrap();
+    let differ = before
+        .lines()
+        .zip(after.lines())
+        .filter(|(one, two)| one != two)
+        .count();
+    assert_eq!(
+        (differ, before.lines().count()),
+        (3, after.lines().count()),
+        "{after}"
+    );
+    // Go itself says the same.
+    let mut compute = test_support::common::xtask();
+    compute.args([
+        "compute-vendor-hash",
+        "--go",
+        test_support::common::go(),
+        "--source",
+        tree.as_str(),
+    ]);
+    let vendor = stdout(&mut compute);
+    assert!(after.contains(vendor.trim()), "{vendor}{after}");
+
+    edit(
+        &tree.join("web/package.json"),
+        "\"semver\": \"6.3.1\"",
+        "\"semver\": \"6.3.0\"",
+    );
+    let lock = tree.join("web/package-lock.json");
+    edit(&lock, "\"semver\": \"6.3.1\"", "\"semver\": \"6.3.0\"");
+    edit(&lock, "\"version\": \"6.3.1\"", "\"version\": \"6.3.0\"");
+    edit(
+        &lock,
+        "sha512-BR7VvDCVHO+q2xBEWskxS6DJE1qRnb7DxzUrogb71CWoSficBxYsiAGd+Kl0mmq/MprG9yArRkyrQxTO6XjMzA==",
+        "sha512-b39TBaTSfV6yBrapU89p5fKekE2m/NwnDocOVruQFS1/veMgdzuPcnOM34M6CwxW8jH/lxEa5rBoDeUwu5HHTw==",
+    );
+    upstream.release("2026.2.2");
+    let system = "web.nodeModules.x86_64-linux";
+    assert_eq!(states(&[]), ["version", "sources.authentik.hash", system]);
+
+    edit(
+        &tree.join("web/static.go"),
+        "\"./web/dist/\"",
+        "\"./web/built/\"",
+    );
+    upstream.release("2026.2.3");
+    let before = fs_err::read(&upstream.pins).unwrap();
+    let (code, out, said) = upstream.update(&[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(out.contains("is gone from web/static.go"), "{out}");
+    assert!(
+        said.contains("nothing was changed: adapt the expressions to 2026.2.3"),
+        "{said}"
+    );
+    assert_eq!(fs_err::read(&upstream.pins).unwrap(), before);
 }

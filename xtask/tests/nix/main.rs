@@ -14,3 +14,4 @@ mod live;
 mod picture;
 mod pins;
 mod test_build;
+mod update_moves;

@@ -1,0 +1,86 @@
+//! What an update learned, kept until it is done: a run that was ended goes on from there.
+//!
+//! Only true hashes are in it, and it is replaced in one piece; a run that is killed leaves it as it was.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+use nix_formats::json;
+use sys::files;
+
+/// The journal of an update.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Journal {
+    /// The pins file that is to be changed.
+    pub pins: Utf8PathBuf,
+    /// The hash of that file when it began.
+    pub pins_hash: String,
+    /// The version that is moved to.
+    pub to: String,
+    /// The commit of its tag; empty where no release is moved to.
+    pub commit: String,
+    /// The hashes that Nix proved, by the names that lead to them, with `/` between.
+    pub hashes: BTreeMap<String, String>,
+}
+
+/// Held by the one update of a container that runs.
+#[derive(Debug)]
+pub struct Lock {
+    _file: fs_err::File,
+}
+
+impl Lock {
+    /// Takes the lock; an error says who has it.
+    pub fn take(folder: &Utf8Path, what: &str) -> Result<Self> {
+        fs_err::create_dir_all(folder)?;
+        let path = folder.join("lock");
+        let Some(mut file) = files::try_lock(&path)? else {
+            let mut holder = String::new();
+            fs_err::File::open(&path)?
+                .take(100)
+                .read_to_string(&mut holder)?;
+            bail!(
+                "an update of {what} runs already, process {}: wait for its end, or end it",
+                holder.trim()
+            );
+        };
+        file.set_len(0)?;
+        file.write_all(std::process::id().to_string().as_bytes())?;
+        Ok(Self { _file: file })
+    }
+}
+
+impl Journal {
+    fn path(folder: &Utf8Path) -> Utf8PathBuf {
+        folder.join("journal.json")
+    }
+
+    /// The journal that was left, if one was.
+    pub fn read(folder: &Utf8Path) -> Result<Option<Self>> {
+        let path = Self::path(folder);
+        match fs_err::read_to_string(&path) {
+            Ok(text) => json::from_json(&text, &path).map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes it in one piece.
+    pub fn write(&self, folder: &Utf8Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).context("writing the journal")?;
+        files::write_atomically(&Self::path(folder), text.as_bytes(), 0o644)
+    }
+
+    /// Removes it: the update is done.
+    pub fn remove(folder: &Utf8Path) -> Result<()> {
+        match fs_err::remove_file(Self::path(folder)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Which pins follow a new version, by asking Nix: those whose derivations are others then.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::nix::Pinned;
+use crate::pins::{self, Edit, Pins, Place};
+use crate::update::requirements;
+use crate::update::tree::Tree;
+use nix_formats::sri::Sri;
+use sys::files;
+
+/// The names that lead to a hash in the pins.
+pub type Key = Vec<String>;
+
+/// A hash that nothing has: what it is in place of has to be built.
+const FAKE: &str = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// What happens to the hashes of a pins file.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What is changed before any hash is known: versions.
+    pub moves: Vec<Edit>,
+    /// The hashes of derivations that are others now.
+    pub follow: BTreeMap<Key, Sri>,
+    /// The hashes of derivations that stay the same.
+    pub stay: BTreeSet<Key>,
+    /// The hashes that follow and can't be found here, such as those of other systems: they go.
+    pub go: BTreeMap<Key, Sri>,
+}
+
+/// The versions that change: that of the release, and those that lock files of its tree name.
+pub fn moves(pins: &Pins, to: &str, tree: &Tree) -> Result<Vec<Edit>> {
+    let edit = |key: &[&str], from: String, to: String| Edit {
+        key: key.iter().map(|&name| name.to_owned()).collect(),
+        from,
+        to: Some(to),
+    };
+    let mut moves = vec![edit(&["version"], pins.version.to_string(), to.to_owned())];
+    let lock = tree.text(Utf8Path::new("uv.lock"))?.unwrap_or_default();
+    let locked = requirements::git_packages(&lock);
+    for (name, source) in pins.sources().filter(|(_, source)| source.module.is_some()) {
+        let pinned = pins.source_version(name).to_string();
+        if let Some(found) = locked.get(name).filter(|found| found.value != pinned) {
+            // It goes into a file and into the arguments of git.
+            if source.version.is_some() && found.value.parse::<pins::Version>().is_ok() {
+                let key = ["sources", name, "version"];
+                moves.push(edit(&key, pinned, found.value.clone()));
+            }
+        }
+    }
+    moves.retain(|edit| edit.to.as_ref() != Some(&edit.from));
+    Ok(moves)
+}
+
+/// Sorts the hashes of a pins file by what the new versions mean for them.
+///
+/// `before` and `after` are the derivations with the old and the new versions, the hashes being the same;
+/// `named` pins follow in any case.
+pub fn sort(
+    text: &str,
+    before: &BTreeMap<Key, String>,
+    after: &BTreeMap<Key, String>,
+    named: &dyn Fn(&Key) -> bool,
+) -> Result<Plan> {
+    let mut plan = Plan::default();
+    let mut others = Vec::new();
+    for (key, hash) in pins::hashes(text)? {
+        match after.get(&key) {
+            Some(drv) if named(&key) || before.get(&key) != Some(drv) => {
+                plan.follow.insert(key, hash);
+            }
+            Some(_) => {
+                plan.stay.insert(key);
+            }
+            None => others.push((key, hash)),
+        }
+    }
+    for (key, hash) in others {
+        // Of another system or package set: beside one that follows.
+        let depth = key.len().saturating_sub(2).max(1);
+        let follows = |it: &&Key| it.len() > depth && it[..depth] == key[..depth];
+        let beside = key.len() >= 3 && key[0] != "sources";
+        if beside && plan.follow.keys().any(|it| follows(&it)) {
+            plan.go.insert(key, hash);
+        } else {
+            plan.stay.insert(key);
+        }
+    }
+    Ok(plan)
+}
+
+/// The derivations of the pins in a file, by the names that lead to their hashes.
+pub fn derivations(pinned: Vec<Pinned>, file: &Utf8Path) -> BTreeMap<Key, String> {
+    let same = |path: &Utf8Path| {
+        path == file || path.canonicalize_utf8().ok() == file.canonicalize_utf8().ok()
+    };
+    let of_file = pinned.into_iter().filter(|pin| same(&pin.file));
+    of_file.map(|pin| (pin.key, pin.drv)).collect()
+}
+
+/// Hashes that need no build: those of the source tree itself and of what is in it.
+pub fn native(pins: &Pins, main: &str, tree: &Tree, plan: &Plan) -> Result<BTreeMap<Key, Sri>> {
+    let mut found = BTreeMap::new();
+    let urls: Vec<&String> = pins
+        .source(main)
+        .iter()
+        .flat_map(|source| &source.places)
+        .filter_map(|place| match place {
+            Place::Git { url, .. } => Some(url),
+            _ => None,
+        })
+        .collect();
+    for (name, source) in pins.sources() {
+        let key: Key = ["sources", name, "hash"].map(str::to_owned).to_vec();
+        if !plan.follow.contains_key(&key) || source.version.is_some() || !source.files.is_empty() {
+            continue;
+        }
+        // The first place decides which tree it is of.
+        if let Some(Place::Git { url, path, .. }) = source.places.first()
+            && urls.contains(&url)
+        {
+            let path = path.as_deref();
+            if path.is_some_and(|path| !tree.has(path)) {
+                continue;
+            }
+            let full = path.map_or_else(|| tree.root().to_owned(), |path| tree.root().join(path));
+            // Not through a link, which may lead out of the tree.
+            if fs_err::symlink_metadata(&full)?.is_symlink() {
+                continue;
+            }
+            found.insert(key, source.hash_of(&full)?);
+        }
+    }
+    Ok(found)
+}
+
+/// A copy of a pins file in a folder, under its name and with the files that it names beside it.
+pub fn copy(pins: &Pins, from: &Utf8Path, folder: &Utf8Path) -> Result<Utf8PathBuf> {
+    let to = folder.join(from.file_name().context("the pins file has no name")?);
+    let beside = from.parent().unwrap_or(Utf8Path::new("."));
+    let files = pins.files().map(|(_, file)| file.to_owned());
+    for file in files.chain(pins.go_folder().map(Utf8Path::to_owned)) {
+        let (source, target) = (beside.join(&file), folder.join(&file));
+        if target.exists() || !source.exists() {
+            continue;
+        }
+        if let Some(parent) = target.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        files::copy_tree(&source, &target)?;
+    }
+    files::write_atomically(&to, &fs_err::read(from)?, 0o644)?;
+    Ok(to)
+}
+
+/// The text of the pins to build with: new versions, hashes that are known, and fake ones for the rest.
+pub fn text(text: &str, plan: &Plan, known: &BTreeMap<Key, Sri>) -> Result<String> {
+    let mut edits = plan.moves.clone();
+    for (key, hash) in &plan.follow {
+        edits.push(Edit {
+            key: key.clone(),
+            from: hash.to_string(),
+            to: Some(
+                known
+                    .get(key)
+                    .map_or_else(|| FAKE.to_owned(), Sri::to_string),
+            ),
+        });
+    }
+    pins::edited(text, &edits)
+}
+
+/// The hashes of pins that follow, as a text has them; an error if one is a fake one still.
+pub fn found(text: &str, plan: &Plan) -> Result<BTreeMap<Key, Sri>> {
+    let mut found = BTreeMap::new();
+    for (key, hash) in pins::hashes(text)? {
+        if plan.follow.contains_key(&key) {
+            anyhow::ensure!(
+                hash.to_string() != FAKE,
+                "`{}` was not found: nothing that was built needs it",
+                key.join(".")
+            );
+            found.insert(key, hash);
+        }
+    }
+    Ok(found)
+}
+
+/// All that changes in the pins file in the end.
+pub fn edits(plan: &Plan, found: &BTreeMap<Key, Sri>) -> Vec<Edit> {
+    let mut edits = plan.moves.clone();
+    for (key, from) in &plan.follow {
+        let to = found.get(key).filter(|to| *to != from);
+        edits.extend(to.map(|to| Edit {
+            key: key.clone(),
+            from: from.to_string(),
+            to: Some(to.to_string()),
+        }));
+    }
+    edits.extend(plan.go.iter().map(|(key, from)| Edit {
+        key: key.clone(),
+        from: from.to_string(),
+        to: None,
+    }));
+    edits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "sha256-1iFc8xdnNoal0Izr4zDA5d/76Ks7Ok7CEzoKEl8cJIg=";
+
+    fn key(text: &str) -> Key {
+        text.split('.').map(str::to_owned).collect()
+    }
+
+    fn drvs(all: &[(&str, &str)]) -> BTreeMap<Key, String> {
+        all.iter()
+            .map(|(it, drv)| (key(it), (*drv).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn what_follows_and_what_goes() {
+        let text = format!(
+            r#"{{ "version": "1", "nixpkgs": {{ "hash": "{ONE}" }},
+            "sources": {{ "a": {{ "hash": "{ONE}" }}, "npm": {{ "hash": "{ONE}" }} }},
+            "python": {{ "venv": {{ "x86_64-linux": "{ONE}", "aarch64-linux": "{ONE}" }} }},
+            "wide": {{ "venv": {{ "host": {{ "x": "{ONE}" }}, "nixpkgs": {{ "x": "{ONE}" }} }} }} }}"#
+        );
+        let before = [
+            ("sources.a.hash", "/a"),
+            ("sources.npm.hash", "/n"),
+            ("python.venv.x86_64-linux", "/p"),
+            ("wide.venv.host.x", "/w"),
+        ];
+        let mut after = before;
+        after[0].1 = "/a2";
+        after[2].1 = "/p2";
+        after[3].1 = "/w2";
+        let plan = sort(&text, &drvs(&before), &drvs(&after), &|_| false).unwrap();
+        let shown = |keys: Vec<&Key>| keys.iter().map(|it| it.join(".")).collect::<Vec<_>>();
+        assert_eq!(
+            shown(plan.follow.keys().collect()),
+            [
+                "python.venv.x86_64-linux",
+                "sources.a.hash",
+                "wide.venv.host.x"
+            ]
+        );
+        assert_eq!(
+            shown(plan.stay.iter().collect()),
+            ["nixpkgs.hash", "sources.npm.hash"]
+        );
+        assert_eq!(
+            shown(plan.go.keys().collect()),
+            ["python.venv.aarch64-linux", "wide.venv.nixpkgs.x"]
+        );
+        // Nothing changes: nothing follows, and nothing goes.
+        let plan = sort(&text, &drvs(&before), &drvs(&before), &|_| false).unwrap();
+        assert!(plan.follow.is_empty() && plan.go.is_empty());
+        let named = sort(&text, &drvs(&before), &drvs(&before), &|it| it[1] == "npm").unwrap();
+        assert_eq!(shown(named.follow.keys().collect()), ["sources.npm.hash"]);
+        // Fake ones are in what is built with, and refused in what is written.
+        let text_to_build = self::text(&text, &named, &BTreeMap::new()).unwrap();
+        assert!(text_to_build.contains(FAKE));
+        let error = found(&text_to_build, &named).unwrap_err().to_string();
+        assert!(
+            error.contains("`sources.npm.hash` was not found"),
+            "{error}"
+        );
+    }
+}

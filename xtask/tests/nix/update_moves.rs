@@ -1,0 +1,624 @@
+//! `update` moves a container to a release: all hashes of it or none, whatever happens on the way.
+//!
+//! Upstream is a repository of one file; the expressions are derivations that depend on each other and on the
+//! version as those of authentik do, and take a second each.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use camino::Utf8PathBuf;
+use serde_json::{Value, json};
+
+use test_support::common::{git, root as root_of_repository, rounds, run, stdout, text};
+use test_support::harness::Harness;
+
+const FAKE: &str = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+const OTHER: &str = "sha256-DFAv73KG7NcfBDnRd6ahWCkqKEfaOY1LbuYqMn2AAck=";
+
+/// `app` is the source; `deps` is made of it under a name without a version, `more` of that; `same` is made of
+/// the version and stays; `still` is made of nothing. `component` and its test are built from all.
+const COMPONENTS: &str = r#"
+  json = builtins.fromJSON (builtins.readFile pinsFile);
+  inherit (json) version;
+  pin = key: derivation: derivation // { pin = { file = pinsFile; inherit key; }; };
+  app = pin [ "sources" "app" "hash" ] (fixed "app-${version}" json.sources.app.hash ''
+    mkdir $out
+    printf '{"version":"%s"}' ${version} >$out/package.json
+  '');
+  deps = pin [ "deps" "at" "here" ] (fixed "deps" json.deps.at.here "sleep SLEEP; cp ${app}/package.json $out");
+  more = pin [ "more" "hash" ] (fixed "more" json.more.hash "sleep SLEEP; (cat ${deps}; echo more) >$out");
+  same = pin [ "same" "hash" ] (fixed "same-${version}" json.same.hash "echo same >$out");
+  still = pin [ "still" "hash" ] (fixed "still" json.still.hash "echo still >$out");
+  pinned = [ app deps more same still ];
+  component = sh "component-${version}" { inherit more same still; } "cat $more $same $still; FAIL; echo >$out" // {
+    tests.works = sh "works" { inherit component; } "TEST; echo >$out";
+  };
+"#;
+
+struct Upstream {
+    harness: Harness,
+}
+
+impl Upstream {
+    /// With 1.0.0 pinned, by true hashes, and 1.0.1 released.
+    fn new() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(edits: &[(&str, &str)]) -> Self {
+        let defaults = [("SLEEP", "0"), ("FAIL", ":"), ("TEST", ":")];
+        let mut components = COMPONENTS.to_owned();
+        for (from, to) in edits.iter().chain(&defaults) {
+            components = components.replace(from, to);
+        }
+        let harness = Harness::new(&components);
+        harness.write(
+            "containers/authentik/source-tree.json",
+            r#"{ "has": [], "version": "package.json", "source": "app" }"#,
+        );
+        let upstream = Self { harness };
+        let root = upstream.root();
+        let pins = json!({
+            "version": "1.0.0",
+            "sources": { "app": {
+                "hash": FAKE,
+                "places": [{ "git": format!("file://{root}/upstream.git"), "rev": "v{version}" }]
+            } },
+            "deps": { "at": { "here": FAKE } },
+            "more": { "hash": FAKE },
+            "same": { "hash": FAKE },
+            "still": { "hash": FAKE }
+        });
+        let pins = serde_json::to_string_pretty(&pins).unwrap();
+        upstream
+            .harness
+            .write("containers/authentik/pins.json", &(pins + "\n"));
+        let built = upstream
+            .harness
+            .test_build(&["component", "--write-pins", "--no-tests"]);
+        assert_eq!(built.code, Some(0), "{}", built.stderr);
+        stdout(git(&root).args(["init", "--quiet", "--bare", "upstream.git"]));
+        upstream.release("1.0.0");
+        upstream.release("1.0.1");
+        upstream
+    }
+
+    fn root(&self) -> Utf8PathBuf {
+        self.harness.root()
+    }
+
+    /// Commits a tree of this version, and tags it; the tag moves if there is one.
+    fn release(&self, version: &str) {
+        let text = format!("{{\"version\":\"{version}\"}}");
+        self.harness.write("tree/package.json", &text);
+        let git = |arguments: &[&str]| {
+            let mut command = git(&self.root());
+            let folders = ["--git-dir", "upstream.git", "--work-tree", "tree"];
+            stdout(command.args(folders).args(arguments));
+        };
+        git(&["add", "--all"]);
+        git(&["commit", "--quiet", "--allow-empty", "--message", version]);
+        git(&["tag", "--force", &format!("v{version}")]);
+    }
+
+    fn pins(&self) -> Vec<u8> {
+        fs_err::read(self.root().join("containers/authentik/pins.json")).unwrap()
+    }
+
+    fn value(&self) -> Value {
+        serde_json::from_slice(&self.pins()).unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command
+            .current_dir(self.root())
+            .env_remove("CARGO_MANIFEST_DIR")
+            .args(["update", "--pkgs", "host"])
+            .args(arguments);
+        command
+    }
+
+    /// Exit code, stdout, stderr.
+    fn update(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let output = run(&mut self.command(arguments));
+        let (out, said) = (text(&output.stdout), text(&output.stderr));
+        (output.status.code(), out, said)
+    }
+
+    /// The states of pins, by name.
+    fn states(out: &str) -> Vec<(String, String)> {
+        let rows = out
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        rows.filter(|row| row.get("pin").is_some())
+            .map(|row| {
+                let of = |key: &str| row[key].as_str().unwrap().to_owned();
+                (of("pin"), of("state"))
+            })
+            .collect()
+    }
+
+    /// Whether what is pinned is right: nothing is to be found, and all is built.
+    fn is_right(&self) {
+        let built = self.harness.test_build(&["component"]);
+        assert_eq!(built.code, Some(0), "{}", built.stderr);
+    }
+
+    /// No file that stays has a fake hash.
+    fn no_fake_stays(&self) {
+        let mut grep = Command::new("grep");
+        grep.args(["-rl", "--include=*.json", FAKE])
+            .arg(self.root().join("target"));
+        let found = text(&run(grep.arg(self.root().join("containers"))).stdout);
+        assert_eq!(found, "");
+    }
+
+    /// What the journal has, if there is one.
+    fn journal(&self) -> Vec<String> {
+        let path = self
+            .root()
+            .join("target/xtask/update/authentik/journal.json");
+        let Ok(text) = fs_err::read_to_string(path) else {
+            return Vec::new();
+        };
+        let journal: Value = serde_json::from_str(&text).unwrap();
+        journal["hashes"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect()
+    }
+}
+
+fn of_pins(pins: &[u8]) -> String {
+    String::from_utf8(pins.to_vec()).unwrap()
+}
+
+#[test]
+fn a_release_in_one_command() {
+    let upstream = Upstream::new();
+    let before = of_pins(&upstream.pins());
+    stdout(git(&upstream.root()).args(["init", "--quiet"]));
+    stdout(git(&upstream.root()).args(["add", "containers"]));
+    stdout(git(&upstream.root()).args(["commit", "--quiet", "--message", "before"]));
+    let report = upstream.root().join("report.md");
+    let mut command = upstream.command(&["--json", "--commit", "--report", report.as_str()]);
+    for name in ["AUTHOR", "COMMITTER"] {
+        command
+            .env(format!("GIT_{name}_NAME"), "n")
+            .env(format!("GIT_{name}_EMAIL"), "n@example.org");
+    }
+    let output = run(&mut command);
+    let (out, said) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let states = Upstream::states(&out);
+    let states: Vec<(&str, &str)> = states
+        .iter()
+        .map(|(pin, state)| (&**pin, &**state))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("version", "changed"),
+            ("deps.at.here", "changed"),
+            ("more.hash", "changed"),
+            ("same.hash", "same, rebuilt"),
+            ("sources.app.hash", "changed"),
+            ("still.hash", "same, not rebuilt"),
+        ]
+    );
+    // What depends on nothing unknown is found at once, what depends on that in the next round.
+    assert!(said.contains("3 rounds of builds"), "{said}");
+    let after = of_pins(&upstream.pins());
+    let changed = before
+        .lines()
+        .zip(after.lines())
+        .filter(|(one, two)| one != two)
+        .count();
+    assert_eq!(
+        (changed, before.lines().count()),
+        (4, after.lines().count()),
+        "{after}"
+    );
+    upstream.is_right();
+    upstream.no_fake_stays();
+    let message = stdout(git(&upstream.root()).args(["log", "-1", "--format=%B"]));
+    assert!(
+        message.starts_with("authentik: 1.0.0 -> 1.0.1\n\n"),
+        "{message}"
+    );
+    assert!(message.contains("more.hash\n  old: sha256-"), "{message}");
+    let report = fs_err::read_to_string(report).unwrap();
+    assert!(
+        report.contains("| `same.hash` | same, rebuilt |"),
+        "{report}"
+    );
+    let status = stdout(git(&upstream.root()).args(["status", "--porcelain", "containers"]));
+    assert_eq!(status, "");
+    // Once more there is nothing to do.
+    let (code, _, said) = upstream.update(&[]);
+    assert_eq!(code, Some(0));
+    assert!(said.contains("is the newest release of its line"), "{said}");
+    assert_eq!(of_pins(&upstream.pins()), after);
+}
+
+#[test]
+fn after_a_failure_nothing_changed() {
+    for (edit, expected) in [
+        (
+            ("FAIL", "echo broken; [ ${version} != 1.0.1 ]"),
+            "component",
+        ),
+        (("TEST", "echo untrue; false"), "component.tests.works"),
+        // The registry is gone after the first round.
+        (("echo more", "[ ${version} != 1.0.1 ]"), "more"),
+    ] {
+        let upstream = Upstream::with(&[edit]);
+        let before = upstream.pins();
+        let (code, _, said) = upstream.update(&[]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert!(
+            said.contains("pins.json is as it was; `--resume` goes on with"),
+            "{said}"
+        );
+        assert_eq!(upstream.pins(), before);
+        upstream.no_fake_stays();
+        assert!(upstream.journal().contains(&"deps/at/here".to_owned()));
+        let (code, _, _) = upstream.update(&["--resume"]);
+        assert_eq!((code, upstream.pins()), (Some(1), before));
+    }
+}
+
+#[test]
+fn hashes_alone() {
+    let upstream = Upstream::with(&[("FAIL", "[ ${version} = 1.0.0 ]")]);
+    let (code, out, said) = upstream.update(&["--no-build", "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(Upstream::states(&out).len(), 6);
+    // One pin anew, and what depends on it; nothing changed.
+    let before = upstream.pins();
+    let (code, out, said) = upstream.update(&["--no-build", "--json", "--only", "deps"]);
+    assert_eq!(code, Some(0), "{said}");
+    let anew: Vec<String> = Upstream::states(&out)
+        .into_iter()
+        .filter(|(_, state)| state == "same, rebuilt")
+        .map(|(pin, _)| pin)
+        .collect();
+    assert_eq!(anew, ["deps.at.here", "more.hash"]);
+    assert_eq!(upstream.pins(), before);
+    let (code, _, said) = upstream.update(&["--only", "dips"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("no pin that can be built here is `dips`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn hashes_of_other_systems_go() {
+    let upstream = Upstream::new();
+    let path = upstream.root().join("containers/authentik/pins.json");
+    let mut value = upstream.value();
+    value["deps"]["at"]["elsewhere"] = OTHER.into();
+    std::fs::write(&path, serde_json::to_string_pretty(&value).unwrap()).unwrap();
+    let (code, _, said) = upstream.update(&[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("removed, as they can't be found on this machine: deps.at.elsewhere"),
+        "{said}"
+    );
+    assert_eq!(upstream.value()["deps"]["at"].as_object().unwrap().len(), 1);
+    assert_eq!(upstream.value()["version"], "1.0.1");
+}
+
+#[test]
+fn a_tag_that_moved_and_a_place_that_is_gone() {
+    let upstream = Upstream::with(&[("FAIL", "[ ${version} != 1.0.1 ]")]);
+    let before = upstream.pins();
+    assert_eq!(upstream.update(&[]).0, Some(1));
+    upstream.release("1.0.1");
+    let (code, _, said) = upstream.update(&["--resume"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("the tag of 1.0.1 is at commit"), "{said}");
+    fs_err::rename(
+        upstream.root().join("upstream.git"),
+        upstream.root().join("gone.git"),
+    )
+    .unwrap();
+    let (code, _, said) = upstream.update(&[]);
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("no place says which releases there are"),
+        "{said}"
+    );
+    assert_eq!(upstream.pins(), before);
+}
+
+/// Starts an update whose process group can be killed.
+fn started(command: &mut Command) -> Child {
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn of_two_at_once_the_second_says_who_runs() {
+    let upstream = Upstream::with(&[("SLEEP", "2")]);
+    let mut first = started(&mut upstream.command(&[]));
+    let lock = upstream.root().join("target/xtask/update/authentik/lock");
+    let start = Instant::now();
+    let is_held = || fs_err::read_to_string(&lock).is_ok_and(|it| it == first.id().to_string());
+    while !is_held() {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (code, _, said) = upstream.update(&[]);
+    assert_eq!(code, Some(2), "{said}");
+    let expected = format!(
+        "an update of authentik runs already, process {}",
+        first.id()
+    );
+    assert!(said.contains(&expected), "{said}");
+    assert!(first.wait().unwrap().success());
+    upstream.is_right();
+}
+
+/// A run that is killed at any time leaves the pins as they were or as they become, and what it found is not
+/// looked for again.
+#[test]
+fn killed_at_any_time_it_goes_on() {
+    let rounds = u64::from(rounds(5, 20));
+    let mut kills = 0;
+    for round in 0..rounds {
+        let upstream = Upstream::with(&[("SLEEP", "0.3")]);
+        let before = upstream.pins();
+        // Spread over the run, at other moments each time.
+        let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos();
+        let wait = Duration::from_millis(u64::from(nanoseconds % 400) + 3200 * round / rounds);
+        let mut child = started(&mut upstream.command(&[]));
+        std::thread::sleep(wait);
+        child.kill().unwrap();
+        let was_killed = child.wait().unwrap().signal() == Some(9);
+        kills += usize::from(was_killed);
+        let after = upstream.pins();
+        upstream.no_fake_stays();
+        if after != before {
+            // It was done.
+            upstream.is_right();
+            continue;
+        }
+        let known = upstream.journal();
+        let has_journal = upstream
+            .root()
+            .join("target/xtask/update/authentik/journal.json")
+            .exists();
+        let flags: &[&str] = if has_journal { &["--resume"] } else { &[] };
+        let (code, _, said) = upstream.update(flags);
+        assert_eq!(code, Some(0), "after {wait:?}: {said}");
+        for key in known {
+            let again = format!("found `{}`", key.replace('/', "."));
+            assert!(!said.contains(&again), "after {wait:?}: {said}");
+        }
+        assert_eq!(upstream.value()["version"], "1.0.1");
+        upstream.is_right();
+    }
+    assert!(kills > 0, "no run was killed before its end");
+}
+
+/// The API of a forge for pull requests, as far as it is asked for. GitHub gives as many as `per_page` says, Forgejo
+/// as `limit` does; both put the branch into `head`.
+struct Forge {
+    port: u16,
+    state: Arc<Mutex<ForgeState>>,
+}
+
+#[derive(Default)]
+struct ForgeState {
+    pulls: Vec<Value>,
+    /// Method and path of what was asked, without queries.
+    asked: Vec<String>,
+    is_broken: bool,
+}
+
+impl Forge {
+    fn start(counted_by: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::<Mutex<ForgeState>>::default();
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                answer(stream.unwrap(), &mut shared.lock().unwrap(), counted_by);
+            }
+        });
+        Self { port, state }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().asked)
+    }
+}
+
+fn answer(mut stream: TcpStream, state: &mut ForgeState, counted_by: &str) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let mut words = line.split_whitespace();
+    let (method, target) = (
+        words.next().unwrap().to_owned(),
+        words.next().unwrap().to_owned(),
+    );
+    let (mut length, mut is_known) = (0, false);
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).unwrap();
+        let header = header.trim().to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        is_known |= header == "authorization: token secret-of-the-runner";
+        if let Some(value) = header.strip_prefix("content-length: ") {
+            length = value.parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    state.asked.push(format!("{method} {path}"));
+    let of = |name: &str| {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.parse::<usize>().unwrap())
+    };
+    let (status, value) = if state.is_broken {
+        (500, json!({ "message": "broken" }))
+    } else if !is_known {
+        (401, json!({ "message": "who?" }))
+    } else if method == "GET" {
+        let count = of(counted_by).unwrap();
+        let from = (of("page").unwrap() - 1) * count;
+        let page: Vec<&Value> = state.pulls.iter().skip(from).take(count).collect();
+        (200, json!(page))
+    } else {
+        let sent: Value = serde_json::from_slice(&body).unwrap();
+        let mut pull = if let Ok(number) = path.rsplit('/').next().unwrap().parse::<usize>() {
+            state.pulls[number].take()
+        } else {
+            state.pulls.push(Value::Null);
+            json!({
+                "number": state.pulls.len() - 1,
+                "head": { "ref": sent["head"], "repo": { "full_name": "owner/name" } },
+                "base": sent["base"]
+            })
+        };
+        pull["title"] = sent["title"].clone();
+        pull["body"] = sent["body"].clone();
+        let number = usize::try_from(pull["number"].as_u64().unwrap()).unwrap();
+        state.pulls[number] = pull.clone();
+        (201, pull)
+    };
+    let text = value.to_string();
+    let head = format!(
+        "HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        text.len()
+    );
+    stream.write_all((head + &text).as_bytes()).unwrap();
+}
+
+#[test]
+fn a_pull_request_for_each_release() {
+    for (counted_by, prefix) in [("per_page", ""), ("limit", "/api/v1")] {
+        let upstream = Upstream::new();
+        let root = upstream.root();
+        upstream
+            .harness
+            .write(".gitignore", "/target\n/tree\n/*.git\n");
+        let git_in = |arguments: &[&str]| stdout(git(&root).args(arguments));
+        git_in(&["init", "--quiet"]);
+        git_in(&["add", "containers", ".gitignore"]);
+        git_in(&["commit", "--quiet", "--message", "before"]);
+        git_in(&["init", "--quiet", "--bare", "origin.git"]);
+        git_in(&["remote", "add", "origin", root.join("origin.git").as_str()]);
+        let forge = Forge::start(counted_by);
+        // One of another branch, and more than a page of them.
+        for number in 0..60 {
+            forge.state.lock().unwrap().pulls.push(json!({
+                "number": number, "title": "", "body": "",
+                "head": { "ref": format!("other-{number}"), "repo": { "full_name": "owner/name" } }
+            }));
+        }
+        let propose = || {
+            let mut command = Command::new(root_of_repository().join("tools/propose-update"));
+            command
+                .current_dir(&root)
+                .args(["authentik", "--", "--pkgs", "host"])
+                .env_remove("CARGO_MANIFEST_DIR")
+                .env("XTASK", env!("CARGO_BIN_EXE_xtask"))
+                .env(
+                    "GITHUB_API_URL",
+                    format!("http://127.0.0.1:{}{prefix}", forge.port),
+                )
+                .envs([
+                    ("GITHUB_REPOSITORY", "owner/name"),
+                    ("GITHUB_TOKEN", "secret-of-the-runner"),
+                ])
+                .env_remove("GITHUB_REF_NAME");
+            for name in ["AUTHOR", "COMMITTER"] {
+                command
+                    .env(format!("GIT_{name}_NAME"), "n")
+                    .env(format!("GIT_{name}_EMAIL"), "n@example.org");
+            }
+            let output = run(&mut command);
+            let said = text(&output.stdout) + &text(&output.stderr);
+            assert!(!said.contains("secret-of-the-runner"), "{said}");
+            (output.status.code(), said)
+        };
+        let pushed = || git_in(&["ls-remote", "origin", "refs/heads/update/*"]);
+
+        let before = upstream.pins();
+        let (code, said) = propose();
+        assert_eq!(code, Some(0), "{said}");
+        let path = format!("{prefix}/repos/owner/name/pulls");
+        let (get, post) = (format!("GET {path}"), format!("POST {path}"));
+        assert_eq!(forge.asked(), [&*get, &get, &get, &post]);
+        let pull = forge.state.lock().unwrap().pulls[60].clone();
+        assert_eq!(pull["title"], "authentik: 1.0.0 -> 1.0.1");
+        assert_eq!(pull["head"]["ref"], "update/authentik-1.0.1");
+        assert_eq!(pull["base"], "main");
+        assert!(
+            pull["body"]
+                .as_str()
+                .unwrap()
+                .contains("| `more.hash` | changed |"),
+            "{pull}"
+        );
+        let first = pushed();
+        assert!(
+            first.trim().ends_with("refs/heads/update/authentik-1.0.1"),
+            "{first}"
+        );
+        assert_eq!(upstream.pins(), before);
+        assert_eq!(git_in(&["worktree", "list"]).lines().count(), 1);
+
+        // Once more: nothing is pushed, and nothing is written.
+        let (code, said) = propose();
+        assert_eq!((code, pushed()), (Some(0), first.clone()), "{said}");
+        assert_eq!(forge.asked(), [&*get, &get]);
+
+        // The base moved on: the same pull request, from there.
+        git_in(&["commit", "--quiet", "--allow-empty", "--message", "more"]);
+        let (code, said) = propose();
+        assert_eq!(code, Some(0), "{said}");
+        assert_ne!(pushed(), first);
+        assert_eq!(forge.asked(), [&*get, &get, &format!("PATCH {path}/60")]);
+
+        forge.state.lock().unwrap().is_broken = true;
+        let (code, said) = propose();
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("500"), "{said}");
+        forge.state.lock().unwrap().is_broken = false;
+
+        // What does not build is not proposed.
+        upstream.release("1.0.2");
+        let path = root.join("containers/authentik/test-build.nix");
+        let broken = fs_err::read_to_string(&path)
+            .unwrap()
+            .replace("; :; echo >$out", "; false");
+        std::fs::write(&path, broken).unwrap();
+        git_in(&["commit", "--quiet", "--all", "--message", "broken"]);
+        forge.asked();
+        let (code, said) = propose();
+        assert_eq!((code, forge.asked().len()), (Some(1), 0), "{said}");
+        assert_eq!(pushed().lines().count(), 1);
+    }
+}
