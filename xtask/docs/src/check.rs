@@ -1,6 +1,6 @@
 //! `docs-check`: finds what is wrong in a vault, prints it, and fixes what is certain.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -10,17 +10,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 use sys::inside::Inside;
 use sys::process::Processes;
 use vault::date::Date;
-use vault::finding::Finding;
+use vault::finding::{Finding, Level};
 use vault::resolve::joined;
 use vault::rules;
-use vault::rules::settings::Environment;
+use vault::rules::settings::{Environment, Resolve};
 use vault::tree::{Tree, read_text};
 
+use crate::alone::NamesVault;
 use crate::baseline::{forget_known, known_as};
 use crate::commands_in_cards::{command_fault, help};
 use crate::config::Config;
 use crate::fix::fix;
-use crate::formats::{Format, is_warning, print};
+use crate::formats::{Format, print};
 use crate::say::{plain, say};
 use crate::source::{Source, shown, vault_root};
 use crate::staged::Staged;
@@ -35,8 +36,8 @@ const ROUNDS: usize = 4;
 ///
 /// Prints all findings of a run as `path:line:column: code: message; what to do`, sorted by position.
 /// docs/reference/docs-check.md explains the codes and the settings in `docs-check.toml`, which is in the
-/// vault or in a folder above it, up to the repository's root; without that file the documented defaults
-/// apply. Findings in the vault's `.docs-check-baseline` are not reported, so that an old vault can start
+/// vault or in a folder above it, up to the repository's root; without that file only links, anchors and
+/// embeds are checked. Findings in the vault's `.docs-check-baseline` are not reported, so that an old vault can start
 /// today.
 ///
 /// Exit codes: 0 no findings, or warnings only, 1 findings, 2 could not run.
@@ -58,7 +59,7 @@ pub struct Args {
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
-    /// Print a JSON line for each finding: path, line, column, code, message; same as `--format json`
+    /// Print a JSON line for each finding: path, line, column, code, severity, message; same as `--format json`
     #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Fix what is certain: case, blanks, renamed stems, paths, missing entries of landing pages
@@ -78,6 +79,12 @@ pub struct Args {
     write_baseline: bool,
 }
 
+impl NamesVault for Args {
+    fn vault(&mut self) -> &mut Option<Utf8PathBuf> {
+        &mut self.vault
+    }
+}
+
 /// What a run knows before it looks at cards.
 struct Run<'a> {
     args: &'a Args,
@@ -90,6 +97,8 @@ struct Run<'a> {
     commands: Option<Mutex<clap::Command>>,
     changed: HashMap<Utf8PathBuf, Date>,
     renamed: HashMap<String, String>,
+    /// Files and folders that git ignores, from the vault's root.
+    ignored: HashSet<Utf8PathBuf>,
 }
 
 /// Runs the command in a repository, by default over its `docs`; journals of moves are in the folder `state`.
@@ -141,8 +150,14 @@ fn checked(
         let staged = staged.as_ref();
         source.base().is_some() && staged.is_none_or(|staged| staged.has(path.as_str()))
     });
+    let ignored = if config.gitignore && staged.is_none() && config.rules.resolve != Resolve::Both {
+        source.ignored()
+    } else {
+        HashSet::new()
+    };
     let run = Run {
         args,
+        ignored,
         also: also.map(|path| source.seen_from_vault(path)).collect(),
         staged,
         config,
@@ -226,7 +241,15 @@ impl Run<'_> {
                 |path: &Utf8Path| from_git(path).is_none_or(|path| !staged.is_elsewhere(&path));
             findings.retain(|finding| is_ours(&finding.path));
         }
+        findings.retain(|finding| !self.is_excluded(&finding.path));
         Ok((tree.cards.len(), findings))
+    }
+
+    /// Whether nothing is reported in a file.
+    fn is_excluded(&self, path: &Utf8Path) -> bool {
+        let mut patterns = self.config.exclude.iter();
+        patterns.any(|pattern| fast_glob::glob_match(pattern, path.as_str()))
+            || path.ancestors().any(|path| self.ignored.contains(path))
     }
 
     fn report(&self, cards: usize, mut findings: Vec<Finding>, fixed: usize) -> Result<ExitCode> {
@@ -248,7 +271,13 @@ impl Run<'_> {
         } else {
             self.args.format
         };
-        print(format, shown(source.shown_from, &source.root), &findings)?;
+        let levels = &self.config.rules.levels;
+        print(
+            format,
+            shown(source.shown_from, &source.root),
+            &findings,
+            levels,
+        )?;
         let mut summary = format!(
             "{} in {}",
             counted(findings.len(), "finding"),
@@ -261,7 +290,9 @@ impl Run<'_> {
             summary = format!("{summary}; {fixed} fixed");
         }
         say(summary);
-        let is_error = findings.iter().any(|finding| !is_warning(finding.code));
+        let is_error = findings
+            .iter()
+            .any(|finding| levels.of(finding.code) == Level::Error);
         Ok(ExitCode::from(u8::from(is_error)))
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use sys::files::normalized;
 use sys::printable::printable;
 use sys::terminal;
-use vault::finding::{Code, Finding};
+use vault::finding::{Code, Finding, Level, Levels};
 use vault::slug::percent_encoded;
 
 /// How findings are printed.
@@ -22,22 +22,22 @@ pub enum Format {
     Github,
 }
 
-/// Whether a finding of this code does not count as an error.
-pub fn is_warning(code: Code) -> bool {
-    code == Code::ReviewOverdue
-}
-
 /// Prints findings; `folder` is that of the vault.
-pub fn print(format: Format, folder: &Utf8Path, findings: &[Finding]) -> Result<()> {
+pub fn print(
+    format: Format,
+    folder: &Utf8Path,
+    findings: &[Finding],
+    levels: &Levels,
+) -> Result<()> {
     if format == Format::Sarif {
-        return terminal::emit(&sarif(folder, findings));
+        return terminal::emit(&sarif(folder, findings, levels));
     }
     let mut text = String::new();
     for finding in findings {
         let line = match format {
-            Format::Text | Format::Sarif => text_line(folder, finding),
-            Format::Json => json_line(folder, finding),
-            Format::Github => github_line(folder, finding),
+            Format::Text | Format::Sarif => text_line(folder, finding, levels),
+            Format::Json => json_line(folder, finding, levels),
+            Format::Github => github_line(folder, finding, levels),
         };
         text.push_str(&line);
         text.push('\n');
@@ -48,11 +48,10 @@ pub fn print(format: Format, folder: &Utf8Path, findings: &[Finding]) -> Result<
     terminal::emit(text.trim_end())
 }
 
-fn text_line(folder: &Utf8Path, finding: &Finding) -> String {
-    let warning = if is_warning(finding.code) {
-        "warning: "
-    } else {
-        ""
+fn text_line(folder: &Utf8Path, finding: &Finding, levels: &Levels) -> String {
+    let warning = match levels.of(finding.code) {
+        Level::Warning => "warning: ",
+        Level::Error | Level::Off => "",
     };
     format!(
         "{}:{}: {warning}{}: {}; {}",
@@ -64,26 +63,23 @@ fn text_line(folder: &Utf8Path, finding: &Finding) -> String {
     )
 }
 
-fn json_line(folder: &Utf8Path, finding: &Finding) -> String {
+fn json_line(folder: &Utf8Path, finding: &Finding, levels: &Levels) -> String {
     json!({
         "path": path(folder, finding),
         "line": finding.place.line,
         "column": finding.place.column,
         "code": finding.code.name(),
+        "severity": levels.of(finding.code).name(),
         "message": finding.message,
     })
     .to_string()
 }
 
-fn github_line(folder: &Utf8Path, finding: &Finding) -> String {
+fn github_line(folder: &Utf8Path, finding: &Finding, levels: &Levels) -> String {
     // What a command shows is in a log as well, and in a log nothing may act.
     let escaped = |text: &str| printable(text).replace('%', "%25");
     let property = |text: &str| escaped(text).replace(':', "%3A").replace(',', "%2C");
-    let level = if is_warning(finding.code) {
-        "warning"
-    } else {
-        "error"
-    };
+    let level = levels.of(finding.code).name();
     format!(
         "::{level} file={},line={},col={},title={}::{}; {}",
         property(path(folder, finding).as_str()),
@@ -108,8 +104,12 @@ fn path(folder: &Utf8Path, finding: &Finding) -> Utf8PathBuf {
 }
 
 /// A SARIF 2.1.0 log.
-fn sarif(folder: &Utf8Path, findings: &[Finding]) -> String {
-    let level = |code| if is_warning(code) { "warning" } else { "error" };
+fn sarif(folder: &Utf8Path, findings: &[Finding], levels: &Levels) -> String {
+    // SARIF's word for what is off is another one.
+    let level = |code| match levels.of(code) {
+        Level::Off => "none",
+        other => other.name(),
+    };
     let rules: Vec<_> = Code::ALL
         .iter()
         .map(|code| {
@@ -176,21 +176,23 @@ mod tests {
         let folder = Utf8Path::new("docs");
         let remedy = Code::LinkUnknown.remedy();
         assert_eq!(
-            text_line(folder, &finding),
+            text_line(folder, &finding, &Levels::all()),
             format!("docs/a.md:3:4: link-unknown: there is no card `x, 50 %`; {remedy}")
         );
         assert_eq!(
-            github_line(folder, &finding),
+            github_line(folder, &finding, &Levels::all()),
             format!(
                 "::error file=docs/a.md,line=3,col=4,title=link-unknown::there is no card `x, 50 %25`; {remedy}"
             )
         );
-        let line: serde_json::Value = serde_json::from_str(&json_line(folder, &finding)).unwrap();
+        let line: serde_json::Value =
+            serde_json::from_str(&json_line(folder, &finding, &Levels::all())).unwrap();
         assert_eq!(
-            (&line["line"], &line["code"]),
-            (&json!(3), &json!("link-unknown"))
+            (&line["line"], &line["code"], &line["severity"]),
+            (&json!(3), &json!("link-unknown"), &json!("error"))
         );
-        let log: serde_json::Value = serde_json::from_str(&sarif(folder, &[finding])).unwrap();
+        let log: serde_json::Value =
+            serde_json::from_str(&sarif(folder, &[finding], &Levels::all())).unwrap();
         assert_eq!(log["runs"][0]["results"][0]["ruleId"], "link-unknown");
     }
 }

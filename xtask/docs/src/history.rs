@@ -1,6 +1,6 @@
 //! What git's log says of cards: the day of the last change, and earlier names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -36,6 +36,29 @@ impl Source<'_> {
             folder,
         ])?;
         Ok(days_of_changes(&log, self.below_git()))
+    }
+
+    /// The files and folders of the vault that git ignores. Without a repository, nothing.
+    pub fn ignored(&self) -> HashSet<Utf8PathBuf> {
+        let folder = self.root.as_str();
+        let listed = self.git().output(&[
+            "ls-files",
+            "--others",
+            "--ignored",
+            "--exclude-standard",
+            "--directory",
+            "-z",
+            "--",
+            folder,
+        ]);
+        let listed = listed.unwrap_or_default();
+        let below = |path: &str| {
+            let path = Utf8Path::new(path.trim_end_matches('/'));
+            let path = path.strip_prefix(self.below_git()).ok()?;
+            // A vault that is ignored itself was asked for.
+            (!path.as_str().is_empty()).then(|| path.to_owned())
+        };
+        listed.split_terminator('\0').filter_map(below).collect()
     }
 
     /// What cards were called before. Where there is no history, nothing.

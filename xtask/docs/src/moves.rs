@@ -13,9 +13,11 @@ use vault::date::Date;
 use vault::moves::{self, Change, Links, Texts};
 use vault::parallel::in_parallel;
 use vault::resolve::{Vault, stem};
-use vault::tree::{Tree, read_text};
+use vault::slug::percent_encoded;
+use vault::tree::{LARGEST, Tree, read_text};
 use vault::{card, edits};
 
+use crate::alone::NamesVault;
 use crate::config::Config;
 use crate::diff;
 use crate::names::Names;
@@ -73,6 +75,12 @@ pub struct Args {
     abort: bool,
 }
 
+impl NamesVault for Args {
+    fn vault(&mut self) -> &mut Option<Utf8PathBuf> {
+        &mut self.vault
+    }
+}
+
 /// A file that changes.
 #[derive(Debug, Serialize)]
 struct Row {
@@ -101,9 +109,11 @@ fn moved(args: &Args, repository: &Utf8Path, state: &Utf8Path) -> Result<ExitCod
     } else {
         Some(Work::open(state, &root)?)
     };
-    let (before, symbolic) = read(&root)?;
+    let cards = read(&root)?;
+    let changes = changes(args, &root, &cards.texts)?;
+    check_unreadable(&cards, &changes)?;
+    let (before, symbolic) = (cards.texts, cards.links);
     let mut after = before.clone();
-    let changes = changes(args, &root, &before)?;
     let categories = Config::of_vault(&root)?.rules.categories;
     let mut links = Links::default();
     for change in &changes {
@@ -203,10 +213,21 @@ fn end_interrupted(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The texts of all cards; all have to be readable, for each may hold a link. Of a card that is a symbolic
-/// link to another one there is one text, at that one's place: such links come beside, each with that place.
-fn read(root: &Utf8Path) -> Result<(Texts, Vec<(Utf8PathBuf, Utf8PathBuf)>)> {
+/// The cards of a vault.
+struct Cards {
+    texts: Texts,
+    /// Cards that are links to other ones, each with that one's place.
+    links: Vec<(Utf8PathBuf, Utf8PathBuf)>,
+    /// Cards that are not UTF-8: what they hold as well as it can be read, and why it can't.
+    unreadable: Vec<(Utf8PathBuf, String, String)>,
+}
+
+/// The texts of all cards. Of a card that is a symbolic link to another one there is one text, at that one's place.
+fn read(root: &Utf8Path) -> Result<Cards> {
     let mut tree = Tree::walk(root)?;
+    if let Some((path, why)) = tree.faults.first() {
+        bail!("`{path}` may hold links: {why}");
+    }
     let mut links = Vec::new();
     tree.cards.retain(|path| {
         let place = root.join(path);
@@ -217,12 +238,44 @@ fn read(root: &Utf8Path) -> Result<(Texts, Vec<(Utf8PathBuf, Utf8PathBuf)>)> {
         below.is_none()
     });
     let read = in_parallel(&tree.cards, &|_, path| read_text(&root.join(path)));
-    let card = |(path, text): (Utf8PathBuf, Result<String, String>)| match text {
-        Ok(text) => Ok((path, text)),
-        Err(error) => bail!("the card `{path}` can't be read, and it may hold links: {error}"),
-    };
-    let texts = tree.cards.into_iter().zip(read).map(card);
-    Ok((texts.collect::<Result<_>>()?, links))
+    let mut texts = Texts::new();
+    let mut unreadable = Vec::new();
+    for (path, text) in tree.cards.into_iter().zip(read) {
+        match text {
+            Ok(text) => drop(texts.insert(path, text)),
+            Err(why) => {
+                let bytes = sys::inside::read(&root.join(&path), LARGEST);
+                let bytes = bytes.with_context(|| format!("the card `{path}` may hold links"))?;
+                unreadable.push((path, String::from_utf8_lossy(&bytes).into_owned(), why));
+            }
+        }
+    }
+    Ok(Cards {
+        texts,
+        links,
+        unreadable,
+    })
+}
+
+/// That no card that can't be rewritten may hold a link to one that changes.
+fn check_unreadable(cards: &Cards, changes: &[Change]) -> Result<()> {
+    for (path, text, why) in &cards.unreadable {
+        let text = text.to_lowercase();
+        for change in changes {
+            let (Change::Rename { old, .. }
+            | Change::Merge { old, .. }
+            | Change::Extract { old, .. }) = change;
+            let stem = stem(old.as_str()).to_lowercase();
+            let encoded = percent_encoded(&stem, |_, c| {
+                c.is_ascii_alphanumeric() || "-._~".contains(c)
+            });
+            ensure!(
+                !text.contains(&stem) && !text.contains(&encoded.to_lowercase()),
+                "the card `{path}` can't be read, and it may hold links to `{stem}`: {why}"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// What the command line asks for.

@@ -24,6 +24,28 @@ pub fn vault_root(repository: &Utf8Path, named: Option<&Utf8Path>) -> Result<Utf
         .with_context(|| format!("looking for the vault `{root}`; `--vault DIR` names another"))
 }
 
+/// The vault that a folder is in, up to a repository's root: the nearest folder of Obsidian, else of a configuration,
+/// else one with a folder `docs`, which is the vault then.
+pub fn vault_around(here: &Utf8Path) -> Option<Utf8PathBuf> {
+    let is_root = |folder: &Utf8Path| folder.join(".git").exists();
+    let root = here.ancestors().position(is_root).unwrap_or(0);
+    let folder_with = |name: &str| {
+        let mut folders = here.ancestors().take(root + 1);
+        folders.find(|folder| folder.join(name).exists())
+    };
+    if let Some(vault) = folder_with(".obsidian") {
+        return Some(vault.to_owned());
+    }
+    let folder = folder_with("docs-check.toml").or_else(|| folder_with("docs"))?;
+    let docs = folder.join("docs");
+    // A configuration may be that of the folder below.
+    Some(if docs.is_dir() {
+        docs
+    } else {
+        folder.to_owned()
+    })
+}
+
 /// A path as it is shown: relative to a folder when it is below.
 pub fn shown<'p>(from: &Utf8Path, path: &'p Utf8Path) -> &'p Utf8Path {
     path.strip_prefix(from).unwrap_or(path)
@@ -94,5 +116,31 @@ impl<'a> Source<'a> {
             }
         };
         paths.iter().map(below).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vault_around_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(folder.path()).unwrap();
+        let around = |below: &str| {
+            let vault = vault_around(&root.join(below));
+            vault.map(|vault| shown(root, &vault).to_string())
+        };
+        for path in [".git", "a/b/docs", "notes/.obsidian", "notes/docs", "set/x"] {
+            fs_err::create_dir_all(root.join(path)).unwrap();
+        }
+        assert_eq!(around("a"), None);
+        assert_eq!(around("a/b").as_deref(), Some("a/b/docs"));
+        assert_eq!(around("a/b/docs").as_deref(), Some("a/b/docs"));
+        assert_eq!(around("notes/docs").as_deref(), Some("notes"));
+        fs_err::File::create(root.join("set/docs-check.toml")).unwrap();
+        assert_eq!(around("set/x").as_deref(), Some("set"));
+        fs_err::create_dir(root.join("set/docs")).unwrap();
+        assert_eq!(around("set/x").as_deref(), Some("set/docs"));
     }
 }

@@ -187,6 +187,7 @@ impl Source<'_> {
             }
             None => Config::default(),
         };
+        let config = config.for_vault(&self.root);
         let also: Vec<&Utf8Path> = config.also.iter().map(Utf8PathBuf::as_path).collect();
         staged.load(&git, &also)?;
         paths.extend(also);

@@ -108,6 +108,7 @@ fn all_faults_are_found_at_their_places_and_nothing_else() {
             .unwrap();
         let cases: Vec<String> = cases
             .map(|case| case.unwrap().file_name().to_owned())
+            .filter(|name| name != "docs-check.toml")
             .collect();
         assert_eq!(codes, cases.iter().map(String::as_str).collect());
     }

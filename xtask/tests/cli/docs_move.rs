@@ -194,9 +194,13 @@ fn what_can_not_be_done_is_refused_and_changes_nothing() {
         assert!(said.contains(error), "{arguments:?}: {said}");
         assert_eq!(files(&vault), before);
     }
-    fs::write(vault.join("how-to/bad.md"), b"\xff").unwrap();
+    fs::write(vault.join("how-to/bad.md"), b"\xff [[Go-Server]]").unwrap();
     let output = run(xtask().args(["docs-move", "--vault", vault.as_str(), "go-server", "x"]));
     assert!(text(&output.stderr).contains("`how-to/bad.md` can't be read"));
+    // One that can't hold a link to it is in nobody's way.
+    fs::write(vault.join("how-to/bad.md"), b"\xff [[web-ui]]").unwrap();
+    docs_move(&vault, &["go-server", "x"]);
+    docs_move(&vault, &["x", "go-server"]);
     fs::remove_file(vault.join("how-to/bad.md")).unwrap();
     assert_eq!(files(&vault), before);
 }

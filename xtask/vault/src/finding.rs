@@ -122,6 +122,75 @@ codes! {
     HelpStale = "help-stale", "`cargo xtask docs-check --fix` updates it";
 }
 
+/// How much a finding counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// It fails the check.
+    Error,
+    /// It is reported, and fails nothing.
+    Warning,
+    /// It is not reported.
+    Off,
+}
+
+impl Level {
+    /// The name in settings and output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// The level of each code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Levels(Vec<Level>);
+
+impl Levels {
+    /// All codes are errors, but for reviews that are overdue.
+    pub fn all() -> Self {
+        let mut levels = Self(vec![Level::Error; Code::ALL.len()]);
+        levels.set(Code::ReviewOverdue, Level::Warning);
+        levels
+    }
+
+    /// What is wrong with links is an error; of the rest only what is asked for by an argument counts.
+    pub fn of_links() -> Self {
+        let mut levels = Self(vec![Level::Off; Code::ALL.len()]);
+        for code in [
+            Code::NotReadable,
+            Code::LinkUnknown,
+            Code::LinkAmbiguous,
+            Code::LinkCase,
+            Code::LinkByAlias,
+            Code::LinkUnpublished,
+            Code::LinkEmpty,
+            Code::LinkRendersAsText,
+            Code::PipeInTable,
+            Code::AnchorUnknown,
+            Code::BlockUnknown,
+            Code::FileUnknown,
+            Code::DateStale,
+        ] {
+            levels.set(code, Level::Error);
+        }
+        levels.set(Code::ReviewOverdue, Level::Warning);
+        levels
+    }
+
+    /// Sets the level of a code.
+    pub fn set(&mut self, code: Code, level: Level) {
+        self.0[code as usize] = level;
+    }
+
+    /// The level of a code.
+    pub fn of(&self, code: Code) -> Level {
+        self.0[code as usize]
+    }
+}
+
 /// Something wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {

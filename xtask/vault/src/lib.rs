@@ -10,6 +10,7 @@ pub mod front_matter;
 pub mod moves;
 pub mod parallel;
 pub mod place;
+pub mod programs;
 pub mod resolve;
 pub mod rules;
 pub mod slug;

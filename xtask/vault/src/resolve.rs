@@ -75,6 +75,11 @@ impl<T> Vault<T> {
             .ok()
     }
 
+    /// The cards with this stem, in any case.
+    pub fn of_stem(&self, stem: &str) -> &[u32] {
+        self.by_stem.get(&*folded(stem)).map_or(&[], Vec::as_slice)
+    }
+
     /// Where a stem leads.
     pub fn resolve(&self, stem: &str) -> Target {
         let Some(cards) = self.by_stem.get(&*folded(stem)) else {

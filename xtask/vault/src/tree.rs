@@ -1,9 +1,9 @@
 //! The files of a vault: which there are, and what they hold.
 
 use std::collections::HashSet;
-use std::io::{ErrorKind, Read as _};
+use std::io::Read as _;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// The paths of a vault's files.
@@ -13,6 +13,10 @@ pub struct Tree {
     pub cards: Vec<Utf8PathBuf>,
     /// Of all other files: names, and paths from the vault's root.
     files: HashSet<Box<str>>,
+    /// The paths of all other files.
+    paths: Vec<Box<str>>,
+    /// What can't be listed, and why: names that are not UTF-8, shown as well as they can be, and closed folders.
+    pub faults: Vec<(Utf8PathBuf, String)>,
 }
 
 /// Cards that are larger than this, in bytes, are not read.
@@ -25,8 +29,12 @@ impl Tree {
             bail!("there is no folder `{root}`");
         }
         let mut paths = Vec::new();
-        walk(root, "", &mut paths)?;
-        Ok(Self::of(paths))
+        let mut faults = Vec::new();
+        walk(root, "", &mut paths, &mut faults)?;
+        let mut tree = Self::of(paths);
+        faults.sort_unstable();
+        tree.faults = faults;
+        Ok(tree)
     }
 
     /// Of these paths from the vault's root. Hidden ones are left out.
@@ -40,7 +48,9 @@ impl Tree {
                 None => {
                     tree.files
                         .insert(path.rsplit('/').next().unwrap_or(&path).into());
-                    tree.files.insert(path.into());
+                    let path: Box<str> = path.into();
+                    tree.files.insert(path.clone());
+                    tree.paths.push(path);
                 }
             }
         }
@@ -51,9 +61,19 @@ impl Tree {
 
     /// All paths, those of the cards first.
     pub fn paths(&self) -> impl Iterator<Item = &Utf8Path> {
-        let others = self.files.iter().filter(|name| name.contains('/'));
         let cards = self.cards.iter().map(Utf8PathBuf::as_path);
-        cards.chain(others.map(|path| Utf8Path::new(&**path)))
+        cards.chain(self.other_paths().map(Utf8Path::new))
+    }
+
+    /// The paths of files other than cards.
+    pub fn other_paths(&self) -> impl Iterator<Item = &str> {
+        self.paths.iter().map(|path| &**path)
+    }
+
+    /// Whether a file other than cards has this path from the vault's root.
+    pub fn has_path(&self, path: &str) -> bool {
+        self.files.contains(path)
+            && (path.contains('/') || self.other_paths().any(|other| other == path))
     }
 
     /// Whether a file other than cards has this name, or this path from the vault's root.
@@ -95,35 +115,54 @@ pub fn as_text(bytes: Vec<u8>) -> Result<String, String> {
 /// Most cards have fewer bytes than this: then one read gets them.
 const USUAL: usize = 16 << 10;
 
-fn walk(root: &Utf8Path, below: &str, paths: &mut Vec<String>) -> Result<()> {
+fn walk(
+    root: &Utf8Path,
+    below: &str,
+    paths: &mut Vec<String>,
+    faults: &mut Vec<(Utf8PathBuf, String)>,
+) -> Result<()> {
     let folder = if below.is_empty() {
         root.to_owned()
     } else {
         root.join(below)
     };
-    let reading = || format!("reading the folder `{folder}`");
-    for entry in folder.read_dir_utf8().with_context(reading)? {
-        let entry = entry.map_err(|error| match error.kind() {
-            ErrorKind::InvalidData => anyhow!("{error}: rename the file"),
-            _ => anyhow!(error),
-        });
-        let entry = entry.with_context(reading)?;
+    let under = |name: &str| {
+        if below.is_empty() {
+            name.to_owned()
+        } else {
+            [below, "/", name].concat()
+        }
+    };
+    let entries = match folder.read_dir_utf8() {
+        Ok(entries) => entries,
+        Err(error) if !below.is_empty() => {
+            faults.push((below.into(), format!("the folder can't be read: {error}")));
+            return Ok(());
+        }
+        Err(error) => return Err(error).with_context(|| format!("reading the folder `{folder}`")),
+    };
+    for entry in entries {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let name = error.get_ref().and_then(|error| error.downcast_ref());
+                let name = name.map(|error: &camino::FromPathBufError| error.as_path());
+                let name = name.and_then(|path| path.file_name()).unwrap_or_default();
+                let message = "the name is not UTF-8: rename the file".to_owned();
+                faults.push((under(&name.to_string_lossy()).into(), message));
+                continue;
+            }
+        };
         let name = entry.file_name();
         if name.starts_with('.') {
             continue;
         }
-        let path = if below.is_empty() {
-            name.to_owned()
-        } else {
-            [below, "/", name].concat()
-        };
-        let kind = entry
-            .file_type()
-            .with_context(|| format!("looking at `{}`", entry.path()))?;
-        if kind.is_dir() {
-            walk(root, &path, paths)?;
-        } else if kind.is_file() || leads_to_file(&entry, &path) {
-            paths.push(path);
+        let path = under(name);
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => walk(root, &path, paths, faults)?,
+            Ok(kind) if kind.is_file() || leads_to_file(&entry, &path) => paths.push(path),
+            Ok(_) => {}
+            Err(error) => faults.push((path.into(), format!("it can't be looked at: {error}"))),
         }
     }
     Ok(())

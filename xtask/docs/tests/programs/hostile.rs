@@ -86,6 +86,12 @@ fn fifo(path: &Utf8Path) {
     assert!(made.success());
 }
 
+/// Writes a file in the place of what is there, which may be a link to something that never ends.
+fn put(path: &Utf8Path, text: &str) {
+    let _ = fs::remove_file(path);
+    let _ = fs::write(path, text);
+}
+
 /// Puts something in the way at a path: a link, a FIFO, a folder or a file.
 fn obstacle(random: &mut Random, path: &Utf8Path) {
     let _ = fs::create_dir_all(path.parent().unwrap());
@@ -95,7 +101,11 @@ fn obstacle(random: &mut Random, path: &Utf8Path) {
             Ok(())
         }
         1 => fs::create_dir_all(path),
-        2 => fs::write(path, random.of(TEXTS)),
+        2 => {
+            let text: &&str = random.of(TEXTS);
+            put(path, text);
+            Ok(())
+        }
         _ => symlink(random.of(TARGETS), path),
     };
 }
@@ -134,7 +144,7 @@ fn make(place: &Place, random: &mut Random) {
         let path = vault.join(folder).join(format!("{name}.md"));
         let _ = fs::create_dir_all(path.parent().unwrap());
         let up = "../../outside/card";
-        let _ = fs::write(path, random.of(TEXTS).replace("OUT", up));
+        put(&path, &random.of(TEXTS).replace("OUT", up));
     }
     for number in 0..5 {
         let kind = random.of(&["linked", "linked.md", "how-to/linked", "how-to/linked.md"]);
@@ -157,7 +167,7 @@ fn make(place: &Place, random: &mut Random) {
     }
     if random.chance(5) {
         let also = "also = ['README.md', 'x/../README.md', 'linked', 'fifo.md']\ntitle-is-heading = true\n";
-        let _ = fs::write(repository.join("docs-check.toml"), also);
+        put(&repository.join("docs-check.toml"), also);
         obstacle(random, &repository.join("README.md"));
         obstacle(random, &repository.join("fifo.md"));
     }
@@ -214,13 +224,13 @@ fn journals(place: &Place) {
         if fs::create_dir_all(&folder).is_err() {
             continue;
         }
-        let _ = fs::write(folder.join("0"), "#!/bin/sh\n");
-        let _ = fs::write(
-            folder.join("journal"),
-            old.replace("OUTSIDE", outside.as_str()),
+        put(&folder.join("0"), "#!/bin/sh\n");
+        put(
+            &folder.join("journal"),
+            &old.replace("OUTSIDE", outside.as_str()),
         );
         let new = new.replace("VAULT", vault.as_str());
-        let _ = fs::write(folder.join("journal.json"), new);
+        put(&folder.join("journal.json"), &new);
     }
 }
 

@@ -5,6 +5,8 @@
     reason = "a panic is how a test fails; it starts processes as a user does"
 )]
 
+mod anywhere;
 mod common;
 mod hostile;
+mod presets;
 mod transaction;

@@ -18,7 +18,8 @@ pub struct Made {
 pub type Fault = (String, usize, usize, String);
 
 /// The house rules of the vault.
-const RULES: &str = r#"title-is-heading = true
+const RULES: &str = r#"preset = "diataxis"
+title-is-heading = true
 tags = ["tutorials", "how-to", "reference", "explanation", "index", "nix", "web"]
 unpublished = ["templates"]
 "#;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use camino::Utf8Path;
 
 use super::known::{Known, KnownLink, Lines};
-use super::settings::{Environment, Rules, is_unpublished};
+use super::settings::{Environment, Resolve, Rules, is_unpublished};
 use super::suppressions::suppressions;
 use crate::card::{self, Code as CodeText, Content, Help, Kind, Link, SyntaxIssue};
 use crate::date::Date;
@@ -98,6 +98,12 @@ impl Checker<'_> {
     fn syntax_issues(&mut self, content: &Content) {
         for (issue, place) in &content.syntax_issues {
             let (code, message) = match issue {
+                // Quartz makes a link of it.
+                SyntaxIssue::PipeInTable
+                    if matches!(self.rules.resolve, Resolve::Quartz | Resolve::Either) =>
+                {
+                    continue;
+                }
                 SyntaxIssue::PipeInTable => (
                     Code::PipeInTable,
                     "the `|` ends the table's cell, and there is no link",
@@ -124,8 +130,17 @@ impl Checker<'_> {
         let start = u32::try_from(link.target_span.start()).unwrap_or(u32::MAX);
         if is_wiki {
             if let Some(why) = renders_as_text(link) {
-                self.add(link.place, Code::LinkRendersAsText, why);
-                return None;
+                match self.rules.resolve {
+                    // Obsidian does not take it for a link either.
+                    _ if self.rules.resolve != Resolve::Both && link.target.contains('\n') => {
+                        return None;
+                    }
+                    Resolve::Obsidian | Resolve::Either => {}
+                    Resolve::Quartz | Resolve::Both => {
+                        self.add(link.place, Code::LinkRendersAsText, why);
+                        return None;
+                    }
+                }
             }
             let is_spaced = target != link.target && (!target.is_empty() || link.anchor.is_some());
             if is_spaced {

@@ -1,14 +1,13 @@
 //! The rules of what leads from a card to another.
 
-use std::collections::HashMap;
-
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::known::{Known, KnownLink, Lines};
-use super::settings::Environment;
+use super::settings::{Environment, Resolve};
 use crate::card::Kind;
 use crate::finding::{Code, Finding, Fix};
 use crate::place::Place;
+use crate::programs::{Aliases, Goal, Programs, by_case, heading_key, listed};
 use crate::resolve::{Card, Target, Vault, by_name, by_path, joined, nearest, stem};
 use crate::slug::slug;
 use crate::tree::Tree;
@@ -25,12 +24,9 @@ pub(crate) struct Outgoing {
 /// Findings that lack a suggestion, each with the stem that is looked for.
 pub(crate) type Unresolved = Vec<(Finding, String)>;
 
-/// Cards by their other names, in lower case; a name that several have leads nowhere.
-pub(crate) type Names = HashMap<String, Option<u32>>;
-
 /// The other names of all cards: aliases and permalinks.
-pub(crate) fn names(vault: &Vault<Known>) -> Names {
-    let mut names = Names::new();
+pub(crate) fn names(vault: &Vault<Known>) -> Aliases {
+    let mut names = Aliases::new();
     for (number, card) in (0..).zip(&vault.cards) {
         let aliases = card.known.aliases.iter().map(|(alias, _)| alias);
         for name in aliases.chain(&card.known.permalink) {
@@ -47,7 +43,9 @@ pub(crate) fn names(vault: &Vault<Known>) -> Names {
 #[derive(Clone, Copy)]
 pub(crate) struct Surroundings<'a> {
     pub(crate) vault: &'a Vault<Known>,
-    pub(crate) names: &'a Names,
+    pub(crate) names: &'a Aliases,
+    pub(crate) programs: &'a Programs<'a, Known>,
+    pub(crate) resolve: Resolve,
     pub(crate) tree: &'a Tree,
     /// Files outside of the vault.
     pub(crate) also: &'a [Card<Known>],
@@ -106,12 +104,9 @@ impl<'a> Follower<'a> {
             .push(Finding::new(&self.card.path, place, code, message));
     }
 
-    fn add_fixable(&mut self, place: Place, code: Code, message: String, fix: Fix) {
+    fn add_if_fixable(&mut self, place: Place, code: Code, message: String, fix: Option<Fix>) {
         let finding = Finding::new(&self.card.path, place, code, message);
-        self.findings.push(Finding {
-            fix: Some(fix),
-            ..finding
-        });
+        self.findings.push(Finding { fix, ..finding });
     }
 
     fn add_unknown(&mut self, place: Place, code: Code, target: &str, stem: &str) {
@@ -137,7 +132,11 @@ impl<'a> Follower<'a> {
                 _ => self.add(place, Code::LinkEmpty, "the link leads nowhere".to_owned()),
             };
         }
-        let Some(to) = self.resolve(link) else {
+        let to = match self.surroundings.resolve {
+            Resolve::Both => self.resolve(link),
+            _ => self.resolve_as_program(link),
+        };
+        let Some(to) = to else {
             return;
         };
         if Some(to) == self.number && anchor.is_none() {
@@ -171,7 +170,7 @@ impl<'a> Follower<'a> {
         let without = target.strip_suffix(".md").unwrap_or(target);
         let stem = stem(target);
         let range = link.start as usize..link.start as usize + target.len();
-        let replace = |to: &str| Fix::Replace(range.clone(), to.to_owned());
+        let replace = |new: &str, to: usize| self.replacement(link, range.clone(), new, to);
         // A stem may have a dot in it, too: `release-1.2`.
         let ending = stem.rsplit_once('.').map(|(_, ending)| ending);
         if ending.is_some() && without == target && vault.resolve(stem) == Target::Unknown {
@@ -194,13 +193,15 @@ impl<'a> Follower<'a> {
             if !without.starts_with('.') && without.trim_start_matches('/') != whole {
                 let meant = if is_alone { stem } else { whole };
                 let message = format!("there is no card `{target}`: did you mean `{meant}`?");
-                self.add_fixable(place, Code::LinkUnknown, message, replace(meant));
+                let fix = replace(meant, to);
+                self.add_if_fixable(place, Code::LinkUnknown, message, fix);
                 return None;
             }
             // Of several cards with one stem the path names one.
             if is_alone {
                 let message = format!("`{target}` is a path; the stem `{stem}` is enough");
-                self.add_fixable(place, Code::LinkByPath, message, replace(stem));
+                let fix = replace(stem, to);
+                self.add_if_fixable(place, Code::LinkByPath, message, fix);
             }
             return Some(to);
         }
@@ -213,14 +214,16 @@ impl<'a> Follower<'a> {
             Target::Card(to) => {
                 if target != stem {
                     let message = format!("`{target}` is a path; the stem `{stem}` is enough");
-                    self.add_fixable(place, Code::LinkByPath, message, replace(stem));
+                    let fix = replace(stem, to);
+                    self.add_if_fixable(place, Code::LinkByPath, message, fix);
                 }
                 Some(to)
             }
             Target::Case(cards) if cards.len() == 1 => {
                 let real = vault.cards[cards[0]].stem();
                 let message = format!("`{target}` is written `{real}`");
-                self.add_fixable(place, Code::LinkCase, message, replace(real));
+                let fix = replace(real, cards[0]);
+                self.add_if_fixable(place, Code::LinkCase, message, fix);
                 Some(cards[0])
             }
             Target::Ambiguous(_) if without.contains('/') => {
@@ -228,10 +231,7 @@ impl<'a> Follower<'a> {
                 None
             }
             Target::Ambiguous(cards) | Target::Case(cards) => {
-                let paths = cards
-                    .iter()
-                    .map(|card| format!("`{}`", vault.cards[*card].path));
-                let paths = paths.collect::<Vec<_>>().join(" or ");
+                let paths = listed(&vault.cards, &cards);
                 self.add(
                     place,
                     Code::LinkAmbiguous,
@@ -248,17 +248,109 @@ impl<'a> Follower<'a> {
                     self.add(place, Code::LinkByAlias, message);
                     return Some(to);
                 }
-                match (self.surroundings.environment.renamed)(stem) {
-                    Some(now) if matches!(vault.resolve(&now), Target::Card(_)) => {
-                        let message =
-                            format!("there is no card `{target}`: it was renamed to `{now}`");
-                        self.add_fixable(place, Code::LinkUnknown, message, replace(&now));
-                    }
-                    _ => self.add_unknown(place, Code::LinkUnknown, target, stem),
-                }
+                self.add_lost(link);
                 None
             }
         }
+    }
+
+    /// The change that gives a link another target, if it leads to that card then, and in neither program elsewhere than
+    /// before.
+    fn replacement(
+        &self,
+        link: &KnownLink,
+        range: std::ops::Range<usize>,
+        new: &str,
+        to: usize,
+    ) -> Option<Fix> {
+        let programs = self.surroundings.programs;
+        let is_certain = programs.is_certain(&self.card.path, &link.target, new, Some(to));
+        is_certain.then(|| Fix::Replace(range, new.to_owned()))
+    }
+
+    /// A wiki link to a card that does not exist, or that git knows by another name now.
+    fn add_lost(&mut self, link: &KnownLink) {
+        let (target, place) = (&*link.target, link.place);
+        let stem = stem(target);
+        if let Some(now) = (self.surroundings.environment.renamed)(stem)
+            && let Target::Card(to) = self.vault.resolve(&now)
+        {
+            let message = format!("there is no card `{target}`: it was renamed to `{now}`");
+            let range = link.start as usize..link.start as usize + target.len();
+            let fix = self.replacement(link, range, &now, to);
+            return self.add_if_fixable(place, Code::LinkUnknown, message, fix);
+        }
+        self.add_unknown(place, Code::LinkUnknown, target, stem);
+    }
+
+    /// Where a target leads by the rules of the program that counts.
+    fn goal(&self, target: &str) -> Option<Goal> {
+        let programs = self.surroundings.programs;
+        let from = &self.card.path;
+        match self.surroundings.resolve {
+            Resolve::Obsidian => programs.obsidian(from, target),
+            Resolve::Quartz => programs.quartz(from, target),
+            Resolve::Both | Resolve::Either => {
+                let goal = programs.obsidian(from, target);
+                goal.or_else(|| programs.quartz(from, target))
+            }
+        }
+    }
+
+    /// The card that a wiki link leads to in the program that counts. What is wrong with it is found.
+    fn resolve_as_program(&mut self, link: &KnownLink) -> Option<usize> {
+        let (target, place) = (&*link.target, link.place);
+        // What a template or a generator fills in.
+        if is_template(target) {
+            return None;
+        }
+        match self.goal(target) {
+            Some(Goal::Card(to)) => return Some(to),
+            Some(Goal::File(_)) => return None,
+            None => {}
+        }
+        let vault = self.vault;
+        let range = link.start as usize..link.start as usize + target.len();
+        if self.surroundings.resolve == Resolve::Quartz {
+            if let Target::Ambiguous(cards) = vault.resolve(stem(target)) {
+                let message = format!("`{target}` can be {}", listed(&vault.cards, &cards));
+                self.add(place, Code::LinkAmbiguous, message);
+                return None;
+            }
+            if let Some(to) = by_case(vault, target) {
+                let real = vault.cards[to].stem();
+                let message = format!("`{target}` is written `{real}`");
+                let fix = self.replacement(link, range, real, to);
+                self.add_if_fixable(place, Code::LinkCase, message, fix);
+                return Some(to);
+            }
+        } else if let Some(Some(to)) = self.surroundings.names.get(&target.to_lowercase()) {
+            let to = *to as usize;
+            let real = vault.cards[to].stem();
+            let message = format!("`{target}` is another name of `{real}`");
+            self.add(place, Code::LinkByAlias, message);
+            return Some(to);
+        }
+        let name = target.rsplit('/').next().unwrap_or(target);
+        let is_file = name.rsplit_once('.').is_some_and(|(_, ending)| {
+            (2..=5).contains(&ending.len())
+                && ending != "md"
+                && ending.bytes().all(|b| b.is_ascii_alphanumeric())
+                && ending.bytes().any(|b| b.is_ascii_alphabetic())
+        });
+        // Hidden files and those outside of the vault.
+        let folder = self.card.path.parent().unwrap_or(Utf8Path::new(""));
+        let path = folder.join(target.trim_start_matches('/'));
+        if is_file && (self.surroundings.environment.file_exists)(&path) {
+            return None;
+        }
+        if link.kind == Kind::Embed && is_file {
+            let message = format!("there is no file `{target}`");
+            self.add(place, Code::FileUnknown, message);
+        } else {
+            self.add_lost(link);
+        }
+        None
     }
 
     /// Whether the budget allows a search for the nearest of some words.
@@ -289,7 +381,7 @@ impl<'a> Follower<'a> {
             return;
         }
         let wanted = slug(anchor);
-        if known.slugs.has(&wanted) {
+        if known.slugs.has(&wanted) || self.has_heading_for_program(known, anchor) {
             return;
         }
         let mut message = format!("{name} has no heading `{anchor}`");
@@ -302,6 +394,42 @@ impl<'a> Follower<'a> {
             message = message + ": did you mean `" + text.unwrap_or(near) + "`?";
         }
         self.add(place, Code::AnchorUnknown, message);
+    }
+
+    /// Whether the program that counts finds a heading that GitHub would not.
+    fn has_heading_for_program(&self, known: &Known, anchor: &str) -> bool {
+        if self.surroundings.resolve == Resolve::Both {
+            return false;
+        }
+        // A chain of headings leads to the last one.
+        let last = anchor.rsplit('#').next().unwrap_or(anchor);
+        let key = heading_key(last);
+        let id = format!("{{#{last}}}");
+        last.is_empty()
+            || last.starts_with('^') && known.blocks.has(&last[1..])
+            || known.slugs.has(&slug(last))
+            || known.anchors.has(last)
+            || known
+                .headings
+                .iter()
+                .any(|heading| heading_key(heading) == key || heading.ends_with(&id))
+    }
+
+    /// Where a Markdown link leads that is no path from its card: programs look in the whole vault.
+    fn markdown_goal(&self, target: &str) -> Option<Goal> {
+        if self.number.is_none() || self.surroundings.resolve == Resolve::Both {
+            return None;
+        }
+        let goal = self.goal(target).or_else(|| {
+            // Addresses of pages: a folder with its page, or a page as it is rendered.
+            let path = joined(&self.card.path, target)?;
+            let path = path.as_str().strip_suffix(".html").unwrap_or(path.as_str());
+            let pages = ["", "/index", "/README", "/_index"].iter();
+            let mut pages = pages.filter_map(|page| self.vault.at(&format!("{path}{page}.md")));
+            pages.next().map(Goal::Card)
+        });
+        // By a name alone an ordinary link means a file.
+        goal.filter(|_| !target.is_empty())
     }
 
     fn markdown_link(&mut self, link: &KnownLink) {
@@ -323,7 +451,16 @@ impl<'a> Follower<'a> {
                 || (self.surroundings.environment.file_exists)(&folder.join(&*link.target));
             // A forge, which shows the other files, knows paths only.
             let by_name = || self.number.and_then(|_| by_name(vault, &link.target));
-            card.or_else(|| by_name().filter(|_| !is_file()))
+            let card = card.or_else(|| by_name().filter(|_| !is_file()));
+            if card.is_none() && !is_file() {
+                match self.markdown_goal(&link.target) {
+                    Some(Goal::Card(card)) => Some(card),
+                    Some(Goal::File(_)) => return,
+                    None => None,
+                }
+            } else {
+                card
+            }
         };
         if let Some(to) = to {
             if self.is_hidden(to, link) {
@@ -344,6 +481,11 @@ impl<'a> Follower<'a> {
             }
             return;
         }
+        if self.surroundings.resolve != Resolve::Both
+            && (is_template(&link.target) || self.leaves_repository(&link.target))
+        {
+            return;
+        }
         // The renderer resolves paths from the site's root.
         if !link.target.starts_with('/')
             && !(self.surroundings.environment.file_exists)(&folder.join(&*link.target))
@@ -354,6 +496,11 @@ impl<'a> Follower<'a> {
             let message = format!("there is no file `{}`", link.target);
             self.add(link.place, Code::FileUnknown, message);
         }
+    }
+
+    /// Whether a relative target is outside of the repository, of which nothing is known: forges have pages there.
+    fn leaves_repository(&self, target: &str) -> bool {
+        self.in_repository(target).is_none()
     }
 
     /// What a relative target names, from the repository's root.
@@ -405,6 +552,15 @@ impl<'a> Follower<'a> {
             }
         }
     }
+}
+
+/// Whether a target is what a template, a generator or a reader fills in.
+fn is_template(target: &str) -> bool {
+    target.starts_with('%') && target.ends_with('%')
+        || target.contains("{{")
+        || target.contains("{%")
+        || target.contains("<%")
+        || target.contains("${")
 }
 
 /// Whether there is a file other than cards by its name, by its path, or by the path from a card.

@@ -19,9 +19,10 @@ use self::known::Known;
 use self::links::{Surroundings, Unresolved};
 use self::settings::{Environment, Rules, is_unpublished};
 use crate::card::read as read_card;
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Level};
 use crate::parallel::in_parallel;
 use crate::place::Place;
+use crate::programs::Programs;
 use crate::resolve::{Card, Vault, category, nearest};
 use crate::tree::Tree;
 
@@ -52,7 +53,10 @@ pub fn check(
         }
     };
     let checked = in_parallel(&tree.cards, &|_, path| check(path, true));
-    let mut findings = Vec::new();
+    let fault = |(path, message): &(Utf8PathBuf, String)| {
+        Finding::new(path, Place::new(1, 1), Code::NotReadable, message.clone())
+    };
+    let mut findings: Vec<Finding> = tree.faults.iter().map(fault).collect();
     let vault = Vault::new(tree.cards.iter().cloned().zip(checked.into_iter().map(
         |(known, found)| {
             findings.extend(found);
@@ -67,10 +71,13 @@ pub fn check(
         also.push(Card { path, known });
     }
     let names = links::names(&vault);
+    let programs = Programs::new(&vault, tree, &names);
     let follow = |card, number| {
         let surroundings = Surroundings {
             vault: &vault,
             names: &names,
+            programs: &programs,
+            resolve: rules.resolve,
             tree,
             also: &also,
             environment,
@@ -101,7 +108,7 @@ pub fn check(
             .map(|file| &file.known),
     };
     let is_reported = |finding: &Finding| {
-        !rules.off.iter().any(|off| off == finding.code.name())
+        rules.levels.of(finding.code) != Level::Off
             && !is_unpublished(&finding.path, rules)
             && !known(&finding.path)
                 .is_some_and(|known| suppressions::is_suppressed(&known.suppressions, finding))

@@ -3,6 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::date::Date;
+use crate::finding::Levels;
 
 /// The settings of a vault. Names are those of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +20,40 @@ pub struct Rules {
     pub title_is_heading: bool,
     /// Folders, from the vault's root, that are not published: cards there are not checked.
     pub unpublished: Vec<String>,
-    /// Codes that are switched off.
-    pub off: Vec<String>,
+    /// How much each code counts.
+    pub levels: Levels,
+    /// The program whose links these are.
+    pub resolve: Resolve,
 }
 
-impl Default for Rules {
-    fn default() -> Self {
+/// By which program's rules links are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolve {
+    /// Obsidian's.
+    Obsidian,
+    /// Quartz's.
+    Quartz,
+    /// As both do; what they do differently is found.
+    Both,
+    /// As one of them does.
+    Either,
+}
+
+impl Rules {
+    /// The rules for links, anchors and embeds alone.
+    pub fn of_links() -> Self {
+        Self {
+            required: Vec::new(),
+            how_to_only: Vec::new(),
+            categories: Vec::new(),
+            levels: Levels::of_links(),
+            resolve: Resolve::Either,
+            ..Self::of_diataxis()
+        }
+    }
+
+    /// The rules for a vault whose folders are Diátaxis's categories.
+    pub fn of_diataxis() -> Self {
         let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
         Self {
             required: words(&["title", "modified", "tags"]),
@@ -33,7 +62,8 @@ impl Default for Rules {
             categories: words(&["tutorials", "how-to", "reference", "explanation"]),
             title_is_heading: false,
             unpublished: Vec::new(),
-            off: Vec::new(),
+            levels: Levels::all(),
+            resolve: Resolve::Both,
         }
     }
 }

@@ -1,0 +1,308 @@
+//! Where a link leads in Obsidian and in Quartz, each by its own rules.
+//!
+//! Obsidian looks for a name in the whole vault, whatever its case: the exact path first, then a path that ends so
+//! in the card's own folder, then the shortest one. Quartz (`CrawlLinks` with shortest paths) takes the only file
+//! of a name, in its case, and else a path from the root. Names are compared as Quartz's slugs: blanks are `-`.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::resolve::{Card, Target, Vault, joined, stem};
+use crate::tree::Tree;
+
+/// Cards by their other names, in lower case; a name that several have leads nowhere.
+pub type Aliases = HashMap<String, Option<u32>>;
+
+/// What a link leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// A card, by its number.
+    Card(usize),
+    /// Another file, by its path in the vault.
+    File(Utf8PathBuf),
+}
+
+/// All files of a vault, by name.
+pub struct Programs<'a, T> {
+    vault: &'a Vault<T>,
+    tree: &'a Tree,
+    aliases: &'a Aliases,
+    /// Files other than cards, by their names in lower case; made when it is needed.
+    files: OnceLock<HashMap<String, Vec<&'a str>>>,
+}
+
+impl<'a, T> Programs<'a, T> {
+    /// The files of a vault, and the other names of its cards.
+    pub fn new(vault: &'a Vault<T>, tree: &'a Tree, aliases: &'a Aliases) -> Self {
+        Self {
+            vault,
+            tree,
+            aliases,
+            files: OnceLock::new(),
+        }
+    }
+
+    fn files(&self) -> &HashMap<String, Vec<&'a str>> {
+        self.files.get_or_init(|| {
+            let mut files: HashMap<String, Vec<&str>> = HashMap::new();
+            for path in self.tree.other_paths() {
+                let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
+                files.entry(name).or_default().push(path);
+            }
+            files
+        })
+    }
+
+    /// Where a target without anchor leads in Obsidian; `from` is the card's path.
+    pub fn obsidian(&self, from: &Utf8Path, target: &str) -> Option<Goal> {
+        let is_relative = target.starts_with("./") || target.starts_with("../");
+        let path = if is_relative {
+            joined(from, target)?.into_string()
+        } else {
+            target
+                .trim_start_matches('/')
+                .trim_end_matches('/')
+                .to_owned()
+        };
+        if path.is_empty() {
+            return None;
+        }
+        let path = path.to_lowercase();
+        let name = path.rsplit('/').next().unwrap_or(&path);
+        let ends = |candidate: &str, path: &str| {
+            let candidate = candidate.to_lowercase();
+            let before = candidate.strip_suffix(path);
+            before.is_some_and(|before| before.is_empty() || !is_relative && before.ends_with('/'))
+        };
+        if let Some(files) = self.files().get(name) {
+            let paths = files.iter().copied().filter(|file| ends(file, &path));
+            if let Some(best) = best(from, paths.map(|file| (file, file)), &path) {
+                return Some(Goal::File(best.into()));
+            }
+        }
+        let path = path.strip_suffix(".md").unwrap_or(&path);
+        let cards = self.vault.of_stem(stem(path));
+        let cards = cards.iter().map(|card| *card as usize).filter_map(|card| {
+            let whole = self.vault.cards[card].path.as_str();
+            let whole = whole.strip_suffix(".md").unwrap_or(whole);
+            ends(whole, path).then_some((whole, card))
+        });
+        best(from, cards, path).map(Goal::Card)
+    }
+
+    /// Where a target without anchor leads in Quartz.
+    pub fn quartz(&self, from: &Utf8Path, target: &str) -> Option<Goal> {
+        let is_relative = target.starts_with("./") || target.starts_with("../");
+        let path = if is_relative {
+            joined(from, target)?.into_string()
+        } else {
+            target.trim_matches('/').to_owned()
+        };
+        let path = path.strip_suffix(".md").unwrap_or(&path);
+        if !path.contains('/') && !is_relative {
+            let slug = sluggish(path);
+            let cards = self.vault.of_stem(path).iter();
+            let hyphened = path.replace(' ', "-");
+            let others = if hyphened == path {
+                &[][..]
+            } else {
+                self.vault.of_stem(&hyphened)
+            };
+            let mut cards = cards.chain(others).map(|card| *card as usize);
+            let mut same = cards
+                .by_ref()
+                .filter(|card| sluggish(self.vault.cards[*card].stem()) == slug);
+            match (same.next(), same.next()) {
+                (Some(card), None) => return Some(Goal::Card(card)),
+                (None, _) => {
+                    if let Some(Some(card)) = self.aliases.get(&path.to_lowercase()) {
+                        return Some(Goal::Card(*card as usize));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let card = ["", "/index", "/README", "/_index"]
+            .iter()
+            .find_map(|page| {
+                let page = format!("{path}{page}.md");
+                self.vault.at(page.trim_start_matches('/'))
+            });
+        if let Some(card) = card {
+            return Some(Goal::Card(card));
+        }
+        if let Some(Some(card)) = self.aliases.get(&path.to_lowercase()) {
+            return Some(Goal::Card(*card as usize));
+        }
+        if self.tree.has_path(path) {
+            return Some(Goal::File(path.into()));
+        }
+        // Images are found by name alone.
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let files = self.files().get(&name.to_lowercase())?;
+        let mut same = files.iter().filter(|file| {
+            let file = file.rsplit('/').next().unwrap_or(file);
+            !path.contains('/') && sluggish(file) == sluggish(name)
+        });
+        match (same.next(), same.next()) {
+            (Some(file), None) => Some(Goal::File((*file).into())),
+            _ => None,
+        }
+    }
+
+    /// Whether a link may be written in another way: in neither program it leads elsewhere than before, and where it
+    /// led nowhere it leads to one place in both, or to this one.
+    pub fn is_certain(
+        &self,
+        from: &Utf8Path,
+        before: &str,
+        after: &str,
+        to: Option<usize>,
+    ) -> bool {
+        let was = [self.obsidian(from, before), self.quartz(from, before)];
+        let is = [self.obsidian(from, after), self.quartz(from, after)];
+        let goal = to.map(Goal::Card);
+        let same = was.iter().zip(&is).all(|(was, is)| match was {
+            Some(was) => is.as_ref() == Some(was),
+            None => is.is_none() || goal.is_none() || *is == goal,
+        });
+        let meant = goal.is_none_or(|goal| is.iter().any(|is| *is == Some(goal.clone())));
+        same && meant
+    }
+}
+
+/// Of candidates, each a path whose name is found, the one that Obsidian takes.
+fn best<'p, V>(
+    from: &Utf8Path,
+    candidates: impl Iterator<Item = (&'p str, V)>,
+    wanted: &str,
+) -> Option<V> {
+    let folder = from.parent().map(Utf8Path::as_str).unwrap_or_default();
+    let rank = |path: &str| {
+        let own = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        (
+            path.to_lowercase() != wanted,
+            own != folder,
+            path.matches('/').count(),
+            path.len(),
+        )
+    };
+    let ranked = candidates.map(|(path, value)| ((rank(path), path), value));
+    ranked
+        .min_by(|(a, _), (b, _)| a.cmp(b))
+        .map(|(_, value)| value)
+}
+
+/// A name as Quartz's slugs have it, as far as names differ by it.
+fn sluggish(name: &str) -> String {
+    name.replace(' ', "-")
+        .replace('&', "-and-")
+        .replace('%', "-percent")
+        .replace(['?', '#'], "")
+}
+
+/// A heading as Obsidian compares it: case and punctuation don't count.
+pub fn heading_key(text: &str) -> String {
+    const DROPPED: &str = "!\"#$%&()*+,.:;<=>?@^`{|}~/[]\\\r\n";
+    let words = text.split(|c: char| c.is_whitespace() || DROPPED.contains(c));
+    let words: Vec<String> = words
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    words.join(" ")
+}
+
+/// The card that a link means whose name differs in case only.
+pub fn by_case<T>(vault: &Vault<T>, target: &str) -> Option<usize> {
+    match vault.resolve(stem(target)) {
+        Target::Case(cards) if cards.len() == 1 => Some(cards[0]),
+        _ => None,
+    }
+}
+
+/// The paths of cards, for a message.
+pub fn listed<T>(cards: &[Card<T>], numbers: &[usize]) -> String {
+    let paths = numbers
+        .iter()
+        .map(|card| format!("`{}`", cards[*card].path));
+    paths.collect::<Vec<_>>().join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_program_follows_links_by_its_own_rules() {
+        let cards = [
+            "API.md",
+            "API/command.md",
+            "Command.md",
+            "a/index.md",
+            "a/x.md",
+            "b/c/x.md",
+            "b/x.md",
+            "my note.md",
+            "one-word.md",
+        ];
+        let vault = Vault::new(cards.map(|path| (path.into(), ())));
+        let others = ["a/Pic.png", "pics/pic.png", "b/only.pdf"];
+        let all = cards.iter().chain(&others).map(ToString::to_string);
+        let tree = Tree::of(all);
+        let aliases = Aliases::from([("other".to_owned(), Some(0))]);
+        let programs = Programs::new(&vault, &tree, &aliases);
+        let shown = |goal: Option<Goal>| match goal {
+            Some(Goal::Card(card)) => vault.cards[card].path.to_string(),
+            Some(Goal::File(path)) => path.into_string(),
+            None => String::new(),
+        };
+        for (from, target, obsidian, quartz) in [
+            ("n.md", "API/command", "API/command.md", "API/command.md"),
+            ("n.md", "command", "Command.md", "API/command.md"),
+            ("API/n.md", "command", "Command.md", "API/command.md"),
+            ("n.md", "Command", "Command.md", "Command.md"),
+            ("n.md", "x", "a/x.md", ""),
+            ("b/n.md", "x", "b/x.md", ""),
+            ("b/c/n.md", "x", "b/c/x.md", ""),
+            ("n.md", "c/x", "b/c/x.md", ""),
+            ("n.md", "/b/x.md", "b/x.md", "b/x.md"),
+            ("b/n.md", "../a/x", "a/x.md", "a/x.md"),
+            ("b/n.md", "./x", "b/x.md", "b/x.md"),
+            ("n.md", "./x", "", ""),
+            ("n.md", "a", "", "a/index.md"),
+            ("n.md", "a/", "", "a/index.md"),
+            ("n.md", "My Note", "my note.md", ""),
+            ("n.md", "my note", "my note.md", "my note.md"),
+            ("n.md", "one word", "", "one-word.md"),
+            ("n.md", "Other", "", "API.md"),
+            ("n.md", "pic.png", "a/Pic.png", "pics/pic.png"),
+            ("pics/n.md", "pic.png", "pics/pic.png", "pics/pic.png"),
+            ("n.md", "only.pdf", "b/only.pdf", "b/only.pdf"),
+            ("n.md", "none", "", ""),
+        ] {
+            let from = Utf8Path::new(from);
+            assert_eq!(
+                shown(programs.obsidian(from, target)),
+                obsidian,
+                "{from} {target}"
+            );
+            assert_eq!(
+                shown(programs.quartz(from, target)),
+                quartz,
+                "{from} {target}"
+            );
+        }
+        let from = Utf8Path::new("n.md");
+        assert!(!programs.is_certain(from, "API/command", "command", Some(1)));
+        assert!(programs.is_certain(from, "b/c/x.md", "b/c/x", None));
+        assert!(programs.is_certain(from, "none", "my note", Some(7)));
+    }
+
+    #[test]
+    fn headings_as_obsidian_compares_them() {
+        assert_eq!(heading_key("What's *new*: C++ (2.0)?"), "what's new c 2 0");
+        assert_eq!(heading_key("a / b"), heading_key("A b"));
+    }
+}
