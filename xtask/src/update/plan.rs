@@ -32,14 +32,17 @@ pub struct Plan {
 }
 
 /// The versions that change: that of the release, and those that lock files of its tree name.
-pub fn moves(pins: &Pins, to: &str, tree: &Tree) -> Result<Vec<Edit>> {
+pub fn moves(pins: &Pins, to: &str, tree: Option<&Tree>) -> Result<Vec<Edit>> {
     let edit = |key: &[&str], from: String, to: String| Edit {
         key: key.iter().map(|&name| name.to_owned()).collect(),
         from,
         to: Some(to),
     };
     let mut moves = vec![edit(&["version"], pins.version.to_string(), to.to_owned())];
-    let lock = tree.text(Utf8Path::new("uv.lock"))?.unwrap_or_default();
+    let lock = tree
+        .map(|tree| tree.text(Utf8Path::new("uv.lock")))
+        .transpose()?;
+    let lock = lock.flatten().unwrap_or_default();
     let locked = requirements::git_packages(&lock);
     for (name, source) in pins.sources().filter(|(_, source)| source.module.is_some()) {
         let pinned = pins.source_version(name).to_string();
