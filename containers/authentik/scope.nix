@@ -2,9 +2,7 @@
 # package set by the names of its arguments.
 {
   lib,
-  findHashes,
   newScope,
-  packageSet,
   pinnedTools,
   pinsFile,
   source,
@@ -16,14 +14,11 @@ lib.makeScope newScope (
     inherit (self) callPackage;
   in
   {
-    inherit findHashes packageSet pinsFile;
+    inherit pinsFile;
     pins = lib.importJSON pinsFile;
 
     fetchPlaces = callPackage ./fetch-places.nix { };
     sources = callPackage ./sources.nix { inherit source; };
-
-    pinnedHash = callPackage ./pinned-hash.nix { };
-    namedByInputs = callPackage ./named-by-inputs.nix { };
 
     build-tools = callPackage ./build-tools.nix { };
     openapi-generator-cli = callPackage ./openapi-generator-cli.nix { };

@@ -6,9 +6,8 @@
   lib,
   stdenvNoCC,
   cacert,
-  namedByInputs,
   nodejs_24,
-  pinnedHash,
+  pins,
   pinsFile,
   sources,
 }:
@@ -20,14 +19,14 @@ let
     "nodeModules"
     system
   ];
-  pinned = pinnedHash {
-    inherit key;
-    component = "webui-deps";
-    what = "the web UI's node_modules on ${system}";
-  };
+  hash =
+    pins.web.nodeModules.${system} or (throw
+      "${toString pinsFile} has no `${lib.concatStringsSep "." key}`, the hash of the web UI's node_modules on ${system}: put ${lib.fakeHash} there, and `cargo xtask test-build webui-deps --write-pins` on such a machine finds the right one"
+    );
 in
-pinned.guarded (namedByInputs stdenvNoCC.mkDerivation {
-  name = "webui-deps-${sources.version}";
+stdenvNoCC.mkDerivation {
+  # With another lock file it has another name: under the same name and hash Nix would take what it has.
+  name = "webui-deps-${sources.version}${sources.web-lock-id}";
   inherit (sources) version;
 
   nativeBuildInputs = [
@@ -44,7 +43,7 @@ pinned.guarded (namedByInputs stdenvNoCC.mkDerivation {
   # over nixpkgs; over host-pkgs the settings come from the machine's npm
   impureEnvVars = lib.fetchers.proxyImpureEnvVars;
   outputHashMode = "recursive";
-  outputHash = pinned.hash;
+  outputHash = hash;
 
   dontUnpack = true;
   dontConfigure = true;
@@ -68,4 +67,4 @@ pinned.guarded (namedByInputs stdenvNoCC.mkDerivation {
     homepage = "https://goauthentik.io/";
     license = lib.licenses.mit;
   };
-})
+}

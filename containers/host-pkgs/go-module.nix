@@ -6,7 +6,6 @@
 {
   lib,
   stdenvNoCC,
-  binutils,
   cacert,
   gitMinimal,
   go,
@@ -148,12 +147,7 @@ let
         proxyVendor = args.proxyVendor or false;
         goModules = if vendorHash == null then "" else goModules;
 
-        # programs are stripped
-        nativeBuildInputs = [
-          binutils
-          go
-        ]
-        ++ args.nativeBuildInputs or [ ];
+        nativeBuildInputs = [ go ] ++ args.nativeBuildInputs or [ ];
         strictDeps = true;
         disallowedReferences = args.disallowedReferences or [ ] ++ [ go ];
 

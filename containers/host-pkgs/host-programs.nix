@@ -3,8 +3,6 @@
 {
   # null where this is the shell
   bash,
-  # what they are of
-  debianPackages,
   glibc,
   name,
   patchelf,
@@ -14,7 +12,7 @@
 
 runCommand name
   {
-    inherit bash debianPackages programs;
+    inherit bash programs;
     nativeBuildInputs = [ patchelf ];
     # whatever stands in a script, it is not for the builder's own shell
     dontPatchShebangs = true;
@@ -40,5 +38,4 @@ runCommand name
     done
     closeOver $out/lib /host/usr ${glibc}
     rmdir --ignore-fail-on-non-empty $out/lib
-    recordPackages
   ''

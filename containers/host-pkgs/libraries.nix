@@ -3,7 +3,6 @@
 # same /usr as the Python that loads them, for one process can't load two of a kind.
 {
   lib,
-  debian,
   glibc,
   patchelf,
   runCommand,
@@ -11,12 +10,9 @@
 }:
 
 let
-  packagesOf = debian.packages;
-
   library =
     name:
     {
-      # the package whose headers these are
       debian,
       headers,
       libraries,
@@ -38,7 +34,6 @@ let
           scripts
           usr
           ;
-        debianPackages = packagesOf [ debian ];
         needs = map (other: packages.${other}) needs;
         nativeBuildInputs = [ patchelf ];
       }
@@ -88,7 +83,6 @@ let
         done
         patchShebangs --build $out/bin
         rmdir --ignore-fail-on-non-empty $out/bin $out/lib/pkgconfig
-        recordPackages
       '';
 
   packages = builtins.mapAttrs library (lib.importJSON ./libraries.json);

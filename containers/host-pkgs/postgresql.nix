@@ -7,7 +7,6 @@
 {
   bash,
   coreutils,
-  debianPackages,
   glibc,
   patchelf,
   pg_config,
@@ -17,7 +16,7 @@
 
 runCommand "postgresql"
   {
-    inherit bash coreutils debianPackages tzdata;
+    inherit bash coreutils tzdata;
     nativeBuildInputs = [ patchelf ];
     passthru = { inherit pg_config; };
     meta.mainProgram = "postgres";
@@ -59,7 +58,6 @@ runCommand "postgresql"
       sed -i 's|/usr/share/zoneinfo|.//././././zoneinfo|g' $programs/$program
     done
     closeOver $out/lib /host/usr ${glibc}
-    recordPackages
     ln -s $programs/{initdb,pg_dump,psql} $out/bin/
     substitute $server $out/bin/postgres \
       --subst-var-by shell $bash/bin/bash \

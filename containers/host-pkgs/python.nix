@@ -1,7 +1,6 @@
 # A Python of a Debian as a store path: the interpreter, its standard library and headers, and the shared
 # libraries that they load. `usr` is the machine's own, or that of another Debian.
 {
-  debianPackages,
   glibc,
   patchelf,
   runCommand,
@@ -11,7 +10,7 @@
 
 runCommand "python3-${if version == null then "host" else version}"
   {
-    inherit debianPackages usr version;
+    inherit usr version;
     nativeBuildInputs = [ patchelf ];
     meta.mainProgram = "python3";
   }
@@ -46,7 +45,6 @@ runCommand "python3-${if version == null then "host" else version}"
     sed -i "s|/usr/local\b|/nowhere|g; s|'/usr\b|'$out|g; s|/usr/\(include\|lib\|bin\)|$out/\1|g" \
       $out/lib/python$version/_sysconfigdata_*.py
     closeOver $out/lib $usr ${glibc}
-    recordPackages
     # as nixpkgs' has it: byte code that stays valid whatever the time of the sources; what does not compile
     # (Python 2 among the tests of lib2to3) is named and has none
     PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 \

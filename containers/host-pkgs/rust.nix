@@ -11,7 +11,6 @@
   lib,
   stdenvNoCC,
   bash,
-  binutils,
   cacert,
   gcc,
   pin,
@@ -117,8 +116,6 @@ let
           inherit cargoDeps lockFile;
           strictDeps = true;
           nativeBuildInputs = args.nativeBuildInputs or [ ] ++ [
-            # programs are stripped
-            binutils
             gcc
             rust
           ];

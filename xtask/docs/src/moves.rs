@@ -117,7 +117,8 @@ fn moved(args: &Args, repository: &Utf8Path, state: &Utf8Path) -> Result<ExitCod
     let categories = Config::of_vault(&root)?.rules.categories;
     let mut links = Links::default();
     for change in &changes {
-        let done = moves::apply(&mut after, change)?;
+        let exists = |path: &Utf8Path| root.join(path).exists();
+        let done = moves::apply_among(&mut after, change, &exists)?;
         links.rewritten += done.rewritten;
         links.found += done.found;
         match change {

@@ -19,7 +19,6 @@ pub fn describe(site: &Site<'_>, build: bool, announce: bool) -> Result<Vec<Desc
         containers: wanted(site),
         build,
         tests: !(build && site.options.no_tests),
-        find_hashes: site.options.write_pins,
         ..Request::default()
     };
     let (described, said) = nix::apart(evaluate(site, &request));

@@ -5,4 +5,3 @@
 
 pub mod errors;
 pub mod modules;
-pub mod require;

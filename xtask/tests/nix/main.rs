@@ -15,4 +15,3 @@ mod picture;
 mod pins;
 mod test_build;
 mod update_moves;
-mod ways_in;

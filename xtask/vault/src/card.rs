@@ -21,6 +21,8 @@ pub struct Content {
     pub blocks: Vec<(String, Place)>,
     /// Links and embeds, in order.
     pub links: Vec<Link>,
+    /// Links that are quoted values of the front matter, which Obsidian follows: `up: "[[card]]"`.
+    pub properties: Vec<Link>,
     /// Syntax that does not mean what it seems to.
     pub syntax_issues: Vec<(SyntaxIssue, Place)>,
     /// Inline code with a `/` in it, and `cargo xtask` lines, inline or in blocks.
@@ -137,6 +139,10 @@ pub fn read(text: &str) -> Content {
     match front_matter::split(&text[bom..]) {
         Some(Ok((block, end))) => {
             content.front = Some(front_matter::parse(block));
+            if block.contains("[[") {
+                let start = bom + (block.as_ptr() as usize - text[bom..].as_ptr() as usize);
+                content.properties = properties(text, start..start + block.len(), &lines);
+            }
             body = bom + end;
         }
         Some(Err(())) => {
@@ -156,6 +162,46 @@ pub fn read(text: &str) -> Content {
         opaque: Vec::new(),
     }
     .read()
+}
+
+/// The quoted wiki links of a block of front matter.
+fn properties(text: &str, block: Range<usize>, lines: &LineStarts<'_>) -> Vec<Link> {
+    let marks = memmem::find_iter(&text.as_bytes()[block.clone()], b"[[");
+    let link = |at: usize| {
+        let start = block.start + at;
+        let quote = text[..start]
+            .chars()
+            .next_back()
+            .filter(|quote| "'\"".contains(*quote))?;
+        let inside = text[start + 2..block.end].split(['\n', quote]).next()?;
+        let inside = inside.strip_suffix("]]")?;
+        let closed = text[start + 2 + inside.len() + 2..].starts_with(quote);
+        // What stands before a value: its key, or the mark of an item.
+        let line = text[..start - 1].rsplit('\n').next()?.trim_end();
+        let is_value = line.ends_with([':', '-', '[', ',']) && !inside.contains(['[', ']', '\\']);
+        if !closed || !is_value {
+            return None;
+        }
+        let (link, text) = match inside.split_once('|') {
+            Some((link, text)) => (link, Some(text)),
+            None => (inside, None),
+        };
+        let (target, anchor) = match link.split_once('#') {
+            Some((target, anchor)) => (target, Some(anchor)),
+            None => (link, None),
+        };
+        let begin = start + 2;
+        Some(Link {
+            kind: Kind::Wiki,
+            target: target.to_owned(),
+            anchor: anchor.map(str::to_owned),
+            text: text.map(str::to_owned),
+            place: lines.place(start),
+            span: Span::from(start..begin + inside.len() + 2),
+            target_span: Span::from(begin..begin + target.len()),
+        })
+    };
+    marks.filter_map(link).collect()
 }
 
 /// The beginnings of lines.

@@ -8,10 +8,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::old_vault::OldVault;
 use super::plan::{Part, Piece, Plan, parts, top, tops};
-use super::references::{Anchor, LinkPath, LinkTarget, is_by_name, written};
+use super::references::{Anchor, LinkPath, LinkTarget, Style, style, written};
 use crate::card::{self, Content, Heading};
 use crate::edits::{self, Edit};
 use crate::place::offset;
+use crate::resolve::stem;
 use crate::slug::slug;
 
 /// A new text.
@@ -36,6 +37,8 @@ pub(super) struct Composer<'a> {
     pub(super) tops: HashMap<usize, Home>,
     /// The card that becomes a section of another: links to it lead to its heading.
     pub(super) section: Option<usize>,
+    /// How many cards of the new vault have each stem, in lower case.
+    pub(super) stems: HashMap<String, usize>,
     /// Where each heading and block is now, if in another card or with another anchor.
     pub(super) homes: HashMap<(usize, Anchor), Home>,
 }
@@ -49,6 +52,12 @@ impl Composer<'_> {
             }
             _ => None,
         }
+    }
+
+    /// Whether several cards of the new vault have this card's stem, in any case.
+    fn is_shared(&self, path: &Utf8Path) -> bool {
+        let stem = stem(path.as_str()).to_lowercase();
+        self.stems.get(&stem).is_some_and(|count| *count > 1)
     }
 
     /// Notes where what moves is now; before the first drafts anchors are taken as they were.
@@ -189,6 +198,13 @@ impl Composer<'_> {
                 },
             };
             let is_card = matches!(target, LinkTarget::Card(..));
+            let style = if !is_card {
+                Style::Usual
+            } else if reference.is_wiki && self.is_shared(&home.0) {
+                Style::WholePath
+            } else {
+                style(reference, was.from, was.to)
+            };
             let new = written(
                 &text[place.clone()],
                 reference,
@@ -199,7 +215,7 @@ impl Composer<'_> {
                 },
                 home.1.as_ref(),
                 became_one,
-                is_card && is_by_name(reference, was.from, was.to),
+                style,
             );
             if text[place.clone()] != new {
                 edits.push((place.clone(), new));

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::old_vault::{Texts, read};
-use super::references::{LinkTarget, link_targets};
+use super::references::LinkTarget;
 use crate::card;
 use crate::edits::{self, Edit};
 use crate::resolve::category;
@@ -57,11 +57,11 @@ pub fn relist(
         (texts.contains_key(&path) && path != new).then_some(path)
     };
     let (from, to) = (page(was), page(is));
-    let before = read(texts);
+    let before = read(texts, &|_| true);
     let card = before.at(new)?;
     let entries = |page: &Utf8Path, wanted: Option<usize>| -> Result<Vec<Range<usize>>> {
         let page = before.at(page)?;
-        let link_targets = link_targets(&before.vault, page, &before.references[page]);
+        let link_targets = before.link_targets(page);
         let links = before.references[page].iter().zip(link_targets);
         let led = links.filter(|(_, target)| {
             matches!(target, LinkTarget::Card(found, _) if wanted.is_none_or(|wanted| wanted == *found))

@@ -21,7 +21,9 @@ pub use self::landing_pages::{relist, retag};
 pub use self::old_vault::Texts;
 use self::old_vault::{numbers, read};
 use self::plan::{extracted, merged, renamed};
-use self::references::{LinkTarget, link_targets};
+pub use self::references::Exists;
+use self::references::LinkTarget;
+use crate::resolve::stem;
 
 /// What is to be done; paths are those of cards in the vault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,11 +62,16 @@ pub struct Links {
     pub found: usize,
 }
 
-/// Makes a change; on errors the texts are as they were.
+/// Makes a change; on errors the texts are as they were. All files that links name are there.
 pub fn apply(texts: &mut Texts, change: &Change) -> Result<Links> {
-    let before = read(texts);
+    apply_among(texts, change, &|_| true)
+}
+
+/// Makes a change among other files, which may exist; on errors the texts are as they were.
+pub fn apply_among(texts: &mut Texts, change: &Change, exists: Exists<'_>) -> Result<Links> {
+    let before = read(texts, exists);
     let link_targets: Vec<Vec<LinkTarget>> = numbers(&before.vault)
-        .map(|card| link_targets(&before.vault, card, &before.references[card]))
+        .map(|card| before.link_targets(card))
         .collect();
     let plan = match change {
         Change::Rename { old, new } => renamed(&before, old, new)?,
@@ -82,7 +89,14 @@ pub fn apply(texts: &mut Texts, change: &Change) -> Result<Links> {
             Change::Rename { .. } | Change::Extract { .. } => None,
         },
         homes: HashMap::new(),
+        stems: HashMap::new(),
     };
+    for path in plan.keys() {
+        *composer
+            .stems
+            .entry(stem(path.as_str()).to_lowercase())
+            .or_default() += 1;
+    }
     // The anchors of moved headings are known when they are read in their new cards.
     composer.note_homes(None);
     let drafts = composer.compose()?;
@@ -200,6 +214,76 @@ mod tests {
             apply(&mut now, &rename("b/new.md", "a/old.md")).unwrap();
             assert_eq!(now, first);
         }
+    }
+
+    #[test]
+    fn links_of_other_programs_are_written_anew_and_back() {
+        for (before, after) in [
+            (
+                "---\nup: \"[[old]]\"\nmore:\n  - '[[old#Part|x]]'\n  - [[old]]\n---\n",
+                "---\nup: \"[[new]]\"\nmore:\n  - '[[new#Part|x]]'\n  - [[old]]\n---\n",
+            ),
+            (
+                "| a |\n|---|\n| [[old|t]] | ![[old#Part|u]] |\n| [[old\\|t]] |\n",
+                "| a |\n|---|\n| [[new|t]] | ![[new#Part|u]] |\n| [[new\\|t]] |\n",
+            ),
+            // From the vault's root, and what is elsewhere or nowhere.
+            (
+                "[x](a/old.md#part) [y](a/old) ![p](pics/p.png) [n](none/x.md) [s](p.png)",
+                "[x](b/new.md#part) [y](b/new) ![p](pics/p.png) [n](none/x.md) [s](p.png)",
+            ),
+        ] {
+            let first = texts(&[
+                (
+                    "a/old.md",
+                    "# Old\n\n## Part\n\n[r](a/two.md) ![p](pics/p.png)\n",
+                ),
+                ("a/two.md", before),
+            ]);
+            let mut now = first.clone();
+            let exists = |path: &Utf8Path| path == "pics/p.png";
+            apply_among(&mut now, &rename("a/old.md", "b/new.md"), &exists).unwrap();
+            assert_eq!(now[Utf8Path::new("a/two.md")], after);
+            assert!(now[Utf8Path::new("b/new.md")].contains("[r](a/two.md) ![p](pics/p.png)"));
+            apply_among(&mut now, &rename("b/new.md", "a/old.md"), &exists).unwrap();
+            assert_eq!(now, first);
+        }
+    }
+
+    #[test]
+    fn stems_that_several_cards_have_keep_their_targets() {
+        // Obsidian takes the exact path, then the card of the own folder, then the shortest path.
+        let first = texts(&[
+            ("f/index.md", ""),
+            ("f/n.md", ""),
+            ("f/x.md", "[[index]] [[n]]"),
+            ("g/h/n.md", ""),
+            ("g/y.md", "[[index]] [[f/index]] [[n]]"),
+            ("index.md", "[[f/index|t]]"),
+        ]);
+        let mut now = first.clone();
+        apply(&mut now, &rename("index.md", "home.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("f/x.md")], "[[home]] [[n]]");
+        assert_eq!(now[Utf8Path::new("g/y.md")], "[[home]] [[f/index]] [[n]]");
+        let mut now = first;
+        apply(&mut now, &rename("f/index.md", "feats/index.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("f/x.md")], "[[index]] [[n]]");
+        assert_eq!(now[Utf8Path::new("index.md")], "[[feats/index|t]]");
+        apply(&mut now, &rename("f/n.md", "e/f/n.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("f/x.md")], "[[index]] [[e/f/n]]");
+        assert_eq!(
+            now[Utf8Path::new("g/y.md")],
+            "[[index]] [[feats/index]] [[e/f/n]]"
+        );
+    }
+
+    #[test]
+    fn names_with_percent_signs_are_encoded() {
+        let mut now = texts(&[("a.md", ""), ("l.md", "[x](a.md) [[a]]")]);
+        apply(&mut now, &rename("a.md", "50%.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("l.md")], "[x](50%25.md) [[50%]]");
+        apply(&mut now, &rename("50%.md", "a%20b.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("l.md")], "[x](a%2520b.md) [[a%20b]]");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::ops::Range;
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::references::{Reference, references};
+use super::references::{Exists, LinkTarget, Reference, link_targets, references};
 use crate::card::{self, Content};
 use crate::parallel::in_parallel;
 use crate::resolve::{Target, Vault, stem};
@@ -19,9 +19,10 @@ pub(super) struct OldVault<'a> {
     pub(super) vault: Vault<Content>,
     pub(super) texts: Vec<&'a str>,
     pub(super) references: Vec<Vec<Reference>>,
+    pub(super) exists: Exists<'a>,
 }
 
-pub(super) fn read(texts: &Texts) -> OldVault<'_> {
+pub(super) fn read<'a>(texts: &'a Texts, exists: Exists<'a>) -> OldVault<'a> {
     let cards: Vec<(&Utf8PathBuf, &String)> = texts.iter().collect();
     let read = in_parallel(&cards, &|_, (_, text)| {
         let content = card::read(text);
@@ -42,6 +43,7 @@ pub(super) fn read(texts: &Texts) -> OldVault<'_> {
         vault: Vault::new(before.0),
         texts: before.1,
         references: before.2,
+        exists,
     }
 }
 
@@ -50,6 +52,11 @@ pub(super) fn numbers<T>(vault: &Vault<T>) -> Range<usize> {
 }
 
 impl OldVault<'_> {
+    /// What a card's links lead to.
+    pub(super) fn link_targets(&self, card: usize) -> Vec<LinkTarget> {
+        link_targets(&self.vault, card, &self.references[card], self.exists)
+    }
+
     pub(super) fn content(&self, card: usize) -> &Content {
         &self.vault.cards[card].known
     }
@@ -87,7 +94,12 @@ impl OldVault<'_> {
             Target::Ambiguous(cards) | Target::Case(cards) => cards,
             Target::Unknown => Vec::new(),
         };
-        if let Some(card) = taken.into_iter().find(|card| Some(*card) != but) {
+        let has_it_already = but.is_some_and(|card| self.stem(card) == stem);
+        // Several may have it already: links to them have paths.
+        if let Some(card) = taken
+            .into_iter()
+            .find(|card| Some(*card) != but && !has_it_already)
+        {
             bail!(
                 "the stem `{stem}` is taken by `{}`, and links name cards by their stems: choose another",
                 self.path(card)
@@ -100,7 +112,6 @@ impl OldVault<'_> {
                 names.flat_map(|key| front.map(|front| front.texts(key)).unwrap_or_default());
             names.into_iter().any(|name| name.trim_matches('/') == stem) && Some(*card) != but
         };
-        let has_it_already = but.is_some_and(|card| self.stem(card) == stem);
         if let Some(card) = numbers(&self.vault)
             .find(is_called_so)
             .filter(|_| !has_it_already)

@@ -1,16 +1,20 @@
 //! Links as a rewriter sees them: where their targets are in the text, what they lead to, and how a
 //! target is written when it changes.
 
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use pulldown_cmark::{Options, Parser};
 
-use crate::card::{self, Content, Kind, Link};
+use crate::card::{self, Content, Kind, Link, SyntaxIssue};
 use crate::edits;
-use crate::place::Place;
+use crate::place::{Place, offset};
+use crate::programs::{Aliases, Goal, Programs};
 use crate::resolve::{Target, Vault, by_name, by_path, joined, stem};
 use crate::slug::{percent_encoded, slug};
+use crate::tree::Tree;
 
 /// A link, or the definition of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,10 +66,56 @@ pub(crate) fn references(text: &str, content: &Content) -> Vec<Reference> {
         .iter()
         .map(|link| reference(text, link))
         .collect();
+    all.extend(content.properties.iter().map(|link| reference(text, link)));
+    all.extend(raw_pipes(text, content));
+    all.sort_by_key(|reference| reference.start);
     if text.contains("]:") {
         all.extend(definitions(text));
     }
     all
+}
+
+/// Wiki links in tables whose pipe is not escaped: they end a cell, and Quartz makes links of them. A row with such
+/// links has more cells than its table, and what is in these is no link elsewhere.
+fn raw_pipes(text: &str, content: &Content) -> Vec<Reference> {
+    let issues = content.syntax_issues.iter();
+    let issues = issues.filter(|(issue, _)| *issue == SyntaxIssue::PipeInTable);
+    let known: HashSet<usize> = content
+        .links
+        .iter()
+        .map(|link| link.target_span.start())
+        .collect();
+    let mut found: BTreeMap<usize, Reference> = BTreeMap::new();
+    for (_, place) in issues {
+        let start = offset(text, *place);
+        let line = text[start..].lines().next().unwrap_or_default();
+        for (at, _) in line.match_indices("[[") {
+            let inside = start + at + 2;
+            let Some(length) = text[inside..start + line.len()].find('|') else {
+                continue;
+            };
+            let link = &text[inside..inside + length];
+            if known.contains(&inside) || link.contains("]]") {
+                continue;
+            }
+            let link = link.strip_suffix('\\').unwrap_or(link);
+            let (target, anchor) = match link.split_once('#') {
+                Some((target, anchor)) => (target, Some(anchor.to_owned())),
+                None => (link, None),
+            };
+            let reference = Reference {
+                is_wiki: true,
+                target: target.to_owned(),
+                anchor,
+                start: inside - 2,
+                line: *place,
+                place: Some(inside..inside + link.len()),
+                is_bracketed: false,
+            };
+            found.insert(inside, reference);
+        }
+    }
+    found.into_values().collect()
 }
 
 fn reference(text: &str, link: &Link) -> Reference {
@@ -176,14 +226,23 @@ pub(crate) fn link_targets(
     vault: &Vault<Content>,
     from: usize,
     references: &[Reference],
+    exists: Exists<'_>,
 ) -> Vec<LinkTarget> {
     references
         .iter()
-        .map(|reference| link_target(vault, from, reference))
+        .map(|reference| link_target(vault, from, reference, exists))
         .collect()
 }
 
-fn link_target(vault: &Vault<Content>, from: usize, reference: &Reference) -> LinkTarget {
+/// Whether there is a file other than cards at a path from the vault's root.
+pub type Exists<'a> = &'a (dyn Fn(&Utf8Path) -> bool + Sync);
+
+fn link_target(
+    vault: &Vault<Content>,
+    from: usize,
+    reference: &Reference,
+    exists: Exists<'_>,
+) -> LinkTarget {
     let target = reference.target.trim();
     let card = if target.is_empty() {
         from
@@ -203,11 +262,14 @@ fn link_target(vault: &Vault<Content>, from: usize, reference: &Reference) -> Li
         let card = vault
             .at(path.as_str())
             .or_else(|| vault.at(&format!("{path}.md")))
-            .or_else(|| by_name(vault, target));
+            .or_else(|| by_name(vault, target))
+            .or_else(|| from_vault_root(vault, target).filter(|_| !exists(&path)));
         match card {
             Some(card) => card,
             // The renderer resolves paths from the site's root.
             None if target.starts_with('/') => return LinkTarget::Nothing,
+            // So does Obsidian, and it finds names in the whole vault.
+            None if !is_relative(target) && !exists(&path) => return LinkTarget::Nothing,
             None => return LinkTarget::File(path),
         }
     };
@@ -232,15 +294,36 @@ fn link_target(vault: &Vault<Content>, from: usize, reference: &Reference) -> Li
 
 fn by_wiki_link(vault: &Vault<Content>, from: &Utf8Path, target: &str) -> Option<usize> {
     let without = target.strip_suffix(".md").unwrap_or(target);
-    if without.contains('/') {
-        return by_path(vault, from, without);
-    }
-    match vault.resolve(without) {
-        Target::Card(card) => Some(card),
-        // Obsidian follows it.
-        Target::Case(cards) if cards.len() == 1 => Some(cards[0]),
-        _ => None,
-    }
+    let card = if without.contains('/') {
+        by_path(vault, from, without)
+    } else {
+        match vault.resolve(without) {
+            Target::Card(card) => Some(card),
+            _ => None,
+        }
+    };
+    // Obsidian follows it in any case, and takes one of several.
+    card.or_else(|| match obsidian(vault, from, target)? {
+        Goal::Card(card) => Some(card),
+        Goal::File(_) => None,
+    })
+}
+
+/// Where a link to a card leads in Obsidian.
+fn obsidian(vault: &Vault<Content>, from: &Utf8Path, target: &str) -> Option<Goal> {
+    static NO_FILES: LazyLock<(Tree, Aliases)> = LazyLock::new(Default::default);
+    Programs::new(vault, &NO_FILES.0, &NO_FILES.1).obsidian(from, target)
+}
+
+/// The card that a Markdown link names by its path from the vault's root, as Obsidian writes it.
+pub(crate) fn from_vault_root<T>(vault: &Vault<T>, target: &str) -> Option<usize> {
+    let is_path = target.contains('/') && !target.starts_with('/') && !is_relative(target);
+    let card = is_path.then(|| {
+        vault
+            .at(target)
+            .or_else(|| vault.at(&format!("{target}.md")))
+    });
+    card.flatten()
 }
 
 /// Whether a wiki link's target is a path from the card.
@@ -248,13 +331,20 @@ fn is_relative(target: &str) -> bool {
     target.starts_with("./") || target.starts_with("../")
 }
 
-/// Whether a Markdown link in the card at `from` leads to the card at `to` by its name alone, for there is
-/// no such path.
-pub(crate) fn is_by_name(reference: &Reference, from: &Utf8Path, to: &Utf8Path) -> bool {
+/// How a link in the card at `from` names the card at `to`: by a path from the card, if there is such a path.
+pub(crate) fn style(reference: &Reference, from: &Utf8Path, to: &Utf8Path) -> Style {
     let target = &reference.target;
     let path = from_root(from, target);
-    let is_path = path == to || to.as_str().strip_suffix(".md") == Some(path.as_str());
-    !reference.is_wiki && !target.is_empty() && !target.contains('/') && !is_path
+    let is = |path: &str| path == to || to.as_str().strip_suffix(".md") == Some(path);
+    if reference.is_wiki || target.is_empty() || is(path.as_str()) {
+        Style::Usual
+    } else if !target.contains('/') {
+        Style::Name
+    } else if !target.starts_with('/') && is(target) {
+        Style::Root
+    } else {
+        Style::Usual
+    }
 }
 
 /// A relative path seen from the vault's root; what leaves the vault begins with `..`.
@@ -283,9 +373,21 @@ pub(crate) struct LinkPath<'a> {
     pub(crate) to: &'a Utf8Path,
 }
 
+/// How a link names a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// As it is written: a wiki link by stem or path, a Markdown link by its path from the card.
+    Usual,
+    /// A Markdown link by the name alone.
+    Name,
+    /// A Markdown link by the path from the vault's root, without `/`.
+    Root,
+    /// A wiki link whose stem several cards have then: by its whole path.
+    WholePath,
+}
+
 /// How a link's target with its anchor is written when the link's path changes and, where one is given, its
-/// anchor. `now` is the present text; of two cards that `became_one`, links between them need no name; a
-/// target given `by_name` alone stays so.
+/// anchor. `now` is the present text; of two cards that `became_one`, links between them need no name.
 pub(crate) fn written(
     now: &str,
     reference: &Reference,
@@ -293,7 +395,7 @@ pub(crate) fn written(
     is: LinkPath<'_>,
     anchor: Option<&String>,
     became_one: bool,
-    by_name: bool,
+    style: Style,
 ) -> String {
     let (target, old_anchor) = match now.split_once('#') {
         Some((target, anchor)) => (target, Some(anchor)),
@@ -316,10 +418,13 @@ pub(crate) fn written(
         _ => slug(anchor),
     });
     let meant = reference.target.trim();
-    let depends_on_folder = !reference.is_wiki || is_relative(meant);
+    let depends_on_folder = match style {
+        Style::Name | Style::Root => false,
+        Style::Usual | Style::WholePath => !reference.is_wiki || is_relative(meant),
+    };
     let same_folder = was.from.parent() == is.from.parent() || !depends_on_folder;
     // A stem does not depend on the card's folder.
-    let is_by_stem = reference.is_wiki && !meant.contains('/');
+    let is_by_stem = reference.is_wiki && !meant.contains('/') && style != Style::WholePath;
     let same_goal =
         was.to == is.to || (is_by_stem && stem(was.to.as_str()) == stem(is.to.as_str()));
     let is_as_it_was = if meant.is_empty() {
@@ -331,9 +436,25 @@ pub(crate) fn written(
         String::new()
     } else if is_as_it_was {
         target.to_owned()
+    } else if style == Style::WholePath {
+        let ending = if is_file(meant) { ".md" } else { "" };
+        let path = is.to.as_str();
+        path.strip_suffix(".md").unwrap_or(path).to_owned() + ending
     } else if reference.is_wiki {
         wiki_target(target, was, is)
-    } else if by_name {
+    } else if style == Style::Root {
+        let path = is.to.as_str();
+        let bare = path.strip_suffix(".md").unwrap_or(path);
+        encoded(
+            if is_file(&reference.target) {
+                path
+            } else {
+                bare
+            },
+            target,
+            reference,
+        )
+    } else if style == Style::Name {
         let (stem, name) = (stem(is.to.as_str()), is.to.file_name().unwrap_or_default());
         let is_whole = is_file(&reference.target);
         encoded(if is_whole { name } else { stem }, target, reference)
@@ -464,12 +585,8 @@ fn relative(from: &Utf8Path, to: &str, detour: usize) -> String {
 fn encoded(path: &str, now: &str, reference: &Reference) -> String {
     let is_bracketed = reference.is_bracketed;
     let is_ascii = now.is_ascii() && !reference.target.is_ascii();
-    percent_encoded(path, |at, c| match c {
-        '%' => {
-            let mut digits = path[at + 1..].bytes().take(2);
-            !digits.all(|b| b.is_ascii_hexdigit()) || path.len() < at + 3
-        }
-        '#' | '?' | '\\' | '<' | '>' => false,
+    percent_encoded(path, |_, c| match c {
+        '%' | '#' | '?' | '\\' | '<' | '>' => false,
         ' ' => is_bracketed,
         '(' | ')' => is_bracketed || is_balanced(path),
         c => !c.is_control() && (c.is_ascii() || !is_ascii),

@@ -10,7 +10,7 @@ use super::compose::{Composed, Composer, anchors};
 use super::footnotes::labels;
 use super::old_vault::{Texts, numbers, read};
 use super::plan::{Part, Piece, parts};
-use super::references::{Anchor, LinkTarget, Reference, link_targets};
+use super::references::{Anchor, LinkTarget, Reference};
 
 impl Composer<'_> {
     /// That each link leads where it led; how many lead somewhere that led nowhere.
@@ -22,7 +22,7 @@ impl Composer<'_> {
             (path.clone(), text.or(old).unwrap_or_default().to_owned())
         };
         let texts: Texts = self.plan.iter().map(text).collect();
-        let after = read(&texts);
+        let after = read(&texts, before.exists);
         // Each part of an old card, and where it is now.
         let mut places: Vec<(Part, usize, Range<usize>)> = Vec::new();
         for card in numbers(&after.vault) {
@@ -65,7 +65,7 @@ impl Composer<'_> {
         }
         let mut found = 0;
         for (part, card, now) in &places {
-            let link_targets = link_targets(&after.vault, *card, &after.references[*card]);
+            let link_targets = after.link_targets(*card);
             let was = within(
                 &before.references[part.card],
                 &self.link_targets[part.card],

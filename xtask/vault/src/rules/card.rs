@@ -34,9 +34,15 @@ pub(crate) fn check(
     if categories.is_some() {
         checker.front_matter(content);
     }
+    // Obsidian follows them, and Quartz shows no properties.
+    let properties = match rules.resolve {
+        Resolve::Obsidian | Resolve::Either => content.properties.as_slice(),
+        Resolve::Quartz | Resolve::Both => &[],
+    };
     let links = content
         .links
         .iter()
+        .chain(properties)
         .filter_map(|link| checker.link(link))
         .collect();
     for code in &content.codes {
