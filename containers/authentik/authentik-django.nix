@@ -72,6 +72,9 @@ stdenv.mkDerivation (finalAttrs: {
 
   dontConfigure = true;
   dontBuild = true;
+  # wheels are shipped as they were published; lists are texts in the phase below
+  dontStrip = true;
+  __structuredAttrs = false;
   # attributes, not parts of the text below: to list the components is not to want an interpreter
   deps = python-deps;
   interpreter = python;

@@ -11,6 +11,8 @@
   # The pins file, and a working tree of authentik to build from in place of the pinned sources.
   pins ? ./pins.json,
   source ? null,
+  # Whether a hash that the pins lack is a fake one, not an error: for `--write-pins`, which finds it.
+  findHashes ? false,
   # The pins' own, else the release's: a sample has none.
   nixpkgs ?
     let
@@ -28,6 +30,9 @@ let
   toPath = value: if builtins.isString value then /. + value else value;
 in
 pkgs.callPackage ./scope.nix {
+  inherit findHashes;
+  # by which the pins tell package sets apart; nixpkgs has no name of its own
+  packageSet = pkgs.packageSet or "nixpkgs";
   pinsFile = toPath pins;
   source = toPath source;
   # what the package set itself pins; nixpkgs says nothing of the kind

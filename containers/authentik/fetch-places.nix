@@ -75,6 +75,8 @@ stdenvNoCC.mkDerivation {
   outputHash = pin.hash;
   outputHashMode = pin.mode or "recursive";
   preferLocalBuild = true;
+  # a list is a text below
+  __structuredAttrs = false;
 
   files = pin.files or [ ];
   place = ./fetch-place.sh;

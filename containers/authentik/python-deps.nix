@@ -3,7 +3,7 @@
 #
 # A fixed output may refer to nothing, but what is compiled in here names libraries and the interpreter:
 # strip-refs overwrites the hashes, authentik-django puts the paths of its own inputs in their place. The
-# hash also depends on compiler and libraries: over another package set it is another.
+# hash also depends on compiler and libraries: each package set has its own.
 {
   lib,
   stdenv,
@@ -15,12 +15,14 @@
   libtool,
   libxml2,
   libxslt,
+  namedByInputs,
   openssl,
+  packageSet,
   patchelf,
+  pinnedHash,
   pins,
   pinsFile,
   pkg-config,
-  postgresql,
   python,
   sources,
   uv,
@@ -30,19 +32,24 @@
 
 let
   inherit (stdenv.hostPlatform) system;
+  # until 2026.4 it had no name of the package set
+  older = builtins.isString (pins.python.venv.${system} or null);
   key = [
     "python"
     "venv"
-    system
-  ];
-  hash =
-    pins.python.venv.${system} or (throw
-      "${toString pinsFile} has no `${lib.concatStringsSep "." key}`, the hash of the backend's Python packages on ${system}: put ${lib.fakeHash} there, and `cargo xtask test-build python-deps --write-pins` on such a machine finds the right one"
-    );
+  ]
+  ++ lib.optionals (!older) [ packageSet ]
+  ++ [ system ];
+  shownKey = lib.concatStringsSep "." key;
+  hint = "warning: ${toString pinsFile}: `${shownKey}` is the hash for one package set: move it to `python.venv.${packageSet}.${system}`, from the next release on it is read there alone";
+  pinned = pinnedHash {
+    inherit key;
+    component = "python-deps";
+    what = "the backend's Python packages over ${packageSet} on ${system}";
+  };
 in
-stdenv.mkDerivation {
-  # With another lock file it has another name: under the same name and hash Nix would take what it has.
-  name = "python-deps-${sources.version}${sources.python-lock-id}";
+pinned.guarded (namedByInputs stdenv.mkDerivation {
+  name = "python-deps-${sources.version}";
   inherit (sources) version;
 
   src = sources.python-lock;
@@ -56,7 +63,7 @@ stdenv.mkDerivation {
     libxslt
     patchelf
     pkg-config
-    postgresql.pg_config
+    libpq.pg_config
     python
     uv
     xmlsec
@@ -76,9 +83,13 @@ stdenv.mkDerivation {
 
   impureEnvVars = lib.fetchers.proxyImpureEnvVars;
   outputHashMode = "recursive";
-  outputHash = hash;
+  outputHash = if older then builtins.trace hint pinned.hash else pinned.hash;
 
+  # lists are texts in the phases below, whatever the package set's default
+  __structuredAttrs = false;
   env = {
+    # over nixpkgs the compiler would take the name of the output for one, which its hash has a part in
+    NIX_OUTPATH_USED_AS_RANDOM_SEED = "python-deps";
     LDFLAGS = "-Wl,--build-id=none";
     # upstream's header for this is not found by gssapi's own search
     GSSAPI_COMPILER_ARGS = "-include gssapi/gssapi_ext.h";
@@ -94,6 +105,9 @@ stdenv.mkDerivation {
     builtins.attrNames sources.git-packages
   );
   checkGitPackages = ./git-packages.py;
+  buildDependencies = ./build-dependencies.txt;
+  # built with what others of the lock file install: its source wants the very lxml
+  buildLast = [ "xmlsec" ];
 
   dontConfigure = true;
   buildPhase = ''
@@ -107,20 +121,41 @@ stdenv.mkDerivation {
       chmod +x $TMPDIR/$compiler
     done
     export CC=$TMPDIR/gcc CXX=$TMPDIR/g++
+    # What builds packages is pinned as well: uv would take the newest that there is, without a hash.
+    export UV_NO_BUILD_ISOLATION=1
+    uv pip install --quiet --python $UV_PYTHON --target $TMPDIR/build-dependencies \
+      --no-deps --require-hashes --only-binary :all: --requirement $buildDependencies
+    export PYTHONPATH=$TMPDIR/build-dependencies
     if [ ! -e uv.lock ]; then
       echo "there is no uv.lock: it is made from pyproject.toml, which pins all versions"
       uv lock
     elif ! timeout 60 uv lock --check 2>lock.txt && grep -q 'needs to be updated' lock.txt; then
-      echo "uv.lock does not match pyproject.toml: \`uv lock\` mends it; the venv is pinned as \`${lib.concatStringsSep "." key}\` in ${baseNameOf (toString pinsFile)}" >&2
+      echo "uv.lock does not match pyproject.toml: \`uv lock\` mends it; the venv is pinned as \`${shownKey}\` in ${baseNameOf (toString pinsFile)}" >&2
       cat lock.txt >&2
       exit 1
     fi
     if [ -e uv.lock ] && ! $interpreter/bin/python3 $checkGitPackages uv.lock ${baseNameOf (toString pinsFile)} $gitPackages; then
       exit 1
     fi
-    uv sync --frozen --no-install-project --no-install-workspace --no-dev ${
-      lib.concatMapStringsSep " " (name: "--no-install-package ${name}") (builtins.attrNames sources.git-packages)
+    sync() {
+      uv sync --frozen --no-install-project --no-install-workspace --no-dev ${
+        lib.concatMapStringsSep " " (name: "--no-install-package ${name}") (builtins.attrNames sources.git-packages)
+      } "$@"
     }
+    later=()
+    for package in $buildLast; do
+      if grep -q "^name = \"$package\"$" uv.lock; then
+        later+=(--no-install-package "$package")
+      fi
+    done
+    if [ "''${#later[@]}" != 0 ]; then
+      sync "''${later[@]}"
+    fi
+    if ! sync; then
+      echo "what builds a package is not fetched by uv itself: a missing one belongs into containers/authentik/build-dependencies.in" >&2
+      exit 1
+    fi
+    unset PYTHONPATH
     runHook postBuild
   '';
 
@@ -159,4 +194,4 @@ stdenv.mkDerivation {
     homepage = "https://goauthentik.io/";
     license = lib.licenses.mit;
   };
-}
+})

@@ -2,7 +2,9 @@
 # package set by the names of its arguments.
 {
   lib,
+  findHashes,
   newScope,
+  packageSet,
   pinnedTools,
   pinsFile,
   source,
@@ -14,11 +16,14 @@ lib.makeScope newScope (
     inherit (self) callPackage;
   in
   {
-    inherit pinsFile;
+    inherit findHashes packageSet pinsFile;
     pins = lib.importJSON pinsFile;
 
     fetchPlaces = callPackage ./fetch-places.nix { };
     sources = callPackage ./sources.nix { inherit source; };
+
+    pinnedHash = callPackage ./pinned-hash.nix { };
+    namedByInputs = callPackage ./named-by-inputs.nix { };
 
     build-tools = callPackage ./build-tools.nix { };
     openapi-generator-cli = callPackage ./openapi-generator-cli.nix { };

@@ -57,12 +57,6 @@ let
       else
         is "pyproject\\.toml|uv\\.lock|packages/[^/]+/pyproject\\.toml"
     ));
-    python-lock-id =
-      let
-        lock = tree + "/uv.lock";
-        file = if builtins.pathExists lock then lock else tree + "/pyproject.toml";
-      in
-      "-" + builtins.substring 0 8 (builtins.hashFile "sha256" file);
     # the Django project, its translations and the packages of its tree; the icon that mails show
     python = partOf tree "authentik-python-source" (
       type: is:
@@ -81,7 +75,6 @@ let
       else
         is "package(-lock)?\\.json|packages/[^/]+/package\\.json|packed/[^/]+\\.tgz"
     );
-    web-lock-id = "-" + builtins.substring 0 8 (builtins.hashFile "sha256" (tree + "/web/package-lock.json"));
     # the web UI, the package.json that has its version, and the documentation that it shows
     web = partOf tree "authentik-web-source" (
       type: is:
@@ -162,11 +155,8 @@ let
         lifecycle = "${pinned.authentik}/lifecycle";
         python = pinned.authentik;
         python-lock = pinned.authentik;
-        python-lock-id = "";
         web = pinned.authentik;
         web-lock = "${pinned.authentik}/web";
-        # the version says it; to ask the file would be to fetch it while evaluating
-        web-lock-id = "";
         web-templates = pinned.authentik;
         web-icons = "${pinned.authentik}/web/authentik";
       }

@@ -6,8 +6,9 @@
   lib,
   stdenvNoCC,
   cacert,
+  namedByInputs,
   nodejs_24,
-  pins,
+  pinnedHash,
   pinsFile,
   sources,
 }:
@@ -19,14 +20,14 @@ let
     "nodeModules"
     system
   ];
-  hash =
-    pins.web.nodeModules.${system} or (throw
-      "${toString pinsFile} has no `${lib.concatStringsSep "." key}`, the hash of the web UI's node_modules on ${system}: put ${lib.fakeHash} there, and `cargo xtask test-build webui-deps --write-pins` on such a machine finds the right one"
-    );
+  pinned = pinnedHash {
+    inherit key;
+    component = "webui-deps";
+    what = "the web UI's node_modules on ${system}";
+  };
 in
-stdenvNoCC.mkDerivation {
-  # With another lock file it has another name: under the same name and hash Nix would take what it has.
-  name = "webui-deps-${sources.version}${sources.web-lock-id}";
+pinned.guarded (namedByInputs stdenvNoCC.mkDerivation {
+  name = "webui-deps-${sources.version}";
   inherit (sources) version;
 
   nativeBuildInputs = [
@@ -43,7 +44,7 @@ stdenvNoCC.mkDerivation {
   # over nixpkgs; over host-pkgs the settings come from the machine's npm
   impureEnvVars = lib.fetchers.proxyImpureEnvVars;
   outputHashMode = "recursive";
-  outputHash = hash;
+  outputHash = pinned.hash;
 
   dontUnpack = true;
   dontConfigure = true;
@@ -67,4 +68,4 @@ stdenvNoCC.mkDerivation {
     homepage = "https://goauthentik.io/";
     license = lib.licenses.mit;
   };
-}
+})

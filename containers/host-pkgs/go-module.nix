@@ -6,6 +6,7 @@
 {
   lib,
   stdenvNoCC,
+  binutils,
   cacert,
   gitMinimal,
   go,
@@ -147,7 +148,12 @@ let
         proxyVendor = args.proxyVendor or false;
         goModules = if vendorHash == null then "" else goModules;
 
-        nativeBuildInputs = [ go ] ++ args.nativeBuildInputs or [ ];
+        # programs are stripped
+        nativeBuildInputs = [
+          binutils
+          go
+        ]
+        ++ args.nativeBuildInputs or [ ];
         strictDeps = true;
         disallowedReferences = args.disallowedReferences or [ ] ++ [ go ];
 

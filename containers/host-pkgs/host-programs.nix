@@ -3,6 +3,8 @@
 {
   # null where this is the shell
   bash,
+  # what they are of
+  debianPackages,
   glibc,
   name,
   patchelf,
@@ -12,7 +14,7 @@
 
 runCommand name
   {
-    inherit bash programs;
+    inherit bash debianPackages programs;
     nativeBuildInputs = [ patchelf ];
     # whatever stands in a script, it is not for the builder's own shell
     dontPatchShebangs = true;
@@ -38,4 +40,5 @@ runCommand name
     done
     closeOver $out/lib /host/usr ${glibc}
     rmdir --ignore-fail-on-non-empty $out/lib
+    recordPackages
   ''

@@ -3,6 +3,7 @@
 # same /usr as the Python that loads them, for one process can't load two of a kind.
 {
   lib,
+  debian,
   glibc,
   patchelf,
   runCommand,
@@ -10,9 +11,12 @@
 }:
 
 let
+  packagesOf = debian.packages;
+
   library =
     name:
     {
+      # the package whose headers these are
       debian,
       headers,
       libraries,
@@ -34,6 +38,7 @@ let
           scripts
           usr
           ;
+        debianPackages = packagesOf [ debian ];
         needs = map (other: packages.${other}) needs;
         nativeBuildInputs = [ patchelf ];
       }
@@ -83,6 +88,7 @@ let
         done
         patchShebangs --build $out/bin
         rmdir --ignore-fail-on-non-empty $out/bin $out/lib/pkgconfig
+        recordPackages
       '';
 
   packages = builtins.mapAttrs library (lib.importJSON ./libraries.json);

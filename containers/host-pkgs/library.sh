@@ -20,6 +20,25 @@ ofLibc() {
   return 1
 }
 
+# Notes in the output which packages, by name and version, its programs and libraries are of: for who lists what
+# an image has.
+recordPackages() {
+  local name version content files file
+  local -A here=()
+  while IFS= read -r file; do
+    here[$file]=1
+  done < <(find "$out" '(' -type f -o -type l ')' '(' -path '*/bin/*' -o -name '*.so*' ')' -printf '%f\n')
+  while read -r name version content files; do
+    for file in $files; do
+      if [ -n "${here[${file##*/}]:-}" ]; then
+        mkdir -p "$out/nix-support"
+        echo "$name $version" >>"$out/nix-support/debian-packages"
+        break
+      fi
+    done
+  done < <(printf '%s' "$debianPackages" | LC_ALL=C sort)
+}
+
 # closeOver LIB USR GLIBC OTHER...: copies what the ELF files below $out load from USR to LIB, and what that
 # loads in turn, but not what the packages OTHER have. All of it looks there, in those and in the C library
 # GLIBC, whose loader starts the programs.

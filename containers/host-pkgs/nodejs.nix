@@ -28,6 +28,14 @@ stdenvNoCC.mkDerivation {
       ln -s ../lib/node_modules/npm/bin/$tool-cli.js $out/bin/$tool
     done
     addToSearchPath HOST_PATH $out/bin
+    # modules that are among the inputs of a build can be required there
+    mkdir $out/nix-support
+    cat >$out/nix-support/setup-hook <<'EOF'
+    addNodePath() {
+      addToSearchPath NODE_PATH "$1/lib/node_modules"
+    }
+    addEnvHooks 0 addNodePath
+    EOF
     runHook postInstall
   '';
 

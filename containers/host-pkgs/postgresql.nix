@@ -7,6 +7,7 @@
 {
   bash,
   coreutils,
+  debianPackages,
   glibc,
   patchelf,
   pg_config,
@@ -16,7 +17,7 @@
 
 runCommand "postgresql"
   {
-    inherit bash coreutils tzdata;
+    inherit bash coreutils debianPackages tzdata;
     nativeBuildInputs = [ patchelf ];
     passthru = { inherit pg_config; };
     meta.mainProgram = "postgres";
@@ -58,6 +59,7 @@ runCommand "postgresql"
       sed -i 's|/usr/share/zoneinfo|.//././././zoneinfo|g' $programs/$program
     done
     closeOver $out/lib /host/usr ${glibc}
+    recordPackages
     ln -s $programs/{initdb,pg_dump,psql} $out/bin/
     substitute $server $out/bin/postgres \
       --subst-var-by shell $bash/bin/bash \

@@ -1,6 +1,7 @@
 # A Python of a Debian as a store path: the interpreter, its standard library and headers, and the shared
 # libraries that they load. `usr` is the machine's own, or that of another Debian.
 {
+  debianPackages,
   glibc,
   patchelf,
   runCommand,
@@ -10,7 +11,7 @@
 
 runCommand "python3-${if version == null then "host" else version}"
   {
-    inherit usr version;
+    inherit debianPackages usr version;
     nativeBuildInputs = [ patchelf ];
     meta.mainProgram = "python3";
   }
@@ -45,6 +46,7 @@ runCommand "python3-${if version == null then "host" else version}"
     sed -i "s|/usr/local\b|/nowhere|g; s|'/usr\b|'$out|g; s|/usr/\(include\|lib\|bin\)|$out/\1|g" \
       $out/lib/python$version/_sysconfigdata_*.py
     closeOver $out/lib $usr ${glibc}
+    recordPackages
     # as nixpkgs' has it: byte code that stays valid whatever the time of the sources; what does not compile
     # (Python 2 among the tests of lib2to3) is named and has none
     PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 \

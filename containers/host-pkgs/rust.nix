@@ -11,6 +11,7 @@
   lib,
   stdenvNoCC,
   bash,
+  binutils,
   cacert,
   gcc,
   pin,
@@ -116,6 +117,8 @@ let
           inherit cargoDeps lockFile;
           strictDeps = true;
           nativeBuildInputs = args.nativeBuildInputs or [ ] ++ [
+            # programs are stripped
+            binutils
             gcc
             rust
           ];

@@ -497,6 +497,37 @@ _makeSymlinksRelative() {
   done < <(find "$prefix" -type l -print0)
 }
 
+# The programs and libraries of the output, each with a NUL.
+_elvesOfOutput() {
+  local file folder
+  for folder in "$@"; do
+    [ -d "$prefix/$folder" ] || continue
+    while IFS= read -r -d '' file; do
+      if [ "$(head -c 4 "$file" | od -An -c | tr -d ' ')" = '177ELF' ]; then
+        printf '%s\0' "$file"
+      fi
+    done < <(find "$prefix/$folder" -type f -print0)
+  done
+}
+
+# Debug information goes, where there is a `strip`: a builder without a C compiler has none, here and in nixpkgs.
+_strip() {
+  local file
+  [ -z "${dontStrip:-}" ] && type -P strip >/dev/null || return 0
+  while IFS= read -r -d '' file; do
+    strip -S -p "$file" || echo "strip: $file stays as it is"
+  done < <(_elvesOfOutput lib lib32 lib64 libexec bin sbin)
+}
+
+# Run paths keep only where something is that is loaded.
+_shrinkRpaths() {
+  local file
+  [ -z "${dontPatchELF:-}" ] && type -P patchelf >/dev/null || return 0
+  while IFS= read -r -d '' file; do
+    patchelf --shrink-rpath "$file" || true
+  done < <(_elvesOfOutput .)
+}
+
 _patchShebangsAuto() {
   [ -z "${dontPatchShebangs:-}" ] && [ -e "$prefix" ] || return 0
   patchShebangs --host "$prefix"
@@ -522,7 +553,7 @@ _noBrokenSymlinks() {
   fi
 }
 
-fixupOutputHooks+=(_patchShebangsAuto)
+fixupOutputHooks+=(_strip _shrinkRpaths _patchShebangsAuto)
 postFixupHooks+=(_noBrokenSymlinks _makeSymlinksRelative)
 
 fixupPhase() {

@@ -50,6 +50,8 @@ let
     "meta"
     "passthru"
     "pos"
+    # lists are texts here in any case
+    "__structuredAttrs"
   ];
 
   setup = derivation {
@@ -114,7 +116,18 @@ let
           else
             throw "mkDerivation wants `name`, or `pname` and `version`"
         );
-      refused = filter (key: attrs ? ${key}) unsupported;
+      # what is switched off is carried out
+      meta = attrs.meta or { };
+      unavailable =
+        if meta.broken or false then
+          "is marked as broken"
+        else if meta ? platforms && !(elem system meta.platforms) then
+          "is not available on ${system} by its `meta.platforms`"
+        else if lib.any (license: !(license.free or true)) (lib.flatten (meta.license or [ ])) then
+          "has a license that is not free"
+        else
+          null;
+      refused = filter (key: attrs ? ${key} && !(elem attrs.${key} [ false [ ] ])) unsupported;
       outputs = attrs.outputs or [ "out" ];
       # The same of its attributes as nixpkgs looks at.
       position =
@@ -174,6 +187,8 @@ let
       finalPackage =
         if refused != [ ] then
           throw "${name}: host-pkgs does not carry out `${builtins.head refused}`, which nixpkgs would${given attrs (builtins.head refused)}"
+        else if unavailable != null then
+          throw "${name} ${unavailable}: nixpkgs refuses to evaluate it${given attrs "meta"}"
         else if outputs != [ "out" ] then
           throw "${name}: host-pkgs knows the output `out` only, not `outputs = [ ${toString outputs} ]`${given attrs "outputs"}"
         else

@@ -19,6 +19,7 @@ pub fn describe(site: &Site<'_>, build: bool, announce: bool) -> Result<Vec<Desc
         containers: wanted(site),
         build,
         tests: !(build && site.options.no_tests),
+        find_hashes: site.options.write_pins,
         ..Request::default()
     };
     let (described, said) = nix::apart(evaluate(site, &request));

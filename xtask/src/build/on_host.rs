@@ -93,10 +93,12 @@ impl<'a> Host<'a> {
         )
         .with_context(|| format!("on `{name}`"))?;
         let system = hello.system();
-        // The hashes of what is fetched for a platform are pinned for this one alone.
-        if system != HOST_PKGS_SYSTEM {
+        // What needs a hash for another platform says so itself when it is evaluated.
+        if choice.set == PackageSet::Host && system != HOST_PKGS_SYSTEM {
             bail!(
-                "`{name}` is a machine of {system}, and components can be built on {HOST_PKGS_SYSTEM} only"
+                "`{name}` is a machine of {system}, and host-pkgs has packages for {HOST_PKGS_SYSTEM} only; \
+                 {}: over nixpkgs, `--pkgs nixpkgs`, it can be built on",
+                choice.reason
             );
         }
         Ok(choice)

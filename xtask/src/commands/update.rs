@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use crate::build::selection::no_container;
 use crate::machine::sandbox_probe::sandbox_problem;
 use crate::nix::PackageSet;
 use crate::pins::sources::{self, SourceOverride, SourceTree, Sources};
@@ -16,6 +17,7 @@ use crate::update::hashes::{self, End, Work};
 use crate::update::journal::{Journal, Lock};
 use crate::update::plan;
 use crate::update::preflight::{self, Kind, Note, Subject};
+use crate::update::program::{self, Prepared, Program};
 use crate::update::release::{self, Choice, Release, Wanted};
 use crate::update::report;
 use crate::update::tree::Tree;
@@ -28,7 +30,9 @@ use sys::terminal;
 ///
 /// Releases are the tags of the first place in the pins that answers. A line is the first two numbers of a
 /// version. Without `--to` or `--next`, the newest final release of the pinned line is meant; a pre-release
-/// only if `--to` names it. To go back, or to pass over a line, is refused.
+/// only if `--to` names it. To go back, or to pass over a line, is refused. The releases of a program that
+/// compiles a Go module in are the versions of that module: Go moves it and the other requirements in a copy
+/// of the expressions.
 ///
 /// First the new tree is compared with the expressions and with the pinned one, without building: lines that
 /// are replaced, files that components are built from, Go, Node, npm and Python, packages, migrations,
@@ -118,7 +122,23 @@ struct Target {
     release: String,
     commit: String,
     compare: Option<String>,
-    tree: Tree,
+    content: Content,
+}
+
+/// What a release is built from.
+enum Content {
+    /// Its tree.
+    Tree(Tree),
+    /// The expressions with what Go wrote.
+    Program(Box<Prepared>),
+}
+
+/// What a container follows.
+enum Follows {
+    /// The tags of this source, which is a tree as that says.
+    Source(SourceTree, String),
+    /// The versions of a Go module.
+    Program(Box<Program>),
 }
 
 /// What each way needs.
@@ -127,9 +147,7 @@ struct Session<'a> {
     repo: &'a Repo,
     processes: &'a Processes,
     sources: Sources,
-    wants: SourceTree,
-    /// The source whose tags are the releases.
-    main: String,
+    follows: Follows,
     pinned: Release,
 }
 
@@ -137,7 +155,7 @@ struct Session<'a> {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let repo = Repo::find()?;
     let processes = Processes::new(args.verbose)?;
-    let (container, wants, main) = container(args.container.as_deref(), &repo)?;
+    let container = container(args.container.as_deref(), &repo)?;
     let asked = SourceOverride {
         pins: args.pins.as_deref(),
         ..SourceOverride::default()
@@ -146,19 +164,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let version = sources.pins.version.to_string();
     let pinned = Release::parse(&version)
         .with_context(|| format!("the pinned version {version} is not one of a release"))?;
-    if sources.pins.source(&main).is_none() {
-        bail!(
-            "`sources.{main}` is not in {}, and its tags are the releases, as source-tree.json says",
-            repo.shown(&sources.pins_path)
-        );
-    }
     let session = Session {
         args,
         repo: &repo,
         processes: &processes,
+        follows: follows(args, &repo, &processes, &sources)?,
         sources,
-        wants,
-        main,
         pinned,
     };
     match &args.source {
@@ -176,33 +187,56 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
 }
 
-/// The container that is meant, what it says of its trees, and the source that is such a tree.
-fn container(name: Option<&str>, repo: &Repo) -> Result<(Container, SourceTree, String)> {
+/// The container that is meant: the one that is named, else the only one that says where its releases are.
+fn container(name: Option<&str>, repo: &Repo) -> Result<Container> {
+    let mut all = repo.containers()?;
+    if let Some(name) = name {
+        let Some(at) = all.iter().position(|container| container.name == name) else {
+            bail!("{}", no_container(name, &all));
+        };
+        return Ok(all.swap_remove(at));
+    }
     let mut following = Vec::new();
-    let all = repo.containers()?;
-    for container in &all {
-        if name.is_some_and(|name| name != container.name) {
-            continue;
+    for container in all {
+        if sources::source_tree(&container)?.is_some_and(|it| it.source.is_some()) {
+            following.push(container);
         }
-        if let Some(mut wants) = sources::source_tree(container)?
-            && let Some(main) = wants.source.take()
-        {
-            wants.source = Some(main.clone());
-            following.push((container.clone(), wants, main));
-        } else if name.is_some() {
+    }
+    match following.len() {
+        0 => bail!("no container has releases to follow"),
+        1 => Ok(following.swap_remove(0)),
+        _ => bail!("several containers have releases to follow: name one"),
+    }
+}
+
+/// What a container follows.
+fn follows(args: &Args, repo: &Repo, processes: &Processes, sources: &Sources) -> Result<Follows> {
+    let container = &sources.container;
+    if let Some(wants) = sources::source_tree(container)?
+        && let Some(main) = wants.source.clone()
+    {
+        if sources.pins.source(&main).is_none() {
             bail!(
-                "{0} has no releases to follow: `source` in containers/{0}/source-tree.json would name the \
-                 pinned source whose tags they are",
+                "`sources.{main}` is not in {}, and its tags are the releases, as source-tree.json says",
+                repo.shown(&sources.pins_path)
+            );
+        }
+        return Ok(Follows::Source(wants, main));
+    }
+    if let Some(program) = program::of(processes, container, &sources.pins)? {
+        if args.pins.is_some() || args.source.is_some() || args.from.is_some() {
+            bail!(
+                "{} is built from a program in this repository: `--pins`, `--source` and `--from` are for others",
                 container.name
             );
         }
+        return Ok(Follows::Program(Box::new(program)));
     }
-    match (following.pop(), following.is_empty(), name) {
-        (Some(only), true, _) => Ok(only),
-        (None, _, Some(name)) => bail!("{}", crate::build::selection::no_container(name, &all)),
-        (None, _, None) => bail!("no container has releases to follow"),
-        _ => bail!("several containers have releases to follow: name one"),
-    }
+    bail!(
+        "{0} has no releases to follow: neither `source` in containers/{0}/source-tree.json nor `go.folder` in \
+         its pins says where they are",
+        container.name
+    )
 }
 
 impl Session<'_> {
@@ -215,8 +249,8 @@ impl Session<'_> {
     }
 
     /// The tags of the releases.
-    fn tags(&self) -> Result<Tags> {
-        let source = self.pins().source(&self.main);
+    fn tags(&self, main: &str) -> Result<Tags> {
+        let source = self.pins().source(main);
         let places = source.map(|it| &it.places).into_iter().flatten();
         let found = git::first_tags(self.processes, places);
         let (tags, silent) = found.inspect_err(|_| {
@@ -229,8 +263,10 @@ impl Session<'_> {
     }
 
     fn list(&self) -> Result<ExitCode> {
-        let tags = self.tags()?;
-        let mut all = releases(&tags);
+        let mut all = match &self.follows {
+            Follows::Source(_, main) => releases(&self.tags(main)?),
+            Follows::Program(program) => program.releases(self.processes)?,
+        };
         all.sort();
         all.reverse();
         let moves = |wanted| match release::choose(&self.pinned, &all, wanted) {
@@ -271,6 +307,9 @@ impl Session<'_> {
 
     /// Checks a tree that is here.
     fn check_tree(&self, tree: &Utf8Path) -> Result<ExitCode> {
+        let Follows::Source(wants, main) = &self.follows else {
+            bail!("{} is not built from a source tree", self.container().name);
+        };
         let new = Tree::open(tree)?;
         let version = sources::tree_version(self.container(), tree)
             .with_context(|| format!("`{tree}` is not a source tree of {}", self.container().name))?
@@ -278,17 +317,24 @@ impl Session<'_> {
         self.say_move(&format!("{version} in {tree}"));
         let old = match self.at_hand() {
             Some(old) => Ok(old),
-            None => self.tags().and_then(|tags| self.old_tree(&tags)),
+            None => self.tags(main).and_then(|tags| self.old_tree(&tags)),
         };
-        let notes = self.compare(&new, old, Vec::new())?;
+        let notes = self.compare(wants, &new, old, Vec::new())?;
         let decide = notes.iter().any(|note| note.kind == Kind::Decide);
         Ok(ExitCode::from(u8::from(decide)))
     }
 
     /// Says what moving to a release takes, and with the lock moves to it.
     fn plan(&self, lock: Option<&Lock>) -> Result<ExitCode> {
-        let tags = self.tags()?;
-        let all = releases(&tags);
+        let tags = match &self.follows {
+            Follows::Source(_, main) => Some(self.tags(main)?),
+            Follows::Program(_) => None,
+        };
+        let all = match (&self.follows, &tags) {
+            (Follows::Program(program), _) => program.releases(self.processes)?,
+            (_, Some(tags)) => releases(tags),
+            (_, None) => Vec::new(),
+        };
         let left = if self.args.resume {
             let left = Journal::read(&self.trees())?;
             let left =
@@ -324,30 +370,68 @@ impl Session<'_> {
                 return Ok(ExitCode::SUCCESS);
             }
         };
-        self.say_move(&format!("{to}, from {}", tags.url));
-        let other_places = self.other_places(&tags, &to);
-        let tag = tags.pattern.replace("{version}", &to.to_string());
-        let new = git::tree(self.processes, &self.trees(), &tags, &tag)?;
-        let new = Tree::open(&new)?;
-        let old = self.at_hand().map_or_else(|| self.old_tree(&tags), Ok);
-        let notes = self.compare(&new, old, other_places)?;
+        let (target, notes) = match (&self.follows, &tags) {
+            (Follows::Source(wants, main), Some(tags)) => self.to_tree(wants, main, tags, &to)?,
+            (Follows::Program(program), _) => self.to_program(program, &to)?,
+            (Follows::Source(..), None) => bail!("there are no tags"),
+        };
         let decide = notes.iter().any(|note| note.kind == Kind::Decide);
         let Some(lock) = lock else {
             return Ok(ExitCode::from(u8::from(decide)));
         };
-        if decide && !self.args.anyway {
+        // What Go refused is not there to go on with.
+        let may_go_on = matches!(target.content, Content::Tree(_));
+        if decide && !(self.args.anyway && may_go_on) {
+            let or = if may_go_on {
+                ", or go on as they are with `--anyway`"
+            } else {
+                ""
+            };
             terminal::say(format!(
-                "nothing was changed: adapt the expressions to {to}, or go on as they are with `--anyway`"
+                "nothing was changed: adapt the expressions to {to}{or}"
             ));
             return Ok(ExitCode::from(1));
         }
+        self.apply(lock, Some(&target), &notes)
+    }
+
+    /// The tree of a release, and what it changes.
+    fn to_tree(
+        &self,
+        wants: &SourceTree,
+        main: &str,
+        tags: &Tags,
+        to: &Release,
+    ) -> Result<(Target, Vec<Note>)> {
+        self.say_move(&format!("{to}, from {}", tags.url));
+        let other_places = self.other_places(main, tags, to);
+        let tag = tags.pattern.replace("{version}", &to.to_string());
+        let new = git::tree(self.processes, &self.trees(), tags, &tag)?;
+        let new = Tree::open(&new)?;
+        let old = self.at_hand().map_or_else(|| self.old_tree(tags), Ok);
+        let notes = self.compare(wants, &new, old, other_places)?;
         let target = Target {
             release: to.to_string(),
             commit: tags.commits.get(&tag).cloned().unwrap_or_default(),
-            compare: compare_link(&tags, &self.pinned, &to),
-            tree: new,
+            compare: compare_link(tags, &self.pinned, to),
+            content: Content::Tree(new),
         };
-        self.apply(lock, Some(&target), &notes)
+        Ok((target, notes))
+    }
+
+    /// The program of a release, and what changes with it.
+    fn to_program(&self, program: &Program, to: &Release) -> Result<(Target, Vec<Note>)> {
+        self.say_move(&format!("{to}, as {}", program.module));
+        let mut prepared = program.prepare(self.processes, self.repo, self.container(), to)?;
+        let notes = std::mem::take(&mut prepared.notes);
+        self.show(&notes)?;
+        let target = Target {
+            release: to.to_string(),
+            commit: String::new(),
+            compare: None,
+            content: Content::Program(Box::new(prepared)),
+        };
+        Ok((target, notes))
     }
 
     /// Finds all hashes, and writes the pins.
@@ -362,12 +446,25 @@ impl Session<'_> {
         let to = target.map_or(&version, |target| &target.release);
         let mut journal = self.journal(&folder, to, target.map_or("", |it| &it.commit))?;
         journal.write(&folder)?;
+        let content = target.map(|target| &target.content);
+        let (repo, sources) = match content {
+            Some(Content::Program(prepared)) => (&prepared.repo, &prepared.sources),
+            _ => (self.repo, &self.sources),
+        };
         let work = Work {
-            repo: self.repo,
+            repo,
             processes: self.processes,
-            sources: &self.sources,
-            to: target.map(|target| (target.release.as_str(), &target.tree)),
-            main: &self.main,
+            sources,
+            before: (self.repo, &self.sources),
+            to: target.map(|target| target.release.as_str()),
+            tree: match content {
+                Some(Content::Tree(tree)) => Some(tree),
+                _ => None,
+            },
+            main: match &self.follows {
+                Follows::Source(_, main) => main,
+                Follows::Program(_) => "",
+            },
             only: &self.args.only,
             pkgs: self.args.pkgs,
             build: !self.args.no_build,
@@ -396,6 +493,11 @@ impl Session<'_> {
             bail!("{shown} was changed meanwhile: update again");
         }
         let rows = report::rows(&done.plan, &done.found);
+        if let (Some(Content::Program(prepared)), Follows::Program(program)) =
+            (content, &self.follows)
+        {
+            program.write(prepared)?;
+        }
         pins::write_edits(
             path,
             &self.repo.lock(),
@@ -472,17 +574,11 @@ impl Session<'_> {
         }
         if self.args.commit {
             let message = format!("{title}\n\n{}", report::commit(rows));
-            let path = self.sources.pins_path.as_str();
+            let files = self.files();
+            let files = files.iter().map(|path| path.as_str());
             let git = Git::new(self.processes, &self.repo.root).isolated();
-            git.output(&[
-                "commit",
-                "--quiet",
-                "--message",
-                &message,
-                "--only",
-                "--",
-                path,
-            ])?;
+            let commit = ["commit", "--quiet", "--message", &message, "--only", "--"];
+            git.output(&commit.into_iter().chain(files).collect::<Vec<_>>())?;
         }
         let removed: Vec<&str> = rows
             .iter()
@@ -502,18 +598,28 @@ impl Session<'_> {
 
     /// A commit must have nothing in it but what this run changes.
     fn refuse_to_commit(&self) -> Result<()> {
-        let path = &self.sources.pins_path;
         let git = Git::new(self.processes, &self.repo.root).isolated();
-        git.output(&["ls-files", "--error-unmatch", "--", path.as_str()])
-            .with_context(|| format!("`--commit`: {} is not under git", self.repo.shown(path)))?;
-        let changes = git.output(&["status", "--porcelain", "--", path.as_str()])?;
-        if !changes.is_empty() {
-            bail!(
-                "`--commit`: {} has changes that are not committed: commit or undo them first",
-                self.repo.shown(path)
-            );
+        for path in self.files() {
+            let shown = self.repo.shown(&path);
+            git.output(&["ls-files", "--error-unmatch", "--", path.as_str()])
+                .with_context(|| format!("`--commit`: {shown} is not under git"))?;
+            let changes = git.output(&["status", "--porcelain", "--", path.as_str()])?;
+            if !changes.is_empty() {
+                bail!(
+                    "`--commit`: {shown} has changes that are not committed: commit or undo them first"
+                );
+            }
         }
         Ok(())
+    }
+
+    /// The files that an update changes.
+    fn files(&self) -> Vec<Utf8PathBuf> {
+        let mut files = vec![self.sources.pins_path.clone()];
+        if let Follows::Program(program) = &self.follows {
+            files.extend(program.files());
+        }
+        files
     }
 
     fn say_move(&self, to: &str) {
@@ -551,7 +657,7 @@ impl Session<'_> {
     }
 
     /// Sources of the same version in other repositories: whether they have it, and how it is spelled.
-    fn other_places(&self, main: &Tags, to: &Release) -> Vec<Note> {
+    fn other_places(&self, name_of_main: &str, main: &Tags, to: &Release) -> Vec<Note> {
         let mut notes = Vec::new();
         for (name, source) in self.pins().sources() {
             let git = source.places.iter().filter(
@@ -559,7 +665,7 @@ impl Session<'_> {
             );
             let git: Vec<_> = git.collect();
             let is_main = |place: &&pins::Place| matches!(place, pins::Place::Git { url, .. } if *url == main.url);
-            if name == self.main || source.version.is_some() || git.is_empty() {
+            if name == name_of_main || source.version.is_some() || git.is_empty() {
                 continue;
             }
             if git.iter().any(is_main) {
@@ -606,6 +712,7 @@ impl Session<'_> {
     /// Compares, and says what was found.
     fn compare(
         &self,
+        wants: &SourceTree,
         new: &Tree,
         old: Result<Utf8PathBuf>,
         mut notes: Vec<Note>,
@@ -627,21 +734,26 @@ impl Session<'_> {
         let subject = Subject {
             repo: self.repo,
             container: self.container(),
-            wants: &self.wants,
+            wants,
             pins: self.pins(),
             python: value.pointer("/python/package").and_then(|it| it.as_str()),
             old: old.as_ref(),
             new,
         };
         notes.extend(preflight::check(&subject)?);
-        if self.args.json {
-            notes.iter().try_for_each(terminal::emit_json)?;
-        } else if notes.is_empty() {
-            terminal::emit("nothing that the expressions rely on changed")?;
-        } else {
-            terminal::emit(report::notes(&notes).trim_end())?;
-        }
+        self.show(&notes)?;
         Ok(notes)
+    }
+
+    /// Says what was found.
+    fn show(&self, notes: &[Note]) -> Result<()> {
+        if self.args.json {
+            notes.iter().try_for_each(terminal::emit_json)
+        } else if notes.is_empty() {
+            terminal::emit("nothing that the expressions rely on changed")
+        } else {
+            terminal::emit(report::notes(notes).trim_end())
+        }
     }
 }
 

@@ -60,6 +60,14 @@ pub struct Go {
     env: BTreeMap<String, String>,
 }
 
+impl Go {
+    /// One of the user's settings, if it says something.
+    fn own(&self, name: &str) -> Option<&str> {
+        let value = self.env.get(name).map(String::as_str);
+        value.filter(|value| !value.is_empty())
+    }
+}
+
 /// What was fetched.
 #[derive(Debug)]
 pub struct Fetched {
@@ -295,35 +303,41 @@ pub fn fetch(processes: &Processes, go: &Go, wanted: &Wanted<'_>, shared: bool) 
     })
 }
 
-/// The command line of Go, with all that it may know.
-fn command<'a>(
+/// Go in a folder, with all that it may know, and with caches that go with the scratch folder.
+pub fn plain<'a>(
     processes: &'a Processes,
     go: &Go,
     scratch: &Scratch,
-    module: &Utf8Path,
-    wanted: &Wanted<'_>,
-    shared: bool,
+    folder: &Utf8Path,
 ) -> Cmd<'a> {
-    let mut command = processes.cmd(&go.program).arg("-C").arg(module);
+    let path = scratch.path();
+    connected(processes, go, scratch, folder)
+        .env("GOMODCACHE", path.join("go/pkg/mod"))
+        .env("GOCACHE", path.join("go-cache"))
+        .env("GOWORK", "off")
+        .env("GOFLAGS", "-modcacherw -mod=mod")
+}
+
+/// Go in a folder, with nothing of the user's settings but how to connect.
+fn connected<'a>(
+    processes: &'a Processes,
+    go: &Go,
+    scratch: &Scratch,
+    folder: &Utf8Path,
+) -> Cmd<'a> {
+    let mut command = processes.cmd(&go.program).arg("-C").arg(folder);
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("GO")) {
             command = command.env_remove(name);
         }
     }
     let path = scratch.path();
-    let cache = path.join("go/pkg/mod");
-    let own = |name: &str| {
-        go.env
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
-    };
     for key in package_managers::GO_KEYS {
-        if let Some(value) = own(key) {
+        if let Some(value) = go.own(key) {
             command = command.env(key, value);
         }
     }
-    command = command
+    command
         .env("GOENV", "off")
         .env("GO111MODULE", "on")
         .env("GOTOOLCHAIN", "local")
@@ -335,7 +349,22 @@ fn command<'a>(
         .env(
             "GIT_SSH_COMMAND",
             ssh_command(std::env::var("GIT_SSH_COMMAND").ok()),
-        );
+        )
+}
+
+/// The command line of Go that fetches what a module needs.
+fn command<'a>(
+    processes: &'a Processes,
+    go: &Go,
+    scratch: &Scratch,
+    module: &Utf8Path,
+    wanted: &Wanted<'_>,
+    shared: bool,
+) -> Cmd<'a> {
+    let path = scratch.path();
+    let cache = path.join("go/pkg/mod");
+    let own = |name: &str| go.own(name);
+    let mut command = connected(processes, go, scratch, module);
     match (own("GOMODCACHE"), own("GOCACHE")) {
         (Some(modules), Some(builds)) if shared && !wanted.proxy_vendor => {
             command = command.env("GOMODCACHE", modules).env("GOCACHE", builds);

@@ -8,6 +8,7 @@ let
   #   containers: [ { container: its name; testBuild, source, pins: paths or null;
   #                   names: the components wanted, or null for all } ];
   #   build: with derivations; tests: those too;
+  #   findHashes: hashes that the pins lack are fake ones, where the container's default.nix knows of it;
   #   pinned: only which derivations take their hashes from which pins }
   asked = builtins.fromJSON request;
 
@@ -23,7 +24,17 @@ let
       (if asked.hostPkgs == null then { } else { pkgs = hostPkgs; })
       // given "source" container.source
       // given "pins" container.pins
+      // (if asked.findHashes && findsHashes container then { findHashes = true; } else { })
     );
+  findsHashes =
+    container:
+    let
+      file = dirOf (path container.testBuild) + "/default.nix";
+      entry = import file;
+    in
+    builtins.pathExists file
+    && builtins.isFunction entry
+    && builtins.functionArgs entry ? findHashes;
 
   isDerivation = value: builtins.isAttrs value && value.type or "" == "derivation";
   derivations = set: builtins.filter (name: isDerivation set.${name}) (builtins.attrNames set);

@@ -30,6 +30,10 @@ pub struct Inputs {
 
 /// What is asked about the components of containers.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own"
+)]
 pub struct Request<'a> {
     /// What the expressions of each container are called with, and which components of it are meant:
     /// all, if absent.
@@ -38,6 +42,8 @@ pub struct Request<'a> {
     pub build: bool,
     /// Whether their tests are wanted.
     pub tests: bool,
+    /// Whether hashes that the pins lack are to be found, and fake ones take their place.
+    pub find_hashes: bool,
     /// Whether nothing is wanted but which derivations take their hashes from which pins.
     pub pinned: bool,
 }
@@ -106,12 +112,14 @@ pub struct Test {
 /// A request as describe.nix reads it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "as in a request")]
 pub struct Question<'a> {
     /// One package set for all containers.
     host_pkgs: Option<Utf8PathBuf>,
     containers: Vec<AboutContainer<'a>>,
     build: bool,
     tests: bool,
+    find_hashes: bool,
     pinned: bool,
 }
 
@@ -142,6 +150,7 @@ pub fn question<'a>(request: &'a Request<'_>, machine: Machine<'_>) -> Question<
         containers: request.containers.iter().map(about).collect(),
         build: request.build,
         tests: request.tests,
+        find_hashes: request.find_hashes,
         pinned: request.pinned,
     }
 }

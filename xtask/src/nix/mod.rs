@@ -190,6 +190,18 @@ pub fn apart<T>(evaluated: Result<(T, String)>) -> (Result<T>, String) {
     }
 }
 
+/// What expressions warn of in an evaluation that succeeds, each line once.
+fn warnings(said: &str) -> String {
+    let mut lines: Vec<&str> = Vec::new();
+    let traced = said.lines().filter_map(|line| line.strip_prefix("trace: "));
+    for line in traced.filter(|line| line.starts_with("warning: ")) {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
+}
+
 /// The stdout of an evaluation and what Nix says beside it, if that is to be shown; or why it failed.
 fn run_evaluation(
     machine: Machine<'_>,
@@ -202,6 +214,9 @@ fn run_evaluation(
         captured.stderr.trim().clone_into(&mut said);
     }
     if captured.status.success() {
+        if !reader.verbose {
+            said = warnings(&captured.stderr);
+        }
         return Ok((captured.stdout, said));
     }
     let told = eval_error::tell(&captured.stderr, &captured.status.to_string(), reader);
@@ -292,6 +307,8 @@ impl<'a> Nix<'a> {
             containers: containers.into_iter().map(|it| (it, None)).collect(),
             build,
             pinned: true,
+            // one that was looked for has a fake one
+            find_hashes: true,
             ..Request::default()
         };
         Ok(self.evaluate(&request, repo, false)?.0)

@@ -457,8 +457,49 @@ pub fn write_edits(path: &Utf8Path, lock: &Utf8Path, edits: &[Edit]) -> Result<(
     files::write_atomically(&path, new.as_bytes(), mode)
 }
 
-/// The text of a pins file with other values.
+/// The text of a pins file with other values. What was a fake hash may have been none: it is added.
 pub fn edited(text: &str, edits: &[Edit]) -> Result<String> {
+    let fake = Sri::sha256([0; 32]).to_string();
+    let is_new = |edit: &&Edit| edit.from == fake && place_of(text, &edit.key).is_none();
+    let (new, changed): (Vec<&Edit>, Vec<&Edit>) = edits.iter().partition(is_new);
+    new.into_iter()
+        .try_fold(with_values(text, &changed)?, |text, edit| {
+            added(&text, edit)
+                .with_context(|| format!("there is no place for `{}`", edit.key.join(".")))
+        })
+}
+
+/// The text with one more value, as the last one of the innermost object on the way to it that is there.
+fn added(text: &str, edit: &Edit) -> Option<String> {
+    let depth = (0..edit.key.len())
+        .rev()
+        .find(|&depth| place_of(text, &edit.key[..depth]).is_some())?;
+    let place = place_of(text, &edit.key[..depth])?;
+    let [name, below @ ..] = &edit.key[depth..] else {
+        return None;
+    };
+    let inner = text[place].strip_prefix('{')?.strip_suffix('}')?;
+    let start = inner.as_ptr().addr() - text.as_ptr().addr();
+    // as what is there begins: on a line of its own, or behind
+    let blank = &inner[..inner.len() - inner.trim_start().len()];
+    let mut value = serde_json::to_string(edit.to.as_ref()?).ok()?;
+    for name in below.iter().rev() {
+        value = format!("{{ {}: {value} }}", serde_json::to_string(name).ok()?);
+    }
+    let entry = format!("{}: {value}", serde_json::to_string(name).ok()?);
+    let kept = inner.trim_end();
+    let (from, entry) = if kept.is_empty() {
+        (inner.len(), format!(" {entry} "))
+    } else {
+        let blank = if blank.is_empty() { " " } else { blank };
+        (kept.len(), format!(",{blank}{entry}"))
+    };
+    let at = start + from;
+    Some(format!("{}{entry}{}", &text[..at], &text[at..]))
+}
+
+/// The text with other values for keys that are there.
+fn with_values(text: &str, edits: &[&Edit]) -> Result<String> {
     let mut places = Vec::new();
     for edit in edits {
         let shown = edit.key.join(".");
@@ -814,6 +855,46 @@ mod tests {
         assert!(without(&[("a.x", "1")]).starts_with("{\n  \"a\": {\n    \"y\": \"2\"\n  },"));
         assert!(without(&[("a.y", "2")]).starts_with("{\n  \"a\": {\n    \"x\": \"1\"\n  },"));
         assert!(without(&[("b.z", "3")]).ends_with("\"b\": {  }\n}"));
+    }
+
+    #[test]
+    fn what_was_not_there_is_added() {
+        const NONE: &str = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        let add = |text: &str, key: &[&str]| {
+            let new = edited(text, &edits_of(&[change(key, NONE, OTHER)])).unwrap();
+            // nothing but that is another
+            serde_json::from_str::<serde_json::Value>(&new).unwrap();
+            new.replace(OTHER, "!")
+        };
+        let venv = ["python", "venv", "host-debian-12", "x86_64-linux"];
+        for (before, after) in [
+            (
+                "{\n  \"python\": {\n    \"venv\": {\n      \"nixpkgs\": { }\n    }\n  }\n}\n",
+                "{\n  \"python\": {\n    \"venv\": {\n      \"nixpkgs\": { },\n      \"host-debian-12\": { \"x86_64-linux\": \"!\" }\n    }\n  }\n}\n",
+            ),
+            (
+                r#"{ "python": { "venv": { "host-debian-12": { "a": "b" } } } }"#,
+                r#"{ "python": { "venv": { "host-debian-12": { "a": "b", "x86_64-linux": "!" } } } }"#,
+            ),
+            (
+                r#"{"python":{"venv":{}}}"#,
+                r#"{"python":{"venv":{ "host-debian-12": { "x86_64-linux": "!" } }}}"#,
+            ),
+            (
+                r#"{"a":1}"#,
+                r#"{"a":1, "python": { "venv": { "host-debian-12": { "x86_64-linux": "!" } } }}"#,
+            ),
+        ] {
+            assert_eq!(add(before, &venv), after);
+        }
+        // one that is there is no new one
+        let error = edited(&good(), &edits_of(&[change(&["version"], NONE, OTHER)]));
+        assert!(format!("{:#}", error.unwrap_err()).contains("no longer"));
+        let error = edited(
+            &good(),
+            &edits_of(&[change(&["version", "x"], NONE, OTHER)]),
+        );
+        assert!(format!("{:#}", error.unwrap_err()).contains("there is no place for `version.x`"));
     }
 
     #[test]

@@ -40,10 +40,14 @@ pub struct Work<'a> {
     pub repo: &'a Repo,
     /// What starts processes here.
     pub processes: &'a Processes,
-    /// The pins as they are.
+    /// The pins to be changed.
     pub sources: &'a Sources,
-    /// The version that is moved to, and its tree, if it is moved.
-    pub to: Option<(&'a str, &'a Tree)>,
+    /// The repository and the pins as they are now: the same, unless expressions change as well.
+    pub before: (&'a Repo, &'a Sources),
+    /// The version that is moved to, if it is moved.
+    pub to: Option<&'a str>,
+    /// Its tree, where it has one.
+    pub tree: Option<&'a Tree>,
     /// The source whose tree that is.
     pub main: &'a str,
     /// Pins to be made anew in any case: beginnings of names.
@@ -85,8 +89,8 @@ pub fn find(work: &Work<'_>, journal: &mut Journal) -> Result<End> {
     let start = Instant::now();
     with_copy(work, |site, text, copy| {
         let plan = plan_on(work, site, text)?;
-        let mut known = match work.to {
-            Some((_, tree)) => plan::native(&work.sources.pins, work.main, tree, &plan)?,
+        let mut known = match work.tree {
+            Some(tree) => plan::native(&work.sources.pins, work.main, tree, &plan)?,
             None => BTreeMap::new(),
         };
         for (key, hash) in &journal.hashes {
@@ -157,16 +161,17 @@ fn with_copy<T>(
 
 fn moves(work: &Work<'_>) -> Result<Vec<Edit>> {
     match work.to {
-        Some((to, tree)) => plan::moves(&work.sources.pins, to, tree),
+        Some(to) => plan::moves(&work.sources.pins, to, work.tree),
         None => Ok(Vec::new()),
     }
 }
 
 fn plan_on(work: &Work<'_>, site: &Site<'_>, text: &str) -> Result<Plan> {
     let _note = terminal::Note::new("evaluating which pins follow");
-    let of_release = package_set::inputs(work.repo, site.choice.set, work.sources);
-    let before = site.nix.pinned([&of_release], work.repo)?;
-    let before = plan::derivations(before, &work.sources.pins_path);
+    let (repo, sources) = work.before;
+    let of_release = package_set::inputs(repo, site.choice.set, sources);
+    let before = site.nix.pinned([&of_release], repo)?;
+    let before = plan::derivations(before, &sources.pins_path);
     let after = site.nix.pinned(&site.inputs, work.repo)?;
     let copy = &site
         .sources

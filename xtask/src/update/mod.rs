@@ -9,6 +9,7 @@ pub mod hashes;
 pub mod journal;
 pub mod plan;
 pub mod preflight;
+pub mod program;
 pub mod release;
 pub mod report;
 pub mod requirements;

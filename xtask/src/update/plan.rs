@@ -32,14 +32,17 @@ pub struct Plan {
 }
 
 /// The versions that change: that of the release, and those that lock files of its tree name.
-pub fn moves(pins: &Pins, to: &str, tree: &Tree) -> Result<Vec<Edit>> {
+pub fn moves(pins: &Pins, to: &str, tree: Option<&Tree>) -> Result<Vec<Edit>> {
     let edit = |key: &[&str], from: String, to: String| Edit {
         key: key.iter().map(|&name| name.to_owned()).collect(),
         from,
         to: Some(to),
     };
     let mut moves = vec![edit(&["version"], pins.version.to_string(), to.to_owned())];
-    let lock = tree.text(Utf8Path::new("uv.lock"))?.unwrap_or_default();
+    let lock = tree
+        .map(|tree| tree.text(Utf8Path::new("uv.lock")))
+        .transpose()?;
+    let lock = lock.flatten().unwrap_or_default();
     let locked = requirements::git_packages(&lock);
     for (name, source) in pins.sources().filter(|(_, source)| source.module.is_some()) {
         let pinned = pins.source_version(name).to_string();
@@ -67,9 +70,17 @@ pub fn sort(
 ) -> Result<Plan> {
     let mut plan = Plan::default();
     let mut others = Vec::new();
-    for (key, hash) in pins::hashes(text)? {
+    let moves = |key: &Key, drv: &String| named(key) || before.get(key) != Some(drv);
+    let hashes: BTreeMap<Key, Sri> = pins::hashes(text)?.into_iter().collect();
+    // This system or package set may have none yet: it is added, and those of others go.
+    for (key, drv) in after {
+        if !hashes.contains_key(key) && moves(key, drv) {
+            plan.follow.insert(key.clone(), Sri::sha256([0; 32]));
+        }
+    }
+    for (key, hash) in hashes {
         match after.get(&key) {
-            Some(drv) if named(&key) || before.get(&key) != Some(drv) => {
+            Some(drv) if moves(&key, drv) => {
                 plan.follow.insert(key, hash);
             }
             Some(_) => {
@@ -260,6 +271,27 @@ mod tests {
             shown(plan.go.keys().collect()),
             ["python.venv.aarch64-linux", "wide.venv.nixpkgs.x"]
         );
+        // A package set that has no hash yet: it gets one, and the other's goes.
+        let text_of_one = format!(
+            r#"{{ "version": "1", "python": {{ "venv": {{ "nixpkgs": {{ "x": "{ONE}" }} }} }} }}"#
+        );
+        let (old, new) = (
+            [("python.venv.host.x", "/p")],
+            [("python.venv.host.x", "/p2")],
+        );
+        let plan = sort(&text_of_one, &drvs(&old), &drvs(&new), &|_| false).unwrap();
+        assert_eq!(shown(plan.go.keys().collect()), ["python.venv.nixpkgs.x"]);
+        let to_build = self::text(&text_of_one, &plan, &BTreeMap::new()).unwrap();
+        assert!(to_build.contains(FAKE), "{to_build}");
+        let found_out =
+            to_build.replace(FAKE, "sha256-DFAv73KG7NcfBDnRd6ahWCkqKEfaOY1LbuYqMn2AAck=");
+        let edits = edits(&plan, &found(&found_out, &plan).unwrap());
+        let edited = pins::edited(&text_of_one, &edits).unwrap();
+        assert!(
+            edited.contains(r#""host": { "x": "sha256-DFAv"#),
+            "{edited}"
+        );
+        assert!(!edited.contains(ONE), "{edited}");
         // Nothing changes: nothing follows, and nothing goes.
         let plan = sort(&text, &drvs(&before), &drvs(&before), &|_| false).unwrap();
         assert!(plan.follow.is_empty() && plan.go.is_empty());

@@ -156,6 +156,47 @@ let
       installCheckPhase = ''test "$(readlink $out/bin/link)" = env'';
     };
 
+    # what a builder with a C compiler does to programs, and one without does not
+    stripped =
+      let
+        program = {
+          name = "stripped";
+          dontUnpack = true;
+          installPhase = ''
+            mkdir -p $out/bin $out/empty
+            echo 'int main() { return 0; }' >main.c
+            gcc -g -Wl,-rpath,$out/empty -o $out/bin/main main.c
+            $out/bin/main
+          '';
+        };
+        left = pkgs.stdenv.mkDerivation (program // { dontStrip = true; dontPatchELF = true; });
+      in
+      runCommand "stripped-and-not" {
+        nativeBuildInputs = [ pkgs.patchelf ];
+        stripped = pkgs.stdenv.mkDerivation program;
+        inherit left;
+      } ''
+        grep -qa debug_info $left/bin/main
+        patchelf --print-rpath $left/bin/main | grep -F $left/empty
+        ! grep -qa debug_info $stripped/bin/main || exit 1
+        ! patchelf --print-rpath $stripped/bin/main | grep -F $stripped/empty || exit 1
+        touch $out
+      '';
+
+    node-path = runCommand "node-path" { nativeBuildInputs = [ pkgs.nodejs_24 ]; } ''
+      test "$NODE_PATH" = ${pkgs.nodejs_24}/lib/node_modules
+      touch $out
+    '';
+
+    # a setting that nixpkgs has by default and no longer may one day
+    no-structured-attributes = runCommand "no-structured-attributes" {
+      __structuredAttrs = false;
+      list = [ "a" "b" ];
+    } ''
+      test "$list" = "a b"
+      touch $out
+    '';
+
     strict-dependencies = phased "strict-dependencies" {
       strictDeps = true;
       buildInputs = [ pkgs.gitMinimal ];
@@ -290,6 +331,9 @@ let
 
   refused = {
     "does not carry out `__structuredAttrs`" = phased "x" { __structuredAttrs = true; };
+    "x is marked as broken" = phased "x" { meta.broken = true; };
+    "by its `meta.platforms`" = phased "x" { meta.platforms = [ "aarch64-linux" ]; };
+    "has a license that is not free" = phased "x" { meta.license.free = false; };
     "knows the output `out` only" = phased "x" {
       outputs = [
         "out"

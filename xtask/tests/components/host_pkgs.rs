@@ -1,6 +1,7 @@
 //! host-pkgs in Nix's own sandbox: what it promises holds, what it can't do is refused by name.
 use std::net::TcpListener;
 
+use camino::Utf8Path;
 use test_support::common::{host_pkgs, nix, root, run, stdout, text};
 
 /// A case of the file that builds or evaluates `attribute`.
@@ -62,6 +63,61 @@ fn its_library_is_that_of_nixpkgs() {
     for (call, value) in ours {
         assert_eq!(value, &theirs[call], "{call}");
     }
+}
+
+/// What a library is made of is in its derivation: after an update it is another, and so is what links to it.
+#[test]
+fn an_update_of_the_distribution_is_another_derivation() {
+    let folder = tempfile::tempdir().unwrap();
+    let admin = Utf8Path::from_path(folder.path()).unwrap();
+    fs_err::create_dir(admin.join("info")).unwrap();
+    let record = |version: &str, sums: &str| {
+        let status = format!(
+            "Package: libssl-dev\nStatus: install ok installed\nVersion: {version}\nDepends: libssl3 (= {version}), \
+             other | libnone\n\nPackage: other\nVersion: 1\n\nPackage: libssl3\nVersion: {version}\n\
+             Pre-Depends: libc6 (>= 2.36)\n\nPackage: libc6\nVersion: 2.36-9\nDescription: x\n"
+        );
+        fs_err::write(admin.join("status"), status).unwrap();
+        fs_err::write(admin.join("info/libssl3:amd64.md5sums"), sums).unwrap();
+        let list = "/.\n/usr/lib/x86_64-linux-gnu\n/usr/lib/x86_64-linux-gnu/libssl.so.3\n/usr/bin/c_rehash\n";
+        fs_err::write(admin.join("info/libssl3:amd64.list"), list).unwrap();
+        let expression = format!(
+            "(import {root}/containers/host-pkgs/debian.nix {{ lib = import {root}/containers/host-pkgs/lib.nix; \
+             admin = {admin}; }}).packages [ \"libssl-dev\" \"no-such\" ]",
+            root = root()
+        );
+        let said = stdout(nix("nix-instantiate").args(["--eval", "--json", "-E", &expression]));
+        serde_json::from_str::<String>(&said).unwrap()
+    };
+    let first = record("3.0.19-1~deb12u2", "sums");
+    let names: Vec<Vec<&str>> = first.lines().map(|it| it.split(' ').collect()).collect();
+    assert_eq!(names.len(), 3, "{first}");
+    assert_eq!(names[0][..2], ["libssl-dev", "3.0.19-1~deb12u2"]);
+    assert_eq!(names[1][3..], ["libssl.so.3", "bin/c_rehash"]);
+    assert_eq!(names[2][..2], ["libc6", "2.36-9"]);
+    assert_ne!(first, record("3.0.19-1~deb12u3", "sums"));
+    assert_ne!(first, record("3.0.19-1~deb12u2", "other sums"));
+    assert_eq!(first, record("3.0.19-1~deb12u2", "sums"));
+
+    // that is what the package set's derivations have; on another distribution they have nothing
+    let evaluated = |attribute: &str| {
+        let mut command = nix("nix-instantiate");
+        command.args(["--eval", "--json", "-A", attribute]);
+        stdout(command.arg(root().join("containers/host-pkgs")))
+    };
+    if Utf8Path::new("/var/lib/dpkg/status").exists() {
+        for (package, debian) in [
+            ("openssl", "libssl3"),
+            ("glibc", "libc6"),
+            ("bash", "bash"),
+            ("python3", "libsqlite3-0"),
+            ("postgresql", "postgresql"),
+        ] {
+            let found = evaluated(&format!("{package}.debianPackages"));
+            assert!(found.contains(&format!("{debian} ")), "{found}");
+        }
+    }
+    assert!(evaluated("packageSet").starts_with("\"host-"));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use test_support::common::{nix, root, run, sample_copy, stdout, text, xtask};
+use serde_json::{Value, json};
+use test_support::common::{host_pkgs, is_there, nix, root, run, sample_copy, stdout, text, xtask};
 
 /// A copy of the sample, whose `python-deps` can be built otherwise.
 struct Sample {
@@ -62,7 +63,7 @@ fn the_sample_is_built_and_runs() {
     let django = rows
         .lines()
         .find_map(|line| {
-            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            let row: Value = serde_json::from_str(line).unwrap();
             let is_it = row["component"] == "authentik-django";
             is_it.then(|| Utf8PathBuf::from(row["out"].as_str().unwrap()))
         })
@@ -143,7 +144,7 @@ fn remove_references_to_gives_the_same() {
     let paths: BTreeSet<String> = text(&found.stdout)
         .lines()
         .map(|line| {
-            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            let row: Value = serde_json::from_str(line).unwrap();
             row["store_path"].as_str().unwrap().to_owned()
         })
         .collect();
@@ -226,7 +227,7 @@ fn a_lock_file_that_does_not_match_is_named_with_its_pin() {
     );
     let said = sample.refused("{ }");
     assert!(
-        said.contains("uv.lock does not match pyproject.toml: `uv lock` mends it; the venv is pinned as `python.venv.x86_64-linux` in pins.json"),
+        said.contains("uv.lock does not match pyproject.toml: `uv lock` mends it; the venv is pinned as `python.venv.host-debian-"),
         "{said}"
     );
 }
@@ -313,6 +314,101 @@ fn builders_hold_the_lock_file_to_the_pins() {
     let (good, said) = check(PINNED, &[]);
     assert!(
         !good && said.contains("pins.json has no pin `sources.opencontainers`"),
+        "{said}"
+    );
+}
+
+/// Python 3.14 ends in an image: a repository that nobody signed is none that it is taken from.
+#[test]
+fn a_forged_repository_is_refused() {
+    if !is_there("apt-get") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Utf8Path::from_path(folder.path()).unwrap();
+    let (archive, bin) = (folder.join("archive"), folder.join("bin"));
+    let index = archive.join("dists/sid/main/binary-amd64");
+    fs_err::create_dir_all(&index).unwrap();
+    fs_err::create_dir_all(&bin).unwrap();
+    fs_err::write(index.join("Packages"), "").unwrap();
+    fs_err::write(
+        archive.join("dists/sid/Release"),
+        "Suite: sid\nCodename: sid\n",
+    )
+    .unwrap();
+    // apt, with that as the mirror of this machine
+    let apt = format!(
+        "#!/bin/sh\n[ \"$1\" != indextargets ] || {{ echo file:{archive}; exit; }}\n\
+         PATH=${{PATH#*:}} exec apt-get \"$@\"\n"
+    );
+    fs_err::write(bin.join("apt-get"), apt).unwrap();
+    stdout(Command::new("chmod").args(["755", bin.join("apt-get").as_str()]));
+    let output = run(Command::new(root().join("tools/python-3.14"))
+        .arg(folder.join("python"))
+        .env("PATH", format!("{bin}:{}", std::env::var("PATH").unwrap())));
+    let said = text(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("is not signed"), "{said}");
+}
+
+/// Nix takes the output that it has for a name and a hash: so what it is made from is in the name.
+#[test]
+fn what_it_is_made_from_is_in_the_name() {
+    let sample = Sample::new();
+    let (lock, places) = (Sample::new(), Sample::new());
+    lock.change("pyproject.toml", "sqlparse==0.5.5", "sqlparse==0.5.4");
+    lock.change("web/package-lock.json", "\n", "\n\n");
+    places.change("pins.json", "\"npm\": \"npm\"", "\"npm\": \"@other/npm\"");
+    let mut command = nix("nix-instantiate");
+    command
+        .args(["--eval", "--strict", "--json"])
+        .arg(root().join("xtask/tests/cases/names.nix"))
+        .args(host_pkgs());
+    for (name, of) in [
+        ("pins", &sample),
+        ("otherLock", &lock),
+        ("otherPlaces", &places),
+    ] {
+        command.args(["--argstr", name, of.path.join("pins.json").as_str()]);
+    }
+    let names: Value = serde_json::from_str(&stdout(&mut command)).unwrap();
+    let changed = |by: &str| {
+        ["python-deps", "webui-deps"].map(|name| names[by][name] != names["as-it-is"][name])
+    };
+    for (by, expected) in [
+        ("lock", [true, true]),
+        ("places", [false, false]),
+        ("interpreter", [true, false]),
+        ("openssl", [true, false]),
+        ("libxml2", [true, false]),
+        ("uv", [true, false]),
+        ("build-tools", [true, false]),
+        ("nodejs_24", [false, true]),
+    ] {
+        assert_eq!(changed(by), expected, "{by}: {names:#}");
+    }
+}
+
+/// Until 2026.4 the hash of the venv had no package set in its name.
+#[test]
+fn the_older_key_is_read_with_a_hint() {
+    let sample = Sample::new();
+    let pins = sample.path.join("pins.json");
+    let mut read: Value = serde_json::from_slice(&fs_err::read(&pins).unwrap()).unwrap();
+    let hash = read["python"]["venv"]["host-debian-12"]["x86_64-linux"].clone();
+    let hash = hash.as_str().unwrap();
+    read["python"]["venv"] = json!({ "x86_64-linux": hash });
+    fs_err::write(&pins, serde_json::to_vec_pretty(&read).unwrap()).unwrap();
+    let expression = format!(
+        "(import {root}/containers/authentik {{ pkgs = import {root}/containers/host-pkgs {{ }}; pins = {pins}; \
+         }}).python-deps.outputHash",
+        root = root()
+    );
+    let output = run(nix("nix-instantiate").args(["--eval", "-E", &expression]));
+    assert_eq!(text(&output.stdout), format!("\"{hash}\"\n"));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("move it to `python.venv.host-") && said.contains(pins.as_str()),
         "{said}"
     );
 }

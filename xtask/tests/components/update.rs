@@ -1,4 +1,5 @@
-//! `update`: releases of repositories of others, and what a new tree changes, found without building.
+//! `update`: releases of repositories of others, what a new tree changes, and moves of the sample and of a program
+//! of Go modules.
 
 use std::process::Command;
 
@@ -344,9 +345,17 @@ fn a_repository_of_others_starts_nothing_and_leads_nowhere() {
 #[test]
 fn who_has_no_releases_says_so() {
     let upstream = Upstream::new();
-    let (code, _, said) = upstream.update(&["--list", "caddy"]);
+    let other = upstream.harness.root().join("containers/other");
+    fs_err::create_dir(&other).unwrap();
+    upstream
+        .harness
+        .write("containers/other/test-build.nix", "{ ... }: { }\n");
+    upstream
+        .harness
+        .write("containers/other/pins.json", "{ \"version\": \"1.0\" }\n");
+    let (code, _, said) = upstream.update(&["--list", "other"]);
     assert_eq!(code, Some(2));
-    assert!(said.contains("caddy has no releases to follow"), "{said}");
+    assert!(said.contains("other has no releases to follow"), "{said}");
     let (code, _, said) = upstream.update(&["--list", "cady"]);
     assert_eq!(code, Some(2));
     assert!(said.contains("cady"), "{said}");
@@ -510,4 +519,126 @@ fn the_sample_moves_on() {
         "{said}"
     );
     assert_eq!(fs_err::read(&upstream.pins).unwrap(), before);
+}
+
+/// A module proxy of files, with `example.org/app` and `example.org/plugin`; the app's 1.0.2 wants a Go that is
+/// not there.
+const PROXY: &str = r#"
+import json, pathlib, sys, zipfile
+root = pathlib.Path(sys.argv[1])
+for name, version, go in [
+    ("app", "v1.0.0", "1.21"), ("app", "v1.0.1", "1.21"), ("app", "v1.0.2", "1.99"), ("app", "v1.1.0", "1.21"),
+    ("plugin", "v0.1.0", "1.21"), ("plugin", "v0.2.0", "1.21"),
+]:
+    module = f"example.org/{name}"
+    folder = root / module / "@v"
+    folder.mkdir(parents=True, exist_ok=True)
+    mod = f"module {module}\n\ngo {go}\n"
+    (folder / f"{version}.mod").write_text(mod)
+    (folder / f"{version}.info").write_text(json.dumps({"Version": version, "Time": "2026-01-01T00:00:00Z"}))
+    with zipfile.ZipFile(folder / f"{version}.zip", "w") as archive:
+        archive.writestr(f"{module}@{version}/go.mod", mod)
+        archive.writestr(f"{module}@{version}/it.go", f"package {name}\n\nconst Version = \"{version}\"\n")
+    with open(folder / "list", "a") as versions:
+        versions.write(version + "\n")
+"#;
+
+#[test]
+fn a_program_moves_on() {
+    let harness = Harness::new("");
+    let root = harness.root();
+    harness.container(
+        "proxy",
+        r#"
+        json = builtins.fromJSON (builtins.readFile pinsFile);
+        vendor = fixed "vendor-${json.version}" json.go.vendorHash "cat ${./program/go.sum} >$out" // {
+          pin = { file = pinsFile; key = [ "go" "vendorHash" ]; };
+        };
+        pinned = [ vendor ];
+        proxy = sh "proxy-${json.version}" { inherit vendor; } "grep app.v${json.version} $vendor; echo >$out";
+        "#,
+    );
+    let wrong = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    harness.write(
+        "containers/proxy/pins.json",
+        &format!("{{\n  \"version\": \"1.0.0\",\n  \"go\": {{ \"folder\": \"program\", \"vendorHash\": \"{wrong}\" }}\n}}\n"),
+    );
+    let python = |arguments: &[&str]| stdout(Command::new("python3").args(arguments));
+    let proxy = root.join("goproxy");
+    python(&["-c", PROXY, proxy.as_str()]);
+    let program = root.join("containers/proxy/program");
+    harness.write(
+        "containers/proxy/program/main.go",
+        "package main\n\nimport (\n\t_ \"example.org/app\"\n\t_ \"example.org/plugin\"\n)\n\nfunc main() {}\n",
+    );
+    harness.write(
+        "containers/proxy/program/go.mod",
+        "module program\n\ngo 1.21\n\nrequire (\n\texample.org/app v1.0.0\n\texample.org/plugin v0.1.0\n)\n",
+    );
+    let with_go = |command: &mut Command| {
+        command
+            .env("PATH", test_support::common::path_with_go())
+            .env("GOPROXY", format!("file://{proxy}"))
+            .envs([("GOSUMDB", "off"), ("GOTOOLCHAIN", "local")]);
+    };
+    let mut tidy = Command::new("go");
+    tidy.current_dir(&program).args(["mod", "tidy"]);
+    tidy.env("GOFLAGS", "-modcacherw")
+        .env("GOPATH", root.join("gopath"));
+    with_go(&mut tidy);
+    stdout(&mut tidy);
+    let built = harness.test_build(&["proxy/", "--write-pins"]);
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+
+    let update = |arguments: &[&str]| {
+        let mut command = Command::new(test_support::common::program());
+        command
+            .current_dir(&root)
+            .env_remove("CARGO_MANIFEST_DIR")
+            .args(["update", "proxy", "--pkgs", "host"])
+            .args(arguments);
+        with_go(&mut command);
+        let output = run(&mut command);
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let (_, out, _) = update(&["--list"]);
+    assert!(out.contains("1.0.2    1.0   newest of this line"), "{out}");
+    let files = ["pins.json", "program/go.mod", "program/go.sum"];
+    let read =
+        || files.map(|it| fs_err::read_to_string(root.join("containers/proxy").join(it)).unwrap());
+    let before = read();
+    // The newest wants another Go.
+    let (code, out, _) = update(&["--anyway"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        out.contains("Go 1.99 is required by example.org/app 1.0.2"),
+        "{out}"
+    );
+    assert_eq!(update(&["--dry-run", "--to", "1.0.1"]).0, Some(0));
+    assert_eq!(read(), before);
+    let (code, out, said) = update(&["--to", "1.0.1"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        out.contains("- example.org/plugin: v0.1.0 -> v0.2.0"),
+        "{out}"
+    );
+    let after = read();
+    assert!(
+        after[0].contains("\"version\": \"1.0.1\"") && after[0] != before[0],
+        "{}",
+        after[0]
+    );
+    assert!(after[1].contains("example.org/app v1.0.1"), "{}", after[1]);
+    assert!(
+        after[2].contains("example.org/plugin v0.2.0 h1:"),
+        "{}",
+        after[2]
+    );
+    let built = harness.test_build(&["proxy/"]);
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+    assert_eq!(update(&["--to", "1.0.0"]).0, Some(2));
 }

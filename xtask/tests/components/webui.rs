@@ -305,9 +305,13 @@ fn a_platform_without_a_pin_is_named_with_the_command_that_pins_it() {
     let mut pins: Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
     pins["web"]["nodeModules"] = json!({});
     fs_err::write(&path, serde_json::to_vec_pretty(&pins).unwrap()).unwrap();
-    let output = run(xtask()
-        .args(["test-build", "webui-deps", "--pkgs", "host", "--pins"])
-        .arg(&path));
+    let build = || {
+        let mut command = xtask();
+        command.args(["test-build", "webui-deps", "--pkgs", "host", "-q", "--pins"]);
+        command.arg(&path);
+        command
+    };
+    let output = run(&mut build());
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     for part in [
@@ -316,6 +320,13 @@ fn a_platform_without_a_pin_is_named_with_the_command_that_pins_it() {
     ] {
         assert!(said.contains(part), "{said}");
     }
+
+    // it finds the hash, and adds it
+    stdout(build().arg("--write-pins"));
+    let found: Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
+    let sample = root().join("containers/authentik/sample/pins.json");
+    let known: Value = serde_json::from_slice(&fs_err::read(sample).unwrap()).unwrap();
+    assert_eq!(found["web"], known["web"]);
 }
 
 /// The sample's web UI in Debian's Chromium; the picture is kept at `target/screenshots/`.

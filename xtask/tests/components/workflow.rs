@@ -116,7 +116,7 @@ fn step(script: &str, folder: &Utf8Path, programs: &str) -> Output {
 #[test]
 fn the_hooks_run_with_either_program() {
     let scripts = scripts();
-    assert_eq!(scripts.len(), 2, "{scripts:?}");
+    assert_eq!(scripts.len(), 3, "{scripts:?}");
     let folder = tempfile::tempdir().unwrap();
     let folder = Utf8Path::from_path(folder.path()).unwrap();
     let git = |arguments: &[&str]| stdout(common::git(folder).args(arguments));
@@ -165,7 +165,9 @@ fn the_build_is_one_that_the_program_knows() {
     let folder = tempfile::tempdir().unwrap();
     let folder = Utf8Path::from_path(folder.path()).unwrap();
     programs(folder, &[], &[]);
-    let script = scripts().remove(1);
+    let check = scripts().remove(1);
+    assert!(root().join(check.trim()).is_file(), "{check}");
+    let script = scripts().remove(2);
     let arguments = script.trim().strip_prefix("cargo xtask ").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.current_dir(root()).env("PATH", folder);

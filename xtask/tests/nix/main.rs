@@ -15,3 +15,4 @@ mod picture;
 mod pins;
 mod test_build;
 mod update_moves;
+mod ways_in;

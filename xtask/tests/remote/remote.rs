@@ -704,13 +704,9 @@ fn machines_that_can_t_build() {
     refused(&far, &harness, "dasher", &["good"], &parts);
 }
 
-#[test]
-fn a_nix_too_old_for_what_was_asked() {
-    let Some(far) = Far::start() else {
-        return;
-    };
-    let harness = Harness::new(GOOD);
-    let mut command = far.command(&harness, "basher", &["good", "--pkgs", "nixpkgs"]);
+/// A build of `good` on another machine, over nixpkgs.
+fn over_nixpkgs(far: &Far, harness: &Harness, account: &str) -> Command {
+    let command = far.command(harness, account, &["good", "--pkgs", "nixpkgs"]);
     // The last `--pkgs` counts, if there may be two.
     let arguments: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
     let mut own = Command::new(command.get_program());
@@ -724,8 +720,47 @@ fn a_nix_too_old_for_what_was_asked() {
         )
         .env("NIX_SSHOPTS", format!("-F {}/config", far.path()))
         .env_remove("CARGO_MANIFEST_DIR");
-    command = own;
-    let refused = ended(&mut command);
+    own
+}
+
+/// host-pkgs is for one platform; over nixpkgs the expressions say what they lack for another one.
+#[test]
+fn another_platform_is_one_for_nixpkgs() {
+    let Some(far) = Far::start_with(&["PATH=$D/path"], "") else {
+        return;
+    };
+    let harness = Harness::new(GOOD);
+    let real = stdout(Command::new("sh").args(["-c", "command -v nix-store"]));
+    let newer = format!(
+        "[ \"$*\" = --version ] && echo 'nix-store (Nix) 2.26.3' || exec {} \"$@\"",
+        real.trim()
+    );
+    let scripts = [
+        ("uname", "echo Linux aarch64"),
+        ("nix-store", newer.as_str()),
+    ];
+    path_with(&far, &scripts, &["nix-build", "nix-instantiate", "dirname"]);
+    let parts = [
+        "`dasher` is a machine of aarch64-linux",
+        "host-pkgs has packages for x86_64-linux only",
+    ];
+    refused(&far, &harness, "dasher", &["good"], &parts);
+    // it builds there, and the harness' builder is one of host-pkgs
+    let built = ended(&mut over_nixpkgs(&far, &harness, "dasher"));
+    assert_eq!(built.code, Some(1), "{}", built.stderr);
+    built.says(&[
+        "package set: nixpkgs",
+        "executing '/host/usr/bin/bash': No such file",
+    ]);
+}
+
+#[test]
+fn a_nix_too_old_for_what_was_asked() {
+    let Some(far) = Far::start() else {
+        return;
+    };
+    let harness = Harness::new(GOOD);
+    let refused = ended(&mut over_nixpkgs(&far, &harness, "basher"));
     let version = stdout(Command::new("nix-store").arg("--version"));
     if version.contains(" 2.8") {
         assert_eq!(refused.code, Some(2), "{}", refused.stderr);
