@@ -5,10 +5,12 @@
   authentik-django,
   bashInteractive,
   cacert,
+  callPackage,
   coreutils,
   dockerTools,
   runCommand,
   runtimeShell,
+  sources,
   tzdata,
   webui,
 }:
@@ -109,6 +111,18 @@ let
     };
   };
 
+  # what it holds, for who has to know
+  sbom = callPackage ./sbom.nix {
+    # and what the configuration names
+    contents = [
+      assembled
+      authentik-django
+      cacert
+      root
+      tzdata
+    ];
+  };
+
   meta = {
     description = "Container image of authentik";
     homepage = "https://goauthentik.io/";
@@ -142,6 +156,17 @@ let
           touch $out
         '';
 
+    # The list of what it holds is that of what it holds.
+    sbom = runCommand "image-sbom-${version}" {
+      inherit image sbom;
+      django = authentik-django;
+      lock = sources.web-lock;
+      program = ./tests/image/sbom.py;
+    } ''
+      $django/bin/python3 $program $sbom $image $lock/package-lock.json
+      touch $out
+    '';
+
     # What it holds beside the store: the built-in blueprints, which nobody can change, and folders with the
     # modes that they need.
     root =
@@ -160,6 +185,6 @@ in
 # not as arguments: which of them reach the image is not the same in all versions of nixpkgs
 image
 // {
-  inherit tests version;
+  inherit sbom tests version;
   meta = image.meta or { } // meta // { inherit position; };
 }

@@ -1,10 +1,12 @@
-//! What judges the content of an image: archives as host-pkgs and as nixpkgs write them.
+//! What judges the content of an image: archives as host-pkgs and as nixpkgs write them, and the list of what is in
+//! the sample's.
 
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use test_support::common::{root, run, text};
+use serde_json::Value;
+use test_support::common::{from_pypi, nix, root, run, sample_copy, stdout, text, xtask};
 
 /// Writes an archive of one layer with these store paths, each a file, and names that begin with a prefix.
 const ARCHIVE: &str = r#"
@@ -95,4 +97,115 @@ fn one_run_names_all_that_is_wrong() {
         }
         assert!(!said.contains(&path("coreutils-9.8 is not")), "{said}");
     }
+}
+
+/// Says whether a list is `CycloneDX` 1.6, by the library of those who specify it.
+const VALIDATE: &str = r"
+import pathlib, sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+wrong = JsonStrictValidator(SchemaVersion.V1_6).validate_str(pathlib.Path(sys.argv[1]).read_text())
+sys.exit(str(wrong) if wrong else 0)
+";
+
+#[test]
+fn the_list_of_what_is_in_it_is_valid_and_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Utf8Path::from_path(folder.path()).unwrap();
+    let sample = sample_copy(folder);
+    let pins = sample.join("pins.json");
+    // its tests hold the list to the image
+    let mut command = xtask();
+    command.args([
+        "test-build",
+        "image",
+        "--pkgs",
+        "host",
+        "--write-pins",
+        "--json",
+        "-q",
+    ]);
+    let rows = stdout(command.arg("--pins").arg(&pins));
+    assert!(rows.contains("\"image.tests.sbom\""), "{rows}");
+    let expression = format!(
+        "(import {root}/containers/authentik {{ pkgs = import {root}/containers/host-pkgs {{ }}; pins = {pins}; \
+         }}).image",
+        root = root()
+    );
+    let output_of = |expression: &str| {
+        let drv = stdout(nix("nix-instantiate").args(["-E", expression]));
+        let output = stdout(nix("nix-store").args(["-q", "--outputs", drv.trim()]));
+        Utf8PathBuf::from(output.trim())
+    };
+    let (image, sbom) = (
+        output_of(&expression),
+        output_of(&format!("{expression}.sbom")),
+    );
+
+    let packages = from_pypi("cyclonedx-python-lib[json-validation]==11.12.0");
+    let validate = |sbom: &Utf8Path| {
+        let mut command = Command::new("python3");
+        run(command
+            .args(["-c", VALIDATE, sbom.as_str()])
+            .env("PYTHONPATH", &packages))
+    };
+    let output = validate(&sbom);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+
+    let whole: Value = serde_json::from_slice(&fs_err::read(&sbom).unwrap()).unwrap();
+    let purls: Vec<&str> = whole["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|it| it["purl"].as_str())
+        .collect();
+    for begin in [
+        "pkg:deb/debian/libc6@",
+        "pkg:deb/debian/libssl3",
+        "pkg:pypi/django@5.2.11",
+        "pkg:golang/github.com/spf13/cobra@v1.10.2",
+        "pkg:golang/std@1.25",
+        "pkg:npm/",
+    ] {
+        assert!(
+            purls.iter().any(|it| it.starts_with(begin)),
+            "{begin}: {purls:#?}"
+        );
+    }
+
+    // what is left out is named
+    let lock = sample.join("web/package-lock.json");
+    let held = |sbom: &Utf8Path| {
+        let program = root().join("containers/authentik/tests/image/sbom.py");
+        let mut command = Command::new("python3");
+        run(command.arg(program).arg(sbom).arg(&image).arg(&lock))
+    };
+    assert!(held(&sbom).status.success());
+    let planted = folder.join("sbom.json");
+    for (part, named) in [
+        (
+            "pkg:golang/github.com/spf13/cobra",
+            "the Go module github.com/spf13/cobra v1.10.2: not listed",
+        ),
+        (
+            "pkg:pypi/django@",
+            "the Python package django 5.2.11: not listed",
+        ),
+        ("-libxml2", "-libxml2: not listed"),
+    ] {
+        let mut without = whole.clone();
+        let components = without["components"].as_array_mut().unwrap();
+        components.retain(|it| !it["bom-ref"].as_str().unwrap().contains(part));
+        fs_err::write(&planted, without.to_string()).unwrap();
+        let output = held(&planted);
+        let said = text(&output.stderr);
+        assert!(
+            !output.status.success() && said.contains(named),
+            "{named}: {said}"
+        );
+    }
+    let mut wrong = whole;
+    wrong["components"][0]["type"] = Value::from("thing");
+    fs_err::write(&planted, wrong.to_string()).unwrap();
+    assert!(!validate(&planted).status.success());
 }
