@@ -3,6 +3,7 @@
 //! No processes, no terminal, no repository; uses no other crate of the workspace.
 
 pub mod derivation;
+pub mod export;
 pub mod json;
 pub mod log;
 pub mod nar;

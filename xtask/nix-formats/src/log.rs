@@ -16,6 +16,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use self::lines::Lines;
 pub use self::text::{beginning, coloured, plain};
+use crate::store_path;
 
 /// Activity: copying a file from somewhere.
 const FILE_TRANSFER: u64 = 101;
@@ -261,7 +262,10 @@ impl<'a> Line<'a> {
                 match self.kind? {
                     BUILD => Some(Event::BuildStarts {
                         id,
-                        drv: self.first_field()?,
+                        // It becomes the label of lines and the name of a file.
+                        drv: self
+                            .first_field()
+                            .filter(|drv| derivation(drv) == Some(drv))?,
                     }),
                     BUILDS => Some(Event::BuildsStart { id }),
                     FILE_TRANSFER | SUBSTITUTE => Some(Event::FetchStarts {
@@ -532,7 +536,14 @@ fn own_words(text: &str) -> &str {
 /// The derivation that a word names: of timeouts older versions say `….drv!out` or `….drv^out`.
 fn derivation(word: &str) -> Option<&str> {
     let end = word.find(['!', '^']).unwrap_or(word.len());
-    Some(&word[..end]).filter(|drv| drv.strip_suffix(".drv").is_some())
+    let named = |drv: &&str| name_part(drv).is_some_and(store_path::is_name);
+    Some(&word[..end]).filter(named)
+}
+
+/// The name of a store derivation, with or without its hash.
+fn name_part(drv: &str) -> Option<&str> {
+    let base = drv.rsplit('/').next()?;
+    base.strip_suffix(".drv")
 }
 
 /// Words between single quotes.

@@ -19,6 +19,15 @@ const BLOCK: usize = 256 << 10;
 /// How many blocks there are: all the memory that a tree takes, whatever its size.
 const BLOCKS: usize = 4;
 
+/// Unpacks a NAR of this size, in bytes, as `to`, which must not be there: files, folders and links, and of
+/// rights whether a file can be executed.
+pub fn restore(from: &mut impl io::Read, size: u64, to: &Path) -> Result<()> {
+    let mut from = io::BufReader::new(from.take(size));
+    nar::restore_reader(&mut from, to, CaseHack::native())
+        .with_context(|| format!("unpacking `{}`", to.display()))?;
+    Ok(())
+}
+
 /// The hash of a file's contents.
 pub fn flat(path: &Path) -> Result<Sri> {
     // Asked first: opening a FIFO would wait for a writer.

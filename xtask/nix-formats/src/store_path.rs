@@ -47,6 +47,34 @@ pub fn name_of(path: &str) -> &str {
     }
 }
 
+/// Whether a text is a path directly below a store, and nothing else: an absolute folder, a hash in base 32, a
+/// dash and a name of the characters that Nix allows.
+pub fn is_store_path(text: &str) -> bool {
+    let Some((folder, base)) = text.rsplit_once('/') else {
+        return false;
+    };
+    let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    let has_folder = folder.strip_prefix('/').is_some_and(|folder| {
+        folder.split('/').all(is_plain) && !folder.contains(char::is_control)
+    });
+    has_folder
+        && base.split_once('-').is_some_and(|(hash, name)| {
+            let in_base32 = |byte: u8| b"0123456789abcdfghijklmnpqrsvwxyz".contains(&byte);
+            hash.len() == 32 && hash.bytes().all(in_base32) && is_name(name)
+        })
+}
+
+/// Whether a text is the path of a store derivation.
+pub fn is_derivation(text: &str) -> bool {
+    text.strip_suffix(".drv").is_some_and(is_store_path)
+}
+
+/// Whether a text can be the name in a store path (`checkName` in Nix's `libstore/path.cc`).
+pub fn is_name(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._?=".contains(&byte);
+    (1..=211).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(is_allowed)
+}
+
 /// What the name of the folder begins with that Nix makes for a build, and removes when it ends
 /// (`LocalDerivationGoal::startBuilder`).
 pub fn build_folder(drv: &str) -> String {
@@ -62,6 +90,34 @@ pub fn short_hash(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_of_a_store_and_nothing_else() {
+        let hash = "6506wv90034i61g33h3i7jn1bv2fqm8a";
+        for good in ["/nix/store", "/home/a b/store"] {
+            assert!(is_store_path(&format!("{good}/{hash}-source-1.0_?=+")));
+            assert!(is_derivation(&format!("{good}/{hash}-a.drv")));
+        }
+        for bad in [
+            format!("{hash}-a"),
+            format!("nix/store/{hash}-a"),
+            format!("/{hash}-a"),
+            format!("/nix/../{hash}-a"),
+            format!("/nix//{hash}-a"),
+            format!("/nix/store/{hash}-a/b"),
+            format!("/nix/store/{hash}-"),
+            format!("/nix/store/{hash}-.a"),
+            format!("/nix/store/{hash}-a\u{1b}[2J"),
+            format!("/nix/\nstore/{hash}-a"),
+            format!("/nix/store/{}-a", hash.replace('0', "e")),
+            format!("/nix/store/{hash}-{}", "a".repeat(212)),
+            "/home/u/.ssh/authorized_keys".to_owned(),
+            String::new(),
+        ] {
+            assert!(!is_store_path(&bad), "{bad:?}");
+        }
+        assert!(!is_derivation(&format!("/nix/store/{hash}-a")));
+    }
 
     #[test]
     fn as_nix_names_it() {

@@ -2,10 +2,10 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, PipeReader, Read as _, Write as _};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::Cmd;
 
@@ -17,8 +17,8 @@ use crate::pins::sources::Sources;
 use crate::remote::upload::Upload;
 use crate::remote::{self, Forward, Mode, Remote};
 use crate::repo::Repo;
-use nix_formats::store_path;
 use nix_formats::version::NixVersion;
+use nix_formats::{export, nar, store_path};
 use sys::files;
 use sys::process::{Interrupted, Processes};
 use sys::scratch::Scratch;
@@ -26,6 +26,9 @@ use sys::terminal;
 
 /// How long a program may take to end once all its input is there: it may have much to write.
 const WRITING: Duration = Duration::from_secs(3600);
+/// Writes the paths one after the other, as NARs and as exports.
+const DUMP: &str = r#"for path do nix-store --dump "$path" || exit; done"#;
+const EXPORT: &str = r#"for path do nix-store --export "$path" || exit; done"#;
 /// Removes the links below `$1` and prints their names.
 const DROP_LINKS: &str = r#"cd -- "$1" 2>/dev/null || exit 0
 for link in */* */*/*; do [ ! -L "$link" ] || echo "$link"; done
@@ -306,20 +309,46 @@ fn fetch_closures(
     wanted: &BTreeMap<Utf8PathBuf, &str>,
 ) -> Result<()> {
     let outs = wanted.values().map(|out| (*out).to_owned()).collect();
-    let closures = host.nix().requisites(&outs)?;
-    let paths: BTreeSet<String> = closures.into_values().flatten().collect();
-    let here = Nix::new(processes, Vec::new()).valid(&paths)?;
-    let missing: BTreeSet<&String> = paths.difference(&here).collect();
-    if missing.is_empty() {
+    let mut paths = Vec::new();
+    for path in host.nix().closure(&outs)? {
+        if !store_path::is_store_path(&path) {
+            bail!(
+                "`{}` names `{path}` in a closure, which is no store path",
+                host.remote.host()
+            );
+        }
+        paths.push(path);
+    }
+    let known: BTreeSet<String> = paths.iter().cloned().collect();
+    let here = Nix::new(processes, Vec::new()).valid(&known)?;
+    paths.retain(|path| !here.contains(path));
+    if paths.is_empty() {
         return Ok(());
     }
-    let there = Machine::There(&host.remote);
-    let export = there.cmd("nix-store").arg("--export").args(missing);
+    let sizes = sizes(host, paths.iter().map(String::as_str))?;
     // It names each path that it takes.
     let import = processes
         .cmd("sh")
         .args(["-c", "exec nix-store --import >/dev/null"]);
-    pipe(&host.remote, export, processes, import)
+    let text = import.to_string();
+    let mut sink = processes.converse(import)?;
+    let (stdin, _stdout, mut stderr) = sink.streams().context("talking to a process")?;
+    let passed = receive(host, EXPORT, &paths, |from| {
+        // Its end is that of the import.
+        let mut stdin = stdin;
+        for path in &paths {
+            export::pass_on(from, path, sizes[path], &known, &mut stdin)?;
+        }
+        Ok(export::finish(&mut stdin)?)
+    });
+    let mut said = String::new();
+    stderr.read_to_string(&mut said)?;
+    let status = sink.wait(WRITING);
+    passed?;
+    if !status.is_some_and(|status| status.success()) {
+        bail!("`{text}` failed here:\n{}", said.trim_end());
+    }
+    Ok(())
 }
 
 fn fetch_outputs(
@@ -329,39 +358,73 @@ fn fetch_outputs(
     folder: &Utf8Path,
 ) -> Result<()> {
     let fetching = folder.join(format!(".fetching.{}", std::process::id()));
+    remove(processes, &fetching)?;
     fs_err::create_dir_all(&fetching)?;
+    let outs: BTreeSet<&str> = wanted.values().copied().collect();
+    let sizes = sizes(host, outs.iter().copied())?;
+    let paths: Vec<String> = sizes.keys().cloned().collect();
     let base = |out: &str| out.rsplit('/').next().unwrap_or(out).to_owned();
-    let store = wanted
-        .values()
-        .next()
-        .and_then(|out| Utf8Path::new(out).parent());
-    let store = store.context("a store path lies in a store")?;
-    let there = Machine::There(&host.remote);
-    let tar = there
-        .cmd("tar")
-        .args(["-C", store.as_str(), "-cf", "-", "--"])
-        .args(wanted.values().map(|out| base(out)));
-    let untar = processes
-        .cmd("tar")
-        .args(["-xf", "-", "-C", fetching.as_str()]);
-    let fetched = pipe(&host.remote, tar, processes, untar).and_then(|()| {
+    let below = fetching.clone();
+    let fetched = receive(host, DUMP, &paths, move |from| {
+        for (path, size) in &sizes {
+            nar::restore(from, *size, below.join(base(path)).as_std_path())?;
+        }
+        Ok(())
+    });
+    let moved = fetched.and_then(|()| {
         for (to, out) in wanted {
             remove(processes, to)?;
             fs_err::create_dir_all(to.parent().unwrap_or(folder))?;
-            let from = fetching.join(base(out));
-            // Folders of the store can't be written to, and so not be removed either.
-            if from.is_dir() && !from.is_symlink() {
-                run(
-                    processes,
-                    processes.cmd("chmod").args(["-R", "u+w", from.as_str()]),
-                )?;
-            }
-            fs_err::rename(from, to)?;
+            fs_err::rename(fetching.join(base(out)), to)?;
         }
         Ok(())
     });
     remove(processes, &fetching)?;
-    fetched
+    moved
+}
+
+/// The sizes of NARs over there, in bytes.
+fn sizes<'p>(
+    host: &Host<'_>,
+    paths: impl Iterator<Item = &'p str>,
+) -> Result<BTreeMap<String, u64>> {
+    let paths = paths.map(str::to_owned).collect();
+    let sizes = host.nix().sizes_if_valid(&paths)?;
+    sizes.with_context(|| format!("a result is gone again on `{}`", host.remote.host()))
+}
+
+/// Runs a script over there with these paths and hands what it writes to `take`; that ends the session.
+fn receive(
+    host: &Host<'_>,
+    script: &str,
+    paths: &[String],
+    take: impl FnOnce(&mut PipeReader) -> Result<()> + Send,
+) -> Result<()> {
+    let there = Machine::There(&host.remote);
+    let command = there.cmd("sh").args(["-c", script, "sh"]).args(paths);
+    let (mut reader, mut writer) = std::io::pipe()?;
+    std::thread::scope(|scope| {
+        let taking = scope.spawn(move || take(&mut reader));
+        let sent = host
+            .remote
+            .raw(command, |bytes| Ok(writer.write_all(bytes)?));
+        drop(writer);
+        let taken = taking
+            .join()
+            .map_err(|_| anyhow!("reading what `{}` sends", host.remote.host()))?;
+        if sent.as_ref().is_err_and(anyhow::Error::is::<Interrupted>) {
+            return sent;
+        }
+        let broken = |error: &anyhow::Error| {
+            let io = error.downcast_ref::<std::io::Error>();
+            io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+        };
+        match sent {
+            // Who reads has the reason why it stopped.
+            Err(error) if !broken(&error) => Err(error),
+            _ => taken.with_context(|| format!("fetching from `{}`", host.remote.host())),
+        }
+    })
 }
 
 /// Removes what an earlier fetch left, whatever it is.
@@ -381,25 +444,6 @@ fn remove(processes: &Processes, path: &Utf8Path) -> Result<()> {
 fn run(processes: &Processes, command: Cmd<'_>) -> Result<()> {
     processes.capture(command)?.success()?;
     Ok(())
-}
-
-/// Runs a command over there and gives what it writes to one here, which ends the session.
-fn pipe(remote: &Remote<'_>, there: Cmd<'_>, processes: &Processes, here: Cmd<'_>) -> Result<()> {
-    let text = here.to_string();
-    let mut sink = processes.converse(here)?;
-    let (mut stdin, _stdout, mut stderr) = sink.streams().context("talking to a process")?;
-    let piped = remote.raw(there, |bytes| Ok(stdin.write_all(bytes)?));
-    if piped.as_ref().is_err_and(anyhow::Error::is::<Interrupted>) {
-        return piped;
-    }
-    drop(stdin);
-    let mut said = String::new();
-    stderr.read_to_string(&mut said)?;
-    let status = sink.wait(WRITING);
-    if !status.is_some_and(|status| status.success()) {
-        bail!("`{text}` failed here:\n{}", said.trim_end());
-    }
-    piped
 }
 
 /// Whether the last look found that Nix has no folder for this build any more; it makes one before it

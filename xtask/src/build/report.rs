@@ -7,6 +7,7 @@ use camino::Utf8PathBuf;
 use crate::build::model::{FailedBuild, Row, Run};
 use crate::nix::{Component, Description};
 use nix_formats::log::{Failure, plain};
+use sys::printable::printable;
 use sys::table::human_seconds;
 use sys::table::human_size;
 use sys::table::table;
@@ -148,7 +149,11 @@ pub fn list(containers: &[Description]) -> String {
             .iter()
             .map(|test| test.name.as_str())
             .collect();
-        let (version, description) = (component.version.clone(), component.description.clone());
+        let one_line = |text: &str| printable(text).into_owned();
+        let (version, description) = (
+            one_line(&component.version),
+            one_line(&component.description),
+        );
         vec![
             format!("  {}", component.name),
             version,

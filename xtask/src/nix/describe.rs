@@ -1,10 +1,16 @@
 //! What is asked about the components of containers, and what the answers look like: describe.nix.
 
+use anyhow::{Result, bail};
 use camino::Utf8PathBuf;
+use nix_formats::store_path::{is_derivation, is_store_path};
 use serde::{Deserialize, Serialize};
+use sys::printable::printable;
 
 use crate::nix::machine::Machine;
 use crate::repo::Container;
+
+/// The longest name of a component, in bytes: with a suffix it has to fit into the name of a file.
+const LONGEST_NAME: usize = 128;
 
 /// A package set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -155,6 +161,81 @@ pub fn question<'a>(request: &'a Request<'_>, machine: Machine<'_>) -> Question<
     }
 }
 
+/// Makes sure that an answer is one to this request: what is in it becomes names of files, arguments and text
+/// on a terminal, and it may come from another machine.
+pub fn check(described: &[Description], request: &Request<'_>) -> Result<()> {
+    let asked: Vec<(&str, Option<&[String]>)> = request
+        .containers
+        .iter()
+        .map(|(inputs, names)| (inputs.container.name.as_str(), names.as_deref()))
+        .collect();
+    let answered = described.iter().map(|it| it.container.as_str());
+    if !answered.eq(asked.iter().map(|(container, _)| *container)) {
+        bail!("the answer is about other containers than those that were asked about");
+    }
+    for (description, (_, names)) in described.iter().zip(asked) {
+        let tests = description.components.iter().flat_map(|it| &it.tests);
+        let all = description.names.iter();
+        let all = all.chain(tests.map(|test| &test.name));
+        if let Some(odd) = all.into_iter().find(|name| !is_component_name(name)) {
+            bail!(
+                "a component or test is named `{}`: names are made of letters, digits and `_.+-`",
+                printable(odd)
+            );
+        }
+        for component in &description.components {
+            let is_asked = names.is_none_or(|names| names.contains(&component.name));
+            if !is_asked || !description.names.contains(&component.name) {
+                bail!(
+                    "nobody asked for a component `{}`",
+                    printable(&component.name)
+                );
+            }
+            let tests = component.tests.iter().map(|test| &test.built);
+            for built in tests.chain([&component.built]) {
+                built.check(&component.name)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Of pins those in files that this run resolved: the containers' own, or what `--pins` named, and
+/// host-pkgs'.
+pub fn pins_of(pinned: Vec<Pinned>, request: &Request<'_>) -> Vec<Pinned> {
+    let files = |(inputs, _): &(&Inputs, _)| {
+        let own = inputs.pins.clone();
+        let of_host_pkgs = inputs.host_pkgs.as_ref().map(|it| it.join("pins.json"));
+        let own = own.unwrap_or_else(|| inputs.container.pins());
+        [Some(own), of_host_pkgs].into_iter().flatten().collect()
+    };
+    let known: Vec<Vec<Utf8PathBuf>> = request.containers.iter().map(files).collect();
+    let is_known = |pin: &Pinned| {
+        known.iter().flatten().any(|file| *file == pin.file) && is_derivation(&pin.drv)
+    };
+    pinned.into_iter().filter(is_known).collect()
+}
+
+/// Whether a text can be the name of a component or a test; the name of a link is made of it.
+fn is_component_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte);
+    (1..=LONGEST_NAME).contains(&name.len())
+        && !matches!(name, "." | "..")
+        && name.bytes().all(is_allowed)
+}
+
+impl Buildable {
+    /// Makes sure that what is to be built are store paths, which are given to Nix as arguments.
+    fn check(&self, component: &str) -> Result<()> {
+        let is_right = self.drv.as_deref().is_none_or(is_derivation)
+            && self.out.as_deref().is_none_or(is_store_path);
+        if !is_right {
+            bail!("`{component}` evaluates to something that is no store path");
+        }
+        Ok(())
+    }
+}
+
 impl PackageSet {
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -162,5 +243,106 @@ impl PackageSet {
             Self::Nixpkgs => "nixpkgs",
             Self::Host => "host-pkgs",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUT: &str = "/nix/store/6506wv90034i61g33h3i7jn1bv2fqm8a-a";
+
+    #[test]
+    fn only_answers_to_the_question_are_taken() {
+        let inputs = Inputs {
+            container: Container {
+                name: "app".to_owned(),
+                folder: "/r/containers/app".into(),
+            },
+            host_pkgs: Some("/r/containers/host-pkgs".into()),
+            source: None,
+            pins: None,
+        };
+        let request = |names: Option<&[&str]>| Request {
+            containers: vec![(
+                &inputs,
+                names.map(|names| names.iter().map(|&name| name.to_owned()).collect()),
+            )],
+            build: true,
+            ..Request::default()
+        };
+        let answer = |container: &str, name: &str, test: &str, drv: &str, out: &str| {
+            let built = || Buildable {
+                drv: Some(drv.to_owned()),
+                out: Some(out.to_owned()),
+                position: None,
+            };
+            vec![Description {
+                container: container.to_owned(),
+                names: vec!["a".to_owned(), name.to_owned()],
+                components: vec![Component {
+                    name: name.to_owned(),
+                    version: String::new(),
+                    description: String::new(),
+                    built: built(),
+                    tests: vec![Test {
+                        name: test.to_owned(),
+                        built: built(),
+                    }],
+                }],
+            }]
+        };
+        let drv = format!("{OUT}.drv");
+        let all = request(None);
+        check(&answer("app", "client-ts", "t", &drv, OUT), &all).unwrap();
+        for name in [
+            "/home/u/.ssh/authorized_keys",
+            "..",
+            ".",
+            "",
+            "a/b",
+            "a\nb",
+            "a\u{1b}[m",
+        ] {
+            assert!(
+                check(&answer("app", name, "t", &drv, OUT), &all).is_err(),
+                "{name:?}"
+            );
+            assert!(
+                check(&answer("app", "a", name, &drv, OUT), &all).is_err(),
+                "{name:?}"
+            );
+            assert!(
+                check(&answer(name, "a", "t", &drv, OUT), &all).is_err(),
+                "{name:?}"
+            );
+        }
+        for path in ["/etc/passwd", "-x", "", "/nix/store/a"] {
+            assert!(
+                check(&answer("app", "a", "t", path, OUT), &all).is_err(),
+                "{path:?}"
+            );
+            assert!(
+                check(&answer("app", "a", "t", &drv, path), &all).is_err(),
+                "{path:?}"
+            );
+        }
+        // Another than the one that was asked for.
+        assert!(check(&answer("app", "a", "t", &drv, OUT), &request(Some(&["b"]))).is_err());
+        assert!(check(&[], &all).is_err());
+
+        let pin = |file: &str| Pinned {
+            drv: drv.clone(),
+            file: file.into(),
+            key: vec!["hash".to_owned()],
+        };
+        let pinned = [
+            "/r/containers/app/pins.json",
+            "/r/containers/host-pkgs/pins.json",
+            "/other/package-lock.json",
+            "/r/containers/app/../../package.json",
+        ];
+        let kept = pins_of(pinned.map(pin).to_vec(), &all);
+        assert_eq!(kept, [pin(pinned[0]), pin(pinned[1])]);
     }
 }

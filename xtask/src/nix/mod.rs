@@ -276,7 +276,9 @@ impl<'a> Nix<'a> {
         repo: &Repo,
         verbose: bool,
     ) -> Result<(Vec<Description>, String)> {
-        self.evaluate(request, repo, verbose)
+        let (described, said): (Vec<Description>, _) = self.evaluate(request, repo, verbose)?;
+        describe::check(&described, request).context("reading what the components evaluate to")?;
+        Ok((described, said))
     }
 
     /// Which derivations take their hashes from which pins.
@@ -311,7 +313,8 @@ impl<'a> Nix<'a> {
             find_hashes: true,
             ..Request::default()
         };
-        Ok(self.evaluate(&request, repo, false)?.0)
+        let (pinned, _) = self.evaluate(&request, repo, false)?;
+        Ok(describe::pins_of(pinned, &request))
     }
 
     fn evaluate<T: DeserializeOwned>(
@@ -399,6 +402,13 @@ impl<'a> Nix<'a> {
             captured.try_for_each(|captured| captured.success().map(|_| ()))?;
         }
         Ok(sizes)
+    }
+
+    /// The closure of store paths, what is referred to before what refers to it.
+    pub fn closure(&self, paths: &BTreeSet<String>) -> Result<Vec<String>> {
+        let command = self.about_outputs().args(["--query", "--requisites"]);
+        let captured = self.machine.capture(command.args(paths))?.success()?;
+        Ok(captured.lines().map(str::to_owned).collect())
     }
 
     /// Those of the paths that are valid.

@@ -23,7 +23,7 @@
 # Answers on stdout: `reply STATUS BYTES BYTES` followed by stdout and stderr, `drv TEXT`,
 # `look DIGITS NAMES`, `beat`, `problem TEXT`.
 
-umask 022
+umask 077
 for place in "${HOME:-/}/.nix-profile/bin" "${HOME:-/}/.local/state/nix/profiles/profile/bin" \
   /nix/var/nix/profiles/default/bin /run/current-system/sw/bin; do
   case :$PATH: in
@@ -67,7 +67,7 @@ settle() {
     remove_left_overs
     folder=$(mktemp -d "$base/xtask-on.$whose.${here:-0}-$$-$born.XXXXXX" 2>&1) &&
       # open to the users that build, closed to their looking around
-      chmod 711 "$folder" && mkdir "$folder/tmp" || { problem=$folder folder=; }
+      chmod 711 "$folder" && mkdir "$folder/tmp" && chmod 711 "$folder/tmp" || { problem=$folder folder=; }
   fi
 }
 
@@ -121,6 +121,7 @@ one() {
     set -m
   fi
   (
+    umask 022
     export XTASK_RUN="${folder##*/}" TMPDIR="$folder/tmp"
     while :; do
       case $1 in

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use xshell::Cmd;
 
 use self::protocol::{Hello, Message, Tail, exit_status, read_pieces, read_stdout};
@@ -44,6 +45,12 @@ const ENDING: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(100);
 /// The time between two looks at outputs and build folders.
 const LOOK: Duration = Duration::from_millis(300);
+/// How long it may take until the other side greets: a login shell may have much to do.
+const GREETING: Duration = Duration::from_secs(60);
+/// How many messages wait to be read; an answer may be long.
+const QUEUED: usize = 4;
+/// How much a pipe takes at once for sure when it takes anything (`PIPE_BUF` of POSIX is 512, of Linux 4096).
+const PIECE: usize = 512;
 /// How much of what ssh says is kept, in bytes.
 const SAID: usize = 16 << 10;
 
@@ -121,12 +128,14 @@ impl<'a> Remote<'a> {
         let marker = nonce()?;
         let mut talk = processes.converse(ssh::command(processes, host, compressed, forward))?;
         let (stdin, stdout, stderr) = talk.streams().context("talking to ssh")?;
-        let (sender, from) = sync_channel(256);
+        let (sender, from) = sync_channel(QUEUED);
         let for_stdout = sender.clone();
         let end_of_noise = marker.clone();
         std::thread::spawn(move || {
-            // The end says all: what is lost was lost on the way.
-            let _ = read_stdout(stdout, &end_of_noise, &for_stdout);
+            if let Err(error) = read_stdout(stdout, &end_of_noise, &for_stdout) {
+                let problem = format!("problem what it answers makes no sense: {error:#}");
+                let _ = for_stdout.send(Message::Line(problem));
+            }
             let _ = for_stdout.send(Message::End);
         });
         std::thread::spawn(move || {
@@ -167,7 +176,19 @@ impl<'a> Remote<'a> {
 
     /// Waits for the hello.
     pub fn await_hello(&self) -> Result<Hello> {
+        let start = Instant::now();
         let hello = loop {
+            if start.elapsed() > GREETING {
+                self.over.set(true);
+                self.talk.borrow_mut().kill();
+                bail!(
+                    "`{}` took the connection and says nothing for {} seconds: see what `ssh {}` does \
+                     there",
+                    self.host,
+                    GREETING.as_secs(),
+                    self.host
+                );
+            }
             match self.next(TICK)? {
                 Some(Message::Hello(hello)) => break hello,
                 Some(_) => {}
@@ -549,16 +570,42 @@ impl<'a> Remote<'a> {
 
     fn send(&self, bytes: &[u8]) -> Result<()> {
         let sent = match lock(&self.to).as_mut() {
-            Some(stdin) => stdin.write_all(bytes).and_then(|()| stdin.flush()),
+            Some(stdin) => self.write(stdin, bytes),
             None => Err(io::ErrorKind::BrokenPipe.into()),
         };
         if sent.is_ok() {
             return Ok(());
         }
+        if let Some(interrupted) = self.processes.signal()
+            && sent.is_err_and(|error| error.kind() == io::ErrorKind::Interrupted)
+        {
+            // In the middle of something: nothing that follows would be understood.
+            self.over.set(true);
+            self.talk.borrow_mut().kill();
+            return Err(interrupted.into());
+        }
         // What came before says why.
         loop {
             self.next(ENDING)?;
         }
+    }
+
+    /// Writes all of it, unless a signal comes while the other side takes nothing.
+    fn write(&self, stdin: &mut ChildStdin, bytes: &[u8]) -> io::Result<()> {
+        for piece in bytes.chunks(PIECE) {
+            let tick = Timespec::try_from(TICK).unwrap_or_default();
+            let taken = |stdin: &ChildStdin| {
+                let mut polled = [PollFd::new(stdin, PollFlags::OUT)];
+                poll(&mut polled, Some(&tick)).map(|count| count > 0)
+            };
+            while !taken(stdin)? {
+                if self.processes.signal().is_some() {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+            }
+            stdin.write_all(piece)?;
+        }
+        stdin.flush()
     }
 
     /// Says every now and then that this side lives.

@@ -12,6 +12,15 @@ use nix_formats::version::NixVersion;
 
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
+/// The longest line, and the longest field of the hello, in bytes.
+const LINE: u64 = 1 << 20;
+/// The most fields of a hello.
+const FIELDS: usize = 1000;
+/// How much a login shell's settings may print before the hello.
+const NOISE: u64 = 16 << 20;
+/// The longest stdout of a command, and how much of its stderr is kept, in bytes.
+const STDOUT: u64 = 16 << 20;
+const STDERR: u64 = 4 << 20;
 
 /// What the other side says of itself.
 #[derive(Clone, Debug, Default)]
@@ -144,16 +153,24 @@ impl Hello {
 pub fn read_stdout(stdout: impl Read, marker: &str, to: &SyncSender<Message>) -> Result<()> {
     let mut stdout = BufReader::new(stdout);
     let mut line = Vec::new();
+    let mut noise = NOISE;
     while line != format!("{marker}\n").as_bytes() {
         line.clear();
-        if stdout.read_until(b'\n', &mut line)? == 0 {
+        let length = (&mut stdout)
+            .take(LINE.min(noise))
+            .read_until(b'\n', &mut line)?;
+        noise -= length as u64;
+        if length == 0 {
             return Ok(());
         }
     }
     let mut hello = Hello::default();
     loop {
         let mut field = Vec::new();
-        stdout.read_until(0, &mut field)?;
+        (&mut stdout).take(LINE).read_until(0, &mut field)?;
+        if hello.fields.len() > FIELDS {
+            bail!("it says too much of itself");
+        }
         if field.pop() != Some(0) || field.is_empty() {
             break;
         }
@@ -165,8 +182,11 @@ pub fn read_stdout(stdout: impl Read, marker: &str, to: &SyncSender<Message>) ->
     to.send(Message::Hello(hello))?;
     loop {
         let mut line = String::new();
-        if stdout.read_line(&mut line)? == 0 {
+        if (&mut stdout).take(LINE).read_line(&mut line)? == 0 {
             return Ok(());
+        }
+        if !line.ends_with('\n') && line.len() as u64 == LINE {
+            bail!("a line without an end");
         }
         let line = line.trim_end_matches('\n');
         if line == "raw" {
@@ -184,6 +204,9 @@ pub fn read_stdout(stdout: impl Read, marker: &str, to: &SyncSender<Message>) ->
                 .context("a number")
         };
         let (status, out, err): (u64, u64, u64) = (number()?, number()?, number()?);
+        if out > STDOUT {
+            bail!("an answer of {out} bytes");
+        }
         let mut bytes = |length: u64| -> Result<Vec<u8>> {
             let mut bytes = Vec::new();
             if (&mut stdout).take(length).read_to_end(&mut bytes)? as u64 != length {
@@ -191,10 +214,14 @@ pub fn read_stdout(stdout: impl Read, marker: &str, to: &SyncSender<Message>) ->
             }
             Ok(bytes)
         };
-        let (stdout, stderr) = (bytes(out)?, bytes(err)?);
+        let (answer, stderr) = (bytes(out)?, bytes(err.min(STDERR))?);
+        io::copy(
+            &mut (&mut stdout).take(err.saturating_sub(STDERR)),
+            &mut io::sink(),
+        )?;
         to.send(Message::Reply {
             status: i32::try_from(status)?,
-            stdout,
+            stdout: answer,
             stderr,
         })?;
     }

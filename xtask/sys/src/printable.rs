@@ -16,6 +16,27 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, acts)
 }
 
+/// As [`lines`], but colours and weights (`ESC [`, digits and `;`, `m`) stay.
+pub fn styled(text: &str) -> Cow<'_, str> {
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(at) = rest.find("\u{1b}[") {
+        let parameters = &rest[at + 2..];
+        let length = parameters.find(|c: char| !c.is_ascii_digit() && c != ';');
+        let style = length.filter(|length| parameters[*length..].starts_with('m'));
+        let plain_end = if style.is_some() { at } else { at + 2 };
+        let end = style.map_or(plain_end, |length| at + 2 + length + 1);
+        shown.push_str(&lines(&rest[..plain_end]));
+        shown.push_str(&rest[plain_end..end]);
+        rest = &rest[end..];
+    }
+    shown.push_str(&lines(rest));
+    Cow::Owned(shown)
+}
+
 /// Whether a character other than tab and newline does something in place of being shown.
 fn acts(c: char) -> bool {
     let is_control = c.is_control() && !matches!(c, '\t' | '\n');
@@ -69,5 +90,13 @@ mod tests {
             assert_eq!(lines(text), many_lines);
         }
         assert!(matches!(printable("plain"), Cow::Borrowed(_)));
+        for (text, shown) in [
+            ("a\u{1b}[1;31mb\u{1b}[0m\n", "a\u{1b}[1;31mb\u{1b}[0m\n"),
+            ("\u{1b}[m\u{7}", "\u{1b}[m\\x07"),
+            ("\u{1b}[2J\u{1b}[>4m\u{1b}[", "\\x1b[2J\\x1b[>4m\\x1b["),
+            ("\u{1b}[3\u{1b}[1m", "\\x1b[3\u{1b}[1m"),
+        ] {
+            assert_eq!(styled(text), shown);
+        }
     }
 }

@@ -30,6 +30,8 @@ use crate::{platform, terminal};
 const CHUNK: usize = 64 << 10;
 /// The size of a pipe that is read as a stream, in bytes: the most that Linux allows without privileges.
 const PIPE: usize = 1 << 20;
+/// How long the program itself may take to end after the second Ctrl-C.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long bytes may collect in it.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -109,7 +111,11 @@ impl Processes {
         let shared = Arc::clone(&running);
         std::thread::spawn(move || {
             for signal in signals.forever() {
-                pass_on(&mut lock(&shared), signal);
+                if pass_on(&mut lock(&shared), signal) {
+                    std::thread::sleep(LAST_WORDS);
+                    // Something holds it up that is no process: a file that can't be read, say.
+                    std::process::exit(128 + signal);
+                }
             }
         });
         Ok(Self {
@@ -483,7 +489,8 @@ fn child_id(child: &Child) -> i32 {
     i32::try_from(child.id()).unwrap_or(i32::MAX)
 }
 
-fn pass_on(running: &mut Running, signal: i32) {
+/// Passes a signal on to what runs; whether it is the second Ctrl-C, upon which the program is to end.
+fn pass_on(running: &mut Running, signal: i32) -> bool {
     let again = running.signal.is_some();
     running.signal.get_or_insert(signal);
     if again && signal == SIGINT {
@@ -496,10 +503,10 @@ fn pass_on(running: &mut Running, signal: i32) {
                 .copied()
                 .collect(),
         );
-        return;
+        return true;
     }
     let Some(signal) = Signal::from_named_raw(signal) else {
-        return;
+        return false;
     };
     for group in &running.groups {
         signal_group(*group, signal);
@@ -508,6 +515,7 @@ fn pass_on(running: &mut Running, signal: i32) {
     for process in running.foreground.iter().copied().filter_map(Pid::from_raw) {
         let _ = kill_process(process, signal);
     }
+    false
 }
 
 fn signal_group(leader: i32, signal: Signal) {

@@ -5,12 +5,15 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 
-/// Writes a human-readable line to stderr. A closed stderr does not stop a build.
-pub fn say(line: impl AsRef<[u8]>) {
-    let mut stderr = io::stderr().lock();
-    let mut bytes = line.as_ref().to_vec();
+use crate::printable;
+
+/// Writes human-readable text to stderr, colours and weights included; other sequences that a terminal would
+/// obey are shown as escapes. A closed stderr does not stop a build.
+pub fn say(text: impl AsRef<[u8]>) {
+    let text = String::from_utf8_lossy(text.as_ref());
+    let mut bytes = printable::styled(&text).into_owned().into_bytes();
     bytes.push(b'\n');
-    let _ = stderr.write_all(&bytes);
+    let _ = io::stderr().lock().write_all(&bytes);
 }
 
 /// Writes text to stderr, unless it is empty.
@@ -20,8 +23,12 @@ pub fn say_if_any(text: &str) {
     }
 }
 
-/// Writes a machine-readable line to stdout.
-pub fn emit(line: &str) -> Result<()> {
+/// Writes a result to stdout: lines of text, with what a terminal would obey shown as escapes.
+pub fn emit(text: &str) -> Result<()> {
+    write_line(&printable::lines(text))
+}
+
+fn write_line(line: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}").context("writing to stdout")
 }
@@ -51,7 +58,7 @@ impl Note {
     /// Shows the line until the value is dropped.
     pub fn new(text: &str) -> Self {
         if stderr_takes_escapes() {
-            let _ = write!(io::stderr().lock(), "{text}\r");
+            let _ = write!(io::stderr().lock(), "{}\r", printable::printable(text));
         }
         Self
     }
@@ -67,5 +74,5 @@ impl Drop for Note {
 
 /// A JSON line on stdout.
 pub fn emit_json(value: &impl serde::Serialize) -> Result<()> {
-    emit(&serde_json::to_string(value).context("writing JSON")?)
+    write_line(&serde_json::to_string(value).context("writing JSON")?)
 }

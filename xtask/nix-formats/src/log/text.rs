@@ -44,7 +44,7 @@ fn without_escapes(text: &str, colours: bool) -> Cow<'_, str> {
                             break;
                         }
                     }
-                    if colours && sequence.ends_with('m') {
+                    if colours && is_style(&sequence) {
                         out.push_str(&sequence);
                     }
                 }
@@ -63,11 +63,28 @@ fn without_escapes(text: &str, colours: bool) -> Cow<'_, str> {
                 _ => {}
             },
             '\t' => out.push(character),
-            _ if character.is_control() => {}
+            _ if character.is_control() || turns(character) => {}
             _ => out.push(character),
         }
     }
     Cow::Owned(out)
+}
+
+/// Whether a control sequence sets colours and weights and nothing else: the final `m` alone does not say so,
+/// for private parameters such as `>` make it another command.
+fn is_style(sequence: &str) -> bool {
+    let parameters = sequence
+        .strip_prefix("\u{1b}[")
+        .and_then(|rest| rest.strip_suffix('m'));
+    parameters.is_some_and(|it| {
+        it.bytes()
+            .all(|byte| byte.is_ascii_digit() || b";:".contains(&byte))
+    })
+}
+
+/// Whether a character changes the direction of writing or ends a line.
+fn turns(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -93,6 +110,11 @@ mod tests {
         }
         let colours = "a\u{1b}[31mred\u{1b}[2A\u{1b}[0m\u{1b}]0;title\u{7}";
         assert_eq!(coloured(colours), "a\u{1b}[31mred\u{1b}[0m");
+        // What ends in `m` and sets no colour: xterm's modifiers, and a sequence with another in it.
+        for acts in ["\u{1b}[>4;2m", "\u{1b}[?1m", "\u{1b}[ m"] {
+            assert_eq!(coloured(acts), "", "{acts:?}");
+        }
+        assert_eq!(plain("\u{202e}a\u{9b}31mb\u{2066}"), "a31mb");
     }
 
     proptest! {
