@@ -33,6 +33,17 @@ let
     ];
   };
 
+  settings = {
+    file = [ ];
+    git = [ "FETCH_GITCONFIG" ];
+    go = [
+      "FETCH_GITCONFIG"
+      "FETCH_GO_ENV"
+    ];
+    npm = [ "FETCH_NPMRC" ];
+    pypi = [ "FETCH_PIP_CONF" ];
+  };
+
   kindOf =
     place:
     let
@@ -65,13 +76,15 @@ stdenvNoCC.mkDerivation {
 
   nativeBuildInputs = [ cacert ] ++ lib.unique (lib.concatMap (place: kinds.${kindOf place}) pin.places);
 
-  # over nixpkgs; over host-pkgs the settings come from the machine's clients themselves
-  impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [
-    "FETCH_GITCONFIG"
-    "GIT_PROXY_COMMAND"
-    "GOPROXY"
-    "SOCKS_SERVER"
-  ];
+  # the settings of the clients of these places, from `cargo xtask test-build`, and what else says how to connect
+  impureEnvVars =
+    lib.fetchers.proxyImpureEnvVars
+    ++ lib.unique (lib.concatMap (place: settings.${kindOf place}) pin.places)
+    ++ [
+      "GIT_PROXY_COMMAND"
+      "GOPROXY"
+      "SOCKS_SERVER"
+    ];
   outputHash = pin.hash;
   outputHashMode = pin.mode or "recursive";
   preferLocalBuild = true;
@@ -83,10 +96,12 @@ stdenvNoCC.mkDerivation {
 
   buildCommand = ''
     export HOME=$TMPDIR NODE_EXTRA_CA_CERTS=$SSL_CERT_FILE GIT_SSL_CAINFO=$SSL_CERT_FILE
-    # the text of a gitconfig, from `cargo xtask test-build`
+    # The text of a gitconfig. In memory, where there is some for files: it may hold a login.
     if [ -n "''${FETCH_GITCONFIG:-}" ]; then
-      printf '%s' "$FETCH_GITCONFIG" >$TMPDIR/gitconfig
-      export GIT_CONFIG_GLOBAL=$TMPDIR/gitconfig GIT_CONFIG_NOSYSTEM=1
+      GIT_CONFIG_GLOBAL=$(mktemp -p /dev/shm 2>/dev/null || mktemp)
+      printf '%s' "$FETCH_GITCONFIG" >$GIT_CONFIG_GLOBAL
+      export GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM=1
+      unset FETCH_GITCONFIG
     fi
 
     # Puts what the place has into the output, if it has all that is wanted.

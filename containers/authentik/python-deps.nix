@@ -81,7 +81,7 @@ pinned.guarded (namedByInputs stdenv.mkDerivation {
     zlib
   ];
 
-  impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+  impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [ "FETCH_PIP_CONF" ];
   outputHashMode = "recursive";
   outputHash = if older then builtins.trace hint pinned.hash else pinned.hash;
 

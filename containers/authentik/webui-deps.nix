@@ -42,7 +42,7 @@ pinned.guarded (namedByInputs stdenvNoCC.mkDerivation {
   pinShown = "`${lib.concatStringsSep "." key}` in ${baseNameOf (toString pinsFile)}";
 
   # over nixpkgs; over host-pkgs the settings come from the machine's npm
-  impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+  impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [ "FETCH_NPMRC" ];
   outputHashMode = "recursive";
   outputHash = pinned.hash;
 

@@ -62,8 +62,9 @@ let
             ];
             postBuild = finalAttrs.modPostBuild or "";
 
-            # over host-pkgs itself the settings come from the machine's clients
             impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [
+              "FETCH_GITCONFIG"
+              "FETCH_GO_ENV"
               "GIT_PROXY_COMMAND"
               "GOPROXY"
               "SOCKS_SERVER"

@@ -70,6 +70,7 @@ let
         cacert
         rust
       ];
+      impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [ "FETCH_CARGO_CONFIG" ];
       outputHashMode = "recursive";
       outputHash =
         pins.cargo.${pname}.hash or (throw
@@ -80,8 +81,8 @@ let
         runHook preBuild
         export HOME=$TMPDIR CARGO_HOME=$TMPDIR/cargo CARGO_HTTP_CAINFO=$SSL_CERT_FILE
         mkdir $CARGO_HOME
-        if [ -e /host/clients/cargo.toml ]; then
-          cp /host/clients/cargo.toml $CARGO_HOME/config.toml
+        if [ -n "''${CARGO_SETTINGS:-}" ]; then
+          ln -s "$CARGO_SETTINGS" $CARGO_HOME/config.toml
         fi
         cargo fetch --locked
         runHook postBuild

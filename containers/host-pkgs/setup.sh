@@ -178,14 +178,34 @@ if [ "${NIX_BUILD_CORES:-1}" -le 0 ]; then
 fi
 export NIX_BUILD_CORES
 
-# Only fixed outputs are told of the machine's own settings of package clients. The folder is bound
-# into each sandbox by `cargo xtask test-build`; without it the clients' defaults hold.
-if [ -n "${outputHash+set}" ] && [ -d /host/clients ]; then
-  export NPM_CONFIG_USERCONFIG=/host/clients/npmrc
-  export PIP_CONFIG_FILE=/host/clients/pip.conf
-  export GOENV=/host/clients/go.env
-  export GIT_CONFIG_GLOBAL=/host/clients/gitconfig GIT_CONFIG_NOSYSTEM=1
-  source /host/clients/proxy.sh
+# Fixed outputs are told of this machine's settings of the package clients that they name in `impureEnvVars`,
+# and nothing else is. There may be logins in them: `cargo xtask test-build` hands them over in variables or,
+# through a daemon, in a folder, and here they lie in memory that no other build sees.
+_hasSettings() {
+  local variable="$1" text="${!1:-}"
+  settings=
+  unset "$variable"
+  case " ${impureEnvVars:-} " in
+    *" $variable "*) ;;
+    *) return 1 ;;
+  esac
+  if [ -z "$text" ] && [ -s "/host/clients/$2" ]; then
+    text="$(cat "/host/clients/$2")"
+  fi
+  [ -n "$text" ] || return 1
+  : "${_settingsFolder:=$(mktemp -d -p /dev/shm)}"
+  settings="$_settingsFolder/$2"
+  printf '%s\n' "$text" >"$settings"
+}
+if [ -n "${outputHash+set}" ]; then
+  if _hasSettings FETCH_NPMRC npmrc; then export NPM_CONFIG_USERCONFIG="$settings"; fi
+  if _hasSettings FETCH_PIP_CONF pip.conf; then export PIP_CONFIG_FILE="$settings"; fi
+  if _hasSettings FETCH_GO_ENV go.env; then export GOENV="$settings"; fi
+  if _hasSettings FETCH_CARGO_CONFIG cargo.toml; then export CARGO_SETTINGS="$settings"; fi
+  if _hasSettings FETCH_GITCONFIG gitconfig; then
+    export GIT_CONFIG_GLOBAL="$settings" GIT_CONFIG_NOSYSTEM=1
+  fi
+  if [ -e /host/clients/proxy.sh ]; then source /host/clients/proxy.sh; fi
 fi
 
 # ---- Text substitution

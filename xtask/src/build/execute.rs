@@ -222,7 +222,7 @@ fn follow(
     let remote = site.remote();
     // What is kept of failed builds has to lie where it stays; the other machine has its own folder.
     let own_folder = !args.keep_failed && remote.is_none();
-    let scratch = own_folder.then(Scratch::new).transpose()?;
+    let scratch = own_folder.then(Scratch::for_builders).transpose()?;
     let kept = remote.filter(|_| args.keep_failed).map(Remote::temporary);
     let options = BuildOptions {
         keep_going: args.keep_going || args.write_pins,
@@ -234,7 +234,7 @@ fn follow(
         settings: args.settings.clone(),
     };
     if let Some(host) = site.host {
-        host.prepare_builders(site.choice.set)?;
+        host.prepare_builders(site.choice.set, site.options.from.share_logins)?;
     }
     let mut screen = Screen {
         display: Display::new(Mode::choose(args.quiet)),

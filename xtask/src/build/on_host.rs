@@ -136,7 +136,7 @@ impl<'a> Host<'a> {
     /// Shows builders the settings of the machine's own npm, pip, Go, cargo and git, and its Rust.
     ///
     /// That is done once, when the first build is to begin.
-    pub fn prepare_builders(&self, set: PackageSet) -> Result<()> {
+    pub fn prepare_builders(&self, set: PackageSet, share_logins: bool) -> Result<()> {
         if self.prepared.replace(true) {
             return Ok(());
         }
@@ -191,20 +191,27 @@ impl<'a> Host<'a> {
             git: git.unwrap_or_default(),
         };
         let rust = rust.map(|text| Utf8PathBuf::from(text.trim()));
-        // By a name that nobody can guess: there may be logins among them.
-        let name = remote::nonce()?;
-        let scratch = Scratch::new()?;
-        let here = scratch.path().join("clients");
-        fs_err::create_dir_all(here.join(&name))?;
-        for (file, text) in found.files() {
-            files::write_atomically(&here.join(&name).join(file), text.as_bytes(), 0o644)?;
+        if self.remote.hello().get("direct").is_some() {
+            let mut environment = self.settings(None, rust.as_deref())?;
+            environment.extend(found.variables());
+            remote.set_environment(environment);
+            return Ok(());
         }
-        let packed = Upload::of_folder("clients", &here).pack(processes)?;
+        let (shared, left_out) = found.shared(share_logins);
+        package_managers::say_left_out(&left_out);
+        let scratch = Scratch::new()?;
+        let here = package_managers::write(scratch.path(), &shared)?;
+        let name = here.file_name().unwrap_or_default();
+        let packed = Upload::of_folder("clients", scratch.path()).pack(processes)?;
         remote.send_files("clients", &packed)?;
         let folder = remote.below("clients");
-        let close = cmd("chmod").args(["711", folder.as_str()]);
-        remote.run(Mode::All, vec![close])?;
-        remote.set_environment(self.settings(Some(&folder.join(&name)), rust.as_deref())?);
+        // Builders pass through, and find what has a name that nobody can guess.
+        let open = vec![
+            cmd("chmod").args(["711", folder.as_str()]),
+            cmd("chmod").args(["-R", "a+rX"]).arg(folder.join(name)),
+        ];
+        remote.run(Mode::All, open)?;
+        remote.set_environment(self.settings(Some(&folder.join(name)), rust.as_deref())?);
         Ok(())
     }
 

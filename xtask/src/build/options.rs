@@ -28,6 +28,10 @@ pub struct SourceArgs {
     /// `XTASK_BUILD_HOST`, else `on` in containers/CONTAINER/test-build.json, else local]
     #[arg(long, value_name = "HOST")]
     pub on: Option<String>,
+    /// Show logins in the settings of npm, pip, Go, cargo and git to all builders where Nix's daemon leaves no
+    /// other way over host-pkgs; without a daemon each reaches the builds that name its client, and no other
+    #[arg(long)]
+    pub share_logins: bool,
 }
 
 /// What is built, and how.

@@ -78,9 +78,14 @@ impl<'a> Site<'a> {
         let asked = options.from.pkgs;
         let (choice, nix) = match host {
             Some(host) => (host.choose(asked, repo, &sources)?, host.nix()),
-            None => {
-                package_set::set_up(asked, repo, processes, &sources, options.store.as_deref())?
-            }
+            None => package_set::set_up(
+                asked,
+                repo,
+                processes,
+                &sources,
+                options.store.as_deref(),
+                options.from.share_logins,
+            )?,
         };
         let inputs = sources
             .iter()

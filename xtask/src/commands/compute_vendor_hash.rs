@@ -402,8 +402,14 @@ impl Session<'_> {
     /// Nix and what its expressions are called with, over the chosen package set.
     fn nix(&self) -> Result<(Nix<'_>, Inputs)> {
         let sources = std::slice::from_ref(&self.sources);
-        let (choice, nix) =
-            package_set::set_up(self.args.pkgs, self.repo, self.processes, sources, None)?;
+        let (choice, nix) = package_set::set_up(
+            self.args.pkgs,
+            self.repo,
+            self.processes,
+            sources,
+            None,
+            false,
+        )?;
         package_set::announce(&choice, sources, None);
         let inputs = package_set::inputs(self.repo, choice.set, &self.sources);
         Ok((nix, inputs))
@@ -411,7 +417,7 @@ impl Session<'_> {
 
     /// Builds a derivation: what Nix said, and whether it went well.
     fn build(&self, nix: &Nix<'_>, drv: &str) -> Result<(Run, bool)> {
-        let scratch = Scratch::new()?;
+        let scratch = Scratch::for_builders()?;
         let options = BuildOptions {
             temporary: Some(scratch.path().to_owned()),
             ..BuildOptions::default()

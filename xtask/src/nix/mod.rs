@@ -8,6 +8,7 @@ mod machine;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::repo::Repo;
 use nix_formats::derivation::{self, Output};
 use nix_formats::version::NixVersion;
 use sys::process::{Captured, Input, Processes, is_missing_program};
+use sys::scratch::Scratch;
 use sys::terminal;
 
 /// The expression that describes the components.
@@ -38,6 +40,8 @@ pub struct Nix<'a> {
     machine: Machine<'a>,
     environment: Vec<(String, String)>,
     store: Option<Store>,
+    /// A folder that builders see; it goes with this.
+    _folder: Option<Scratch>,
 }
 
 /// A store that is built in, other than the one that Nix uses by itself.
@@ -96,6 +100,20 @@ pub fn version(processes: &Processes) -> Result<NixVersion> {
 /// The folder of the store.
 pub fn store_dir() -> Utf8PathBuf {
     std::env::var("NIX_STORE_DIR").map_or_else(|_| "/nix/store".into(), Utf8PathBuf::from)
+}
+
+/// Whether Nix reaches its store directly here, and not through a daemon: for root and the owner of its
+/// database.
+pub fn is_direct() -> bool {
+    let remote = std::env::var("NIX_REMOTE").unwrap_or_default();
+    if !matches!(&*remote, "" | "auto" | "local") {
+        return false;
+    }
+    let user = rustix::process::geteuid();
+    // The database, or the folder that Nix would create it in.
+    let mut places = Utf8Path::new("/nix/var/nix/db").ancestors();
+    let owner = places.find_map(|place| fs_err::metadata(place).ok());
+    user.is_root() || owner.is_some_and(|place| place.uid() == user.as_raw())
 }
 
 /// The outputs of a derivation, read from the store itself; none when it can't be read from here.
@@ -238,12 +256,21 @@ impl<'a> Nix<'a> {
             machine: machine.into(),
             environment,
             store: None,
+            _folder: None,
         }
     }
 
     /// The same, with builds in another store. Derivations are still made in the own one.
     pub fn with_store(self, store: Option<Store>) -> Self {
         Self { store, ..self }
+    }
+
+    /// The same, with a folder that is there as long as this is.
+    pub fn with_folder(self, folder: Scratch) -> Self {
+        Self {
+            _folder: Some(folder),
+            ..self
+        }
     }
 
     /// nix-store, asked about outputs.

@@ -19,6 +19,7 @@ use crate::repo::Repo;
 use nix_formats::store_path;
 use nix_formats::version::NixVersion;
 use sys::process::Processes;
+use sys::scratch::Scratch;
 use sys::terminal;
 
 /// The oldest Nix that nixpkgs works with (`lib/minver.nix` of nixos-25.11).
@@ -115,6 +116,7 @@ pub fn set_up<'a>(
     processes: &'a Processes,
     sources: &[Sources],
     store: Option<&str>,
+    share_logins: bool,
 ) -> Result<(Choice, Nix<'a>)> {
     let version = nix::version(processes)?;
     let plain = Nix::new(processes, Vec::new());
@@ -134,11 +136,22 @@ pub fn set_up<'a>(
         let environment = package_managers::nixpkgs_environment(processes)?;
         return Ok((choice, Nix::new(processes, environment).with_store(store)));
     }
-    let clients = package_managers::write(processes)?;
+    let found = package_managers::found(processes)?;
     let variable = |name: &str| std::env::var(name).ok();
     let rust = host_pkgs::rust_toolchain(processes, variable)?;
-    let environment = host_pkgs::settings(repo, Some(&clients), rust.as_deref(), variable)?;
-    Ok((choice, Nix::new(processes, environment).with_store(store)))
+    let settings =
+        |clients: Option<&Utf8Path>| host_pkgs::settings(repo, clients, rust.as_deref(), variable);
+    if nix::is_direct() {
+        let mut environment = settings(None)?;
+        environment.extend(found.variables());
+        return Ok((choice, Nix::new(processes, environment).with_store(store)));
+    }
+    let (files, left_out) = found.shared(share_logins);
+    package_managers::say_left_out(&left_out);
+    let folder = Scratch::for_builders()?;
+    let clients = package_managers::write(folder.path(), &files)?;
+    let nix = Nix::new(processes, settings(Some(&clients))?);
+    Ok((choice, nix.with_store(store).with_folder(folder)))
 }
 
 /// Says what is built over what, and why.

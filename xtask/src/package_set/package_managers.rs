@@ -4,23 +4,22 @@
 //! and login. Only what says *where and how to connect* is taken, by a list of allowed keys; what names
 //! files of this machine would point nowhere in the sandbox. The hash decides what is fetched.
 //!
-//! The files may hold logins, and builders run as users of their own and must be able to read them. So
-//! they lie where every user of the machine can get at, the daemon's builders too, but only by a name
-//! that nobody can list or guess who doesn't know what is in them.
+//! There may be logins among them. Nix hands them over in variables, each to the fixed outputs that name it
+//! in `impureEnvVars`: no other builder and no other user sees them, and they are in no file. A daemon has
+//! variables of its own; through one they lie in a folder that each builder sees, and logins only if the
+//! user agrees to that.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
-use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
-use sha2::{Digest as _, Sha256};
 
-use nix_formats::sri::hex;
+use crate::remote::nonce;
 use sys::files;
 use sys::process::{Processes, find_program, is_missing_program};
 use sys::quote::quoted;
+use sys::terminal;
 
 /// The variables of `go env` that say where modules come from.
 pub const GO_KEYS: [&str; 6] = [
@@ -61,8 +60,16 @@ command -v git >/dev/null || exit 1
 exec git --git-dir=/dev/null config -z --includes --get-regexp '^url\..*\.insteadof$'";
 /// The addresses that git can use without a file or program of this machine, such as a key for ssh.
 const GIT_SCHEMES: [&str; 3] = ["git://", "http://", "https://"];
-/// The variable that hands git's settings to builders over nixpkgs, which see no folder of this machine.
+/// The variable that hands git's settings to builders.
 const GIT_VARIABLE: &str = "FETCH_GITCONFIG";
+/// The variables that hand over what would be these files.
+const VARIABLES: [(&str, &str); 5] = [
+    ("npmrc", "FETCH_NPMRC"),
+    ("pip.conf", "FETCH_PIP_CONF"),
+    ("go.env", "FETCH_GO_ENV"),
+    ("cargo.toml", "FETCH_CARGO_CONFIG"),
+    ("gitconfig", GIT_VARIABLE),
+];
 
 /// Settings: sorted, so that the same input writes the same bytes.
 pub type Settings = BTreeMap<String, String>;
@@ -129,13 +136,51 @@ impl Found {
             ("gitconfig", gitconfig(&self.git)),
         ]
     }
+
+    /// The variables for builders, by the names that fixed outputs have in `impureEnvVars`.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let files = self.files().into_iter();
+        let texts = files.filter_map(|(file, text)| {
+            let (_, variable) = VARIABLES.iter().find(|(name, _)| *name == file)?;
+            (!text.is_empty()).then(|| ((*variable).to_owned(), text))
+        });
+        let given = |key: &str| {
+            let found = self.environment.iter().find(|(name, _)| name == key)?;
+            Some(found.1.clone()).filter(|value| !value.is_empty())
+        };
+        // Nix's fetchers know them in small letters.
+        let proxies = PROXY_KEYS.iter().filter_map(|key| {
+            let value = given(key).or_else(|| given(&key.to_uppercase()))?;
+            Some(((*key).to_owned(), value))
+        });
+        texts.chain(proxies).collect()
+    }
+
+    /// The files for builders of a daemon. Those with logins are left out and named, unless they may be
+    /// shared with all builders.
+    pub fn shared(&self, with_logins: bool) -> (Vec<(&'static str, String)>, Vec<&'static str>) {
+        let (kept, left_out): (Vec<_>, Vec<_>) = self
+            .files()
+            .into_iter()
+            .partition(|(_, text)| with_logins || !has_login(text));
+        let left_out = left_out.into_iter().map(|(name, _)| name).collect();
+        (kept, left_out)
+    }
 }
 
-/// Writes the folder and gives its path.
-///
-/// It is named after its content: a run with other settings has another folder, so that two runs at
-/// once, in two terminals, don't change each other's.
-pub fn write(processes: &Processes) -> Result<Utf8PathBuf> {
+/// Says which settings a daemon's builders don't get.
+pub fn say_left_out(left_out: &[&str]) {
+    if !left_out.is_empty() {
+        terminal::say(format!(
+            "note: logins in {} are not handed to builders: Nix is reached through a daemon, and every \
+             builder could read them; `--share-logins` hands them over all the same",
+            left_out.join(", ")
+        ));
+    }
+}
+
+/// What the clients of this machine are told about connecting.
+pub fn found(processes: &Processes) -> Result<Found> {
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -146,83 +191,44 @@ pub fn write(processes: &Processes) -> Result<Utf8PathBuf> {
             .map(|(_, value)| value.clone())
     };
     let files = Files::new(variable, node_prefix().as_deref());
-    let found = Found {
+    Ok(Found {
         npm: read_all(&files.npm)?,
         pip: read_all(&files.pip)?,
         cargo: read_all(&files.cargo)?,
         go: go_settings(processes)?,
         git: git_settings(processes)?,
         environment,
-    };
-    let files = found.files();
-    let parent = own_folder(&temporary_folder()?)?;
-    let folder = parent.join(name_after(&files));
-    fs_err::create_dir_all(&folder)?;
+    })
+}
+
+/// Writes files into a folder that builders see, below `parent` under a name that nobody can guess, and
+/// gives its path.
+pub fn write(parent: &Utf8Path, files: &[(&str, String)]) -> Result<Utf8PathBuf> {
+    let folder = parent.join(nonce()?);
+    fs_err::create_dir(&folder)?;
     files::set_mode(&folder, 0o755)?;
-    // Its age says when it was used last.
-    fs_err::File::open(&folder)?.set_modified(SystemTime::now())?;
-    forget_old(&parent)?;
-    for (name, text) in &files {
-        let path = folder.join(name);
-        if !path.exists() {
-            files::write_atomically(&path, text.as_bytes(), 0o644)?;
-        }
-    }
-    Ok(folder)
-}
-
-/// The folder for temporary files.
-fn temporary_folder() -> Result<Utf8PathBuf> {
-    Utf8PathBuf::from_path_buf(std::env::temp_dir())
-        .map_err(|path| anyhow!("the path `{}` in TMPDIR is not UTF-8", path.display()))
-}
-
-/// A folder below `parent` that this user owns and others can pass through, but not list.
-///
-/// Not below the repository: a home that is closed to others is closed to the daemon's builders.
-fn own_folder(parent: &Utf8Path) -> Result<Utf8PathBuf> {
-    let user = rustix::process::geteuid().as_raw();
-    let folder = parent.join(format!("xtask-clients-{user}"));
-    if let Err(error) = fs_err::create_dir(&folder)
-        && error.kind() != ErrorKind::AlreadyExists
-    {
-        return Err(error.into());
-    }
-    let metadata = fs_err::symlink_metadata(&folder)?;
-    if !metadata.is_dir() || metadata.uid() != user {
-        bail!("`{folder}` is not a folder of this user's own: remove it");
-    }
-    files::set_mode(&folder, 0o711)?;
-    Ok(folder)
-}
-
-/// How long settings are kept that no run uses: longer than any build takes.
-const KEPT: Duration = Duration::from_secs(2 * 24 * 60 * 60);
-
-/// Removes the settings of long ago, logins among them.
-fn forget_old(parent: &Utf8Path) -> Result<()> {
-    for entry in fs_err::read_dir(parent)? {
-        let entry = entry?;
-        let used = entry.metadata()?.modified()?;
-        // A clock that went backwards makes nothing old.
-        if used.elapsed().is_ok_and(|age| age > KEPT)
-            && let Err(error) = fs_err::remove_dir_all(entry.path())
-            && error.kind() != ErrorKind::NotFound
-        {
-            return Err(error.into());
-        }
-    }
-    Ok(())
-}
-
-/// Thirty-two hexadecimal digits that other names or texts would not have.
-pub fn name_after(files: &[(&str, String)]) -> String {
-    let mut hasher = Sha256::new();
     for (name, text) in files {
-        hasher.update(format!("{name} {}\n{text}", text.len()));
+        files::write_atomically(&folder.join(name), text.as_bytes(), 0o644)?;
     }
-    let digest = hasher.finalize();
-    hex(&digest[..16])
+    Ok(folder)
+}
+
+/// Whether settings hold more than addresses: npm binds logins to them, cargo has tokens, and any address
+/// can have a user and a password.
+fn has_login(text: &str) -> bool {
+    let has_user = |line: &str| {
+        let mut rest = line;
+        while let Some((_, address)) = rest.split_once("://") {
+            let end = address.find(['/', '\'', '"', ' ', ',']);
+            if address[..end.unwrap_or(address.len())].contains('@') {
+                return true;
+            }
+            rest = address;
+        }
+        false
+    };
+    let is_bound = |line: &str| line.starts_with("//") || line.trim_start().starts_with("token");
+    text.lines().any(|line| is_bound(line) || has_user(line))
 }
 
 /// The texts of those files that exist.
@@ -643,49 +649,49 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_is_ours_and_cannot_be_listed() {
-        let parent = tempfile::tempdir().unwrap();
-        let parent = Utf8Path::from_path(parent.path()).unwrap();
-        let folder = own_folder(parent).unwrap();
-        assert_eq!(own_folder(parent).unwrap(), folder);
-        let mode = fs_err::metadata(&folder).unwrap().mode();
-        assert_eq!(mode & 0o777, 0o711);
-        fs_err::remove_dir(&folder).unwrap();
-        fs_err::os::unix::fs::symlink("/", &folder).unwrap();
-        let message = own_folder(parent).unwrap_err().to_string();
-        assert!(message.contains("remove it"), "{message}");
-    }
-
-    #[test]
-    fn old_settings_are_forgotten() {
-        let parent = tempfile::tempdir().unwrap();
-        let parent = Utf8Path::from_path(parent.path()).unwrap();
-        let now = SystemTime::now();
-        for (name, used) in [
-            ("old", now - 2 * KEPT),
-            ("new", now - KEPT / 2),
-            ("future", now + 2 * KEPT),
+    fn logins_are_known_where_they_are() {
+        for (text, has) in [
+            ("registry=https://r.example/\nstrict-ssl=false\n", false),
+            ("//r.example/:_authToken=t\n", true),
+            ("https-proxy=http://u:p@p.example:1\n", true),
+            ("[global]\nindex-url = https://u:p@i.example/simple\n", true),
+            (
+                "[global]\nindex-url = https://i.example/simple/a@b\n",
+                false,
+            ),
+            ("[registries.a]\ntoken = \"x\"\n", true),
+            ("GOPROXY=https://a.example,https://u:p@b.example\n", true),
+            ("GOPROXY=https://a.example,direct\n", false),
+            (
+                "[url \"https://u:t@m.example/\"]\n\tinsteadOf = \"https://a/\"\n",
+                true,
+            ),
+            ("export https_proxy='http://u:p@p.example'\n", true),
         ] {
-            let folder = parent.join(name);
-            fs_err::create_dir(&folder).unwrap();
-            files::write_atomically(&folder.join("npmrc"), b"x", 0o644).unwrap();
-            let folder = fs_err::File::open(&folder).unwrap();
-            folder.set_modified(used).unwrap();
+            assert_eq!(has_login(text), has, "{text}");
         }
-        forget_old(parent).unwrap();
-        let left = ["old", "new", "future"].map(|name| parent.join(name).exists());
-        assert_eq!(left, [false, true, true]);
-    }
-
-    #[test]
-    fn other_settings_have_another_folder() {
-        let files = |a: &str, b: &str| [("a", a.to_owned()), ("b", b.to_owned())];
-        let name = name_after(&files("x", ""));
-        assert_eq!(name, name_after(&files("x", "")));
-        assert!(name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        for other in [files("", "x"), files("xb 0\n", ""), files("y", "")] {
-            assert_ne!(name, name_after(&other));
-        }
+        let found = Found {
+            npm: vec!["//r.example/:_authToken=t\nregistry=https://r.example/\n".to_owned()],
+            environment: environment(&[
+                ("HTTPS_PROXY", "http://p.example"),
+                ("HOME", "/h"),
+                ("no_proxy", ""),
+            ]),
+            ..Found::default()
+        };
+        assert_eq!(
+            found.variables(),
+            environment(&[
+                (
+                    "FETCH_NPMRC",
+                    "//r.example/:_authToken=t\nregistry=https://r.example/\n"
+                ),
+                ("https_proxy", "http://p.example"),
+            ])
+        );
+        let (kept, left_out) = found.shared(false);
+        assert_eq!((kept.len(), left_out), (5, vec!["npmrc"]));
+        assert_eq!(found.shared(true).0.len(), 6);
     }
 
     #[test]

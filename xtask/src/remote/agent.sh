@@ -77,13 +77,21 @@ greet() {
   if [ -n "$version" ] && [ -e "$nixpkgs" ] && nix-store --check-validity "$nixpkgs" 2>/dev/null; then
     has_nixpkgs=yes
   fi
+  # root and the owner of Nix's database need no daemon
+  direct=
+  for place in /nix/var/nix/db /nix/var/nix /nix/var /nix; do
+    [ ! -e $place ] || break
+  done
+  case ${NIX_REMOTE:-auto} in
+  auto | local) [ "$(id -u)" != 0 ] && [ ! -O $place ] || direct=yes ;;
+  esac
   missing=
   for program in dd grep gzip tar wc; do
     command -v $program >/dev/null || missing="$missing $program"
   done
   printf '\n%s\n' "$marker"
   printf '%s\0' "folder=$folder" "problem=$problem" "version=$version" "system=$(uname -sm)" \
-    "has_nixpkgs=$has_nixpkgs" "missing=$missing" "node=$(command -v node)" "tools_path=$PATH"
+    "direct=$direct" "has_nixpkgs=$has_nixpkgs" "missing=$missing" "node=$(command -v node)" "tools_path=$PATH"
   env | while IFS== read -r name value; do
     case $name in
     *[!A-Za-z0-9_]*) ;;

@@ -3,9 +3,13 @@
 //! Nix removes its build folders, but not when it is killed. What is in here goes with the run, and what
 //! a run that was killed itself left behind goes with the next one.
 
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
 
 use crate::files;
 
@@ -22,29 +26,38 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a folder in TMPDIR, and removes those of runs that are no more.
+    /// Makes a folder in TMPDIR that is this user's alone, and removes those of runs that are no more.
     pub fn new() -> Result<Self> {
+        Self::in_tmpdir(0o700)
+    }
+
+    /// The same, open to the users that build, closed to their looking around.
+    pub fn for_builders() -> Result<Self> {
+        Self::in_tmpdir(0o711)
+    }
+
+    fn in_tmpdir(mode: u32) -> Result<Self> {
         let parent = Utf8PathBuf::from_path_buf(std::env::temp_dir())
             .map_err(|path| anyhow::anyhow!("TMPDIR `{}` is not UTF-8", path.display()))?;
         remove_orphans(&parent);
-        Self::below(&parent, std::process::id())
+        Self::below(&parent, std::process::id(), mode)
     }
 
-    fn below(parent: &Utf8Path, number: u32) -> Result<Self> {
+    fn below(parent: &Utf8Path, number: u32, mode: u32) -> Result<Self> {
         // Processes elsewhere (in containers) may have the same number and the same TMPDIR.
         let free = |n: u32| {
             let path = parent.join(format!("{PREFIX}{number}-{n}"));
-            match fs_err::create_dir(&path) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => None,
-                made => Some(made.map(|()| path)),
+            match rustix::fs::mkdir(path.as_std_path(), Mode::RWXU) {
+                Err(Errno::EXIST) => None,
+                Err(error) => Some(Err(error)),
+                Ok(()) => Some(Ok(path)),
             }
         };
         let path = (0..100)
             .find_map(free)
             .context("each name that a folder for the build could have is taken in TMPDIR")?
             .context("making a folder for the build: TMPDIR says where")?;
-        // Open to the users that build, closed to their looking around.
-        files::set_mode(&path, 0o711)?;
+        files::set_mode(&path, mode)?;
         // It has its name once it is locked: one that nobody holds is that of a run that is no more.
         let new = path.join("lock.new");
         let lock = files::lock(&new)?;
@@ -84,6 +97,21 @@ fn remove(path: &Utf8Path) {
     }
 }
 
+/// The lock in a folder of this user's. What others put there is passed over: a FIFO or a link, say.
+fn lock_of(folder: &Utf8Path) -> Option<OwnedFd> {
+    let own = rustix::process::geteuid().as_raw();
+    let metadata = fs_err::symlink_metadata(folder).ok()?;
+    if !metadata.is_dir() || metadata.uid() != own {
+        return None;
+    }
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let lock = rustix::fs::open(folder.join(LOCK).as_std_path(), flags, Mode::empty()).ok()?;
+    let found = rustix::fs::fstat(&lock).ok()?;
+    FileType::from_raw_mode(found.st_mode)
+        .is_file()
+        .then_some(lock)
+}
+
 /// Removes the folders whose runs are no more: nobody holds their lock.
 fn remove_orphans(parent: &Utf8Path) {
     let Ok(entries) = parent.read_dir_utf8() else {
@@ -93,10 +121,7 @@ fn remove_orphans(parent: &Utf8Path) {
         if !entry.file_name().starts_with(PREFIX) {
             continue;
         }
-        let lock = fs_err::OpenOptions::new()
-            .write(true)
-            .open(entry.path().join(LOCK));
-        if let Ok(lock) = lock
+        if let Some(lock) = lock_of(entry.path())
             && flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
         {
             remove(entry.path());
@@ -112,12 +137,22 @@ mod tests {
     fn what_runs_left_behind_goes_what_runs_use_stays() {
         let folder = tempfile::tempdir().unwrap();
         let parent = Utf8Path::from_path(folder.path()).unwrap();
-        let living = Scratch::below(parent, 1).unwrap();
+        let living = Scratch::below(parent, 1, 0o711).unwrap();
         // A run that was killed: its folder is there, nobody holds the lock.
         let dead_path = parent.join(format!("{PREFIX}2"));
         fs_err::create_dir_all(dead_path.join("nix-build-x/a")).unwrap();
         fs_err::File::create(dead_path.join(LOCK)).unwrap();
+        // A FIFO in the lock's place holds nobody up, and a link leads nowhere.
+        for name in ["3", "4"] {
+            fs_err::create_dir(parent.join(format!("{PREFIX}{name}"))).unwrap();
+        }
+        let place = |name: &str| parent.join(format!("{PREFIX}{name}")).join(LOCK);
+        let (fifo, mode) = (FileType::Fifo, Mode::RUSR | Mode::WUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, place("3").as_std_path(), fifo, mode, 0).unwrap();
+        fs_err::os::unix::fs::symlink("/dev/zero", place("4")).unwrap();
         remove_orphans(parent);
+        assert!(parent.join(format!("{PREFIX}3")).exists());
+        assert!(parent.join(format!("{PREFIX}4")).exists());
         assert!(living.path().is_dir() && !dead_path.exists());
         let path = living.path().to_owned();
         drop(living);

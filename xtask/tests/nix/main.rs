@@ -11,6 +11,7 @@ mod containers;
 mod daemon;
 mod evaluation;
 mod live;
+mod logins;
 mod picture;
 mod pins;
 mod test_build;

@@ -1,0 +1,211 @@
+//! Logins reach the builds that name their client, and nobody else: no other build, no other user, no file.
+
+use std::process::{Child, Command, Stdio};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+
+use test_support::common::{is_root_to, text};
+use test_support::harness::{Harness, wait_until};
+
+/// A word that is nowhere else, and a pattern for it that does not match itself.
+const SECRET: &str = "hush-5f1c7a";
+const PATTERN: &str = "hush-5f1c7[a]";
+
+/// Each client's derivation shows what it sees of all settings, and so do a fixed output of no client and an
+/// ordinary one, which also look for files.
+const COMPONENTS: &str = r#"
+  look = ''
+    for variable in FETCH_NPMRC FETCH_PIP_CONF FETCH_GO_ENV FETCH_CARGO_CONFIG FETCH_GITCONFIG https_proxy; do
+      [ -z "''${!variable:-}" ] || echo "sees $variable"
+    done
+    grep -rs "hush-5f1c7[a]" /host/clients /proc/self/mountinfo /build /tmp /dev/shm && echo found
+    sleep 1.5
+    exit 1
+  '';
+  client = name: variable: sh name { outputHashMode = "recursive"; outputHashAlgo = "sha256"; outputHash = wrong;
+    impureEnvVars = variable; } look;
+  npm = client "npm" [ "FETCH_NPMRC" ];
+  pip = client "pip" [ "FETCH_PIP_CONF" ];
+  cargo = client "cargo" [ "FETCH_CARGO_CONFIG" ];
+  git = client "git" [ "FETCH_GITCONFIG" "https_proxy" ];
+  none = client "none" [ ];
+  ordinary = sh "ordinary" { impureEnvVars = [ "FETCH_NPMRC" "FETCH_PIP_CONF" "https_proxy" ]; } look;
+"#;
+
+/// What each sees.
+const SEEN: [(&str, &[&str]); 6] = [
+    ("npm", &["FETCH_NPMRC"]),
+    ("pip", &["FETCH_PIP_CONF"]),
+    ("cargo", &["FETCH_CARGO_CONFIG"]),
+    ("git", &["FETCH_GITCONFIG", "https_proxy"]),
+    ("none", &[]),
+    ("ordinary", &[]),
+];
+
+/// Looks at all that another user can see, again and again.
+const LOOK_AROUND: &str = r#"
+while [ ! -e "$1/stop" ]; do
+    grep -lsr "$2" /proc/[0-9]*/environ /proc/[0-9]*/cmdline /proc/[0-9]*/mountinfo "$1" >>"$1/found"
+    # the sources of mounts, too
+    for place in $(awk '{ print $4 }' /proc/[0-9]*/mountinfo 2>/dev/null | sort -u); do
+        [ ! -d "$place" ] || case $place in "$1"*) grep -lsr "$2" "$place" >>"$1/found" ;; esac
+    done
+    echo >>"$1/rounds"
+done"#;
+
+struct Machine {
+    harness: Harness,
+    home: Utf8PathBuf,
+    temporary: Utf8PathBuf,
+    spy: Child,
+}
+
+impl Machine {
+    /// With logins for each client, and a user who looks for them.
+    fn new() -> Self {
+        let harness = Harness::new("");
+        let root = harness.root();
+        let (home, temporary) = (root.join("home"), root.join("tmp"));
+        fs_err::create_dir(&temporary).unwrap();
+        harness.container("authentik", COMPONENTS);
+        for (file, line) in [
+            (".npmrc", "//r.example/:_authToken=SECRET"),
+            (
+                ".config/pip/pip.conf",
+                "[global]\nindex-url = https://u:SECRET@i.example/simple",
+            ),
+            (".cargo/config.toml", "[registries.a]\ntoken = \"SECRET\""),
+            (
+                ".gitconfig",
+                "[url \"https://u:SECRET@g.example/\"]\n\tinsteadOf = a:",
+            ),
+        ] {
+            let path = format!("home/{file}");
+            harness.write(&path, &(line.replace("SECRET", SECRET) + "\n"));
+        }
+        // Only the home is closed, as homes are; the rest can be looked at.
+        chmod("700", &home);
+        chmod("755", &root);
+        chmod("777", &temporary);
+        let spy = Command::new("setpriv")
+            .args([
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+                "sh",
+                "-c",
+                LOOK_AROUND,
+                "sh",
+            ])
+            .args([temporary.as_str(), PATTERN])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_until("somebody looks around", || {
+            temporary.join("rounds").exists()
+        });
+        Self {
+            harness,
+            home,
+            temporary,
+            spy,
+        }
+    }
+
+    fn command(&self) -> Command {
+        let names = SEEN.map(|(name, _)| name);
+        let mut command = self.harness.command(&names);
+        command
+            .args(["--keep-going", "-v", "--max-jobs", "6"])
+            .env("HOME", &self.home)
+            .env_remove("CARGO_HOME")
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("PIP_CONFIG_FILE")
+            .env("TMPDIR", &self.temporary)
+            .env("https_proxy", format!("http://u:{SECRET}@p.example:1"));
+        command
+    }
+
+    /// What the spy found by now.
+    fn found(&mut self) -> String {
+        let path = self.temporary.join("stop");
+        fs_err::File::create(&path).unwrap();
+        assert!(self.spy.wait().unwrap().success());
+        fs_err::read_to_string(self.temporary.join("found")).unwrap()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.spy.kill();
+        let _ = self.spy.wait();
+    }
+}
+
+fn chmod(mode: &str, path: &Utf8Path) {
+    let status = Command::new("chmod").arg(mode).arg(path).status();
+    assert!(status.unwrap().success());
+}
+
+/// The files below a folder that hold the secret.
+fn holding(folder: &Utf8Path) -> String {
+    let output = Command::new("grep")
+        .args(["-lrs", PATTERN])
+        .arg(folder)
+        .output();
+    text(&output.unwrap().stdout)
+}
+
+#[test]
+fn each_client_gets_its_own_and_nobody_else_any() {
+    if !is_root_to("become another user") {
+        return;
+    }
+    let mut machine = Machine::new();
+    let output = machine.command().arg("--json").output().unwrap();
+    let (said, rows) = (text(&output.stderr), text(&output.stdout));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for (component, variables) in SEEN {
+        let log = text(&machine.harness.log(&format!("{component}-")));
+        let seen: Vec<&str> = log
+            .lines()
+            .filter_map(|it| it.strip_prefix("sees "))
+            .collect();
+        assert_eq!(seen, variables, "{component}: {log}");
+        assert!(!log.contains("found"), "{component}: {log}");
+    }
+    assert!(!said.contains(SECRET), "{said}");
+    for row in rows.lines() {
+        let row: Value = serde_json::from_str(row).unwrap();
+        let drv = fs_err::read(row["drv"].as_str().unwrap()).unwrap();
+        assert!(!text(&drv).contains(SECRET), "{row}");
+    }
+    assert_eq!(machine.found(), "");
+    assert_eq!(holding(&machine.temporary), "");
+    assert_eq!(holding(&machine.harness.root().join("target")), "");
+}
+
+#[test]
+fn killed_in_the_middle_it_leaves_none() {
+    if !is_root_to("become another user") {
+        return;
+    }
+    let mut machine = Machine::new();
+    let mut child = machine
+        .command()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let logs = machine.harness.root().join("target/test-build/logs");
+    wait_until("builds run", || {
+        logs.is_dir() && logs.read_dir().unwrap().count() > 3
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // What was started goes on for a moment.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(machine.found(), "");
+    assert_eq!(holding(&machine.temporary), "");
+}
