@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Write as _};
 use std::process::{ChildStdin, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -36,23 +36,34 @@ const SCRIPT: &str = include_str!("agent.sh");
 const COMMON: &str = include_str!("watchdog.sh");
 /// How often this side says that it lives; the other side waits for ten seconds.
 const BEAT: Duration = Duration::from_secs(2);
-/// How long the other side may say nothing while it follows a build: a lost connection is to be noticed
-/// within fifteen seconds.
-const SILENCE: Duration = Duration::from_secs(14);
-/// How long it may take to end what runs there and to remove the folder.
-const ENDING: Duration = Duration::from_secs(30);
 /// How long a signal may go unnoticed.
 const TICK: Duration = Duration::from_millis(100);
 /// The time between two looks at outputs and build folders.
 const LOOK: Duration = Duration::from_millis(300);
-/// How long it may take until the other side greets: a login shell may have much to do.
-const GREETING: Duration = Duration::from_secs(60);
 /// How many messages wait to be read; an answer may be long.
 const QUEUED: usize = 4;
 /// How much a pipe takes at once for sure when it takes anything (`PIPE_BUF` of POSIX is 512, of Linux 4096).
 const PIECE: usize = 512;
 /// How much of what ssh says is kept, in bytes.
 const SAID: usize = 16 << 10;
+
+/// How long the other side may say nothing while it follows a build: a lost connection is to be noticed
+/// within fifteen seconds, unless `XTASK_REMOTE_PATIENCE` says another number.
+fn silence() -> Duration {
+    static SECONDS: OnceLock<u64> = OnceLock::new();
+    let given = || std::env::var("XTASK_REMOTE_PATIENCE").ok()?.parse().ok();
+    Duration::from_secs(*SECONDS.get_or_init(|| given().unwrap_or(14)).max(&1))
+}
+
+/// How long it may take to end what runs there and to remove the folder.
+fn ending() -> Duration {
+    2 * silence()
+}
+
+/// How long it may take until the other side greets: a login shell may have much to do.
+fn greeting() -> Duration {
+    4 * silence()
+}
 
 /// How the commands of one request hang together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,21 +189,20 @@ impl<'a> Remote<'a> {
     pub fn await_hello(&self) -> Result<Hello> {
         let start = Instant::now();
         let hello = loop {
-            if start.elapsed() > GREETING {
+            if start.elapsed() > greeting() {
                 self.over.set(true);
                 self.talk.borrow_mut().kill();
                 bail!(
                     "`{}` took the connection and says nothing for {} seconds: see what `ssh {}` does \
                      there",
                     self.host,
-                    GREETING.as_secs(),
+                    greeting().as_secs(),
                     self.host
                 );
             }
             match self.next(TICK)? {
                 Some(Message::Hello(hello)) => break hello,
-                Some(_) => {}
-                None => {
+                Some(_) | None => {
                     if let Some(interrupted) = self.processes.signal() {
                         return Err(interrupted.into());
                     }
@@ -323,7 +333,7 @@ impl<'a> Remote<'a> {
 
     /// The answer to a command.
     fn answer(&self, command: String) -> Result<Captured> {
-        let mut stopped = false;
+        let mut stopped = None;
         loop {
             match self.next(TICK)? {
                 Some(Message::Reply {
@@ -341,8 +351,7 @@ impl<'a> Remote<'a> {
                         command,
                     });
                 }
-                Some(_) => {}
-                None => self.stop_if_asked(&mut stopped)?,
+                Some(_) | None => self.stop_if_asked(&mut stopped)?,
             }
         }
     }
@@ -362,7 +371,7 @@ impl<'a> Remote<'a> {
         let mut log = Tail::new(marker);
         let mut outcome = Ok(());
         let mut status = None;
-        let mut stopped = false;
+        let mut stopped = None;
         let mut heard = Instant::now();
         let mut pause = Instant::now();
         while status.is_none() || !log.is_complete() || !self.fs_state.borrow().asked.is_empty() {
@@ -389,19 +398,19 @@ impl<'a> Remote<'a> {
                 outcome = outcome.and_then(|()| on_input(Input::Pause));
                 pause = Instant::now();
             }
-            if outcome.is_err() && !stopped {
-                stopped = true;
+            if outcome.is_err() && stopped.is_none() {
+                stopped = Some(Instant::now());
                 self.send(b"stop\n")?;
             }
             self.stop_if_asked(&mut stopped)?;
-            if heard.elapsed() > SILENCE {
+            if heard.elapsed() > silence() {
                 self.over.set(true);
                 self.talk.borrow_mut().kill();
                 bail!(
                     "`{}` has said nothing for {} seconds: the connection is as good as lost; what runs \
                      there ends by itself, and the next run removes what is left",
                     self.host,
-                    SILENCE.as_secs()
+                    silence().as_secs()
                 );
             }
         }
@@ -416,20 +425,20 @@ impl<'a> Remote<'a> {
     pub fn raw(&self, command: Cmd<'_>, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let (line, text) = self.prepare(command);
         self.ask(&quote::line(["raw", &line]))?;
-        let mut stopped = false;
+        let mut stopped = None;
         loop {
             match self.receive(TICK)? {
                 Some(Message::Raw(bytes)) => take(&bytes)?,
                 Some(Message::Stderr(bytes)) => self.on_stderr(&bytes),
                 Some(Message::End) => break,
-                Some(_) => {}
-                None => self.stop_if_asked(&mut stopped)?,
+                Some(_) | None => {}
             }
+            self.stop_if_asked(&mut stopped)?;
         }
         if let Some(interrupted) = self.processes.signal() {
             return Err(interrupted.into());
         }
-        let status = self.talk.borrow_mut().wait(ENDING);
+        let status = self.talk.borrow_mut().wait(ending());
         if status.is_some_and(|status| status.success()) {
             self.over.set(true);
             return Ok(());
@@ -586,19 +595,14 @@ impl<'a> Remote<'a> {
         }
         // What came before says why.
         loop {
-            self.next(ENDING)?;
+            self.next(ending())?;
         }
     }
 
     /// Writes all of it, unless a signal comes while the other side takes nothing.
     fn write(&self, stdin: &mut ChildStdin, bytes: &[u8]) -> io::Result<()> {
         for piece in bytes.chunks(PIECE) {
-            let tick = Timespec::try_from(TICK).unwrap_or_default();
-            let taken = |stdin: &ChildStdin| {
-                let mut polled = [PollFd::new(stdin, PollFlags::OUT)];
-                poll(&mut polled, Some(&tick)).map(|count| count > 0)
-            };
-            while !taken(stdin)? {
+            while !takes(stdin, TICK)? {
                 if self.processes.signal().is_some() {
                     return Err(io::ErrorKind::Interrupted.into());
                 }
@@ -614,7 +618,11 @@ impl<'a> Remote<'a> {
         std::thread::spawn(move || {
             loop {
                 std::thread::sleep(BEAT);
-                let beat = |stdin: &mut ChildStdin| stdin.write_all(b"beat\n").is_ok();
+                // Where nothing is taken, nothing is said: a write would wait, and others for it.
+                let beat = |stdin: &mut ChildStdin| {
+                    takes(stdin, Duration::ZERO)
+                        .is_ok_and(|takes| !takes || stdin.write_all(b"beat\n").is_ok())
+                };
                 if !lock(&to).as_mut().is_some_and(beat) {
                     return;
                 }
@@ -622,12 +630,23 @@ impl<'a> Remote<'a> {
         });
     }
 
-    fn stop_if_asked(&self, stopped: &mut bool) -> Result<()> {
-        if !*stopped && self.processes.signal().is_some() {
-            *stopped = true;
-            self.send(b"stop\n")?;
+    fn stop_if_asked(&self, stopped: &mut Option<Instant>) -> Result<()> {
+        let Some(interrupted) = self.processes.signal() else {
+            return Ok(());
+        };
+        match stopped {
+            None => {
+                *stopped = Some(Instant::now());
+                self.send(b"stop\n")
+            }
+            // It answers no more; what runs there ends by itself when the connection does.
+            Some(since) if since.elapsed() > ending() => {
+                self.over.set(true);
+                self.talk.borrow_mut().kill();
+                Err(interrupted.into())
+            }
+            Some(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// What comes next, if anything does within this time. The end is an error, and so is a problem that
@@ -708,6 +727,7 @@ impl Drop for Remote<'_> {
     fn drop(&mut self) {
         if !self.over.get()
             && let Some(stdin) = lock(&self.to).as_mut()
+            && takes(stdin, Duration::ZERO).is_ok_and(|takes| takes)
         {
             let _ = stdin.write_all(b"bye\n");
         }
@@ -720,11 +740,18 @@ impl Drop for Remote<'_> {
         }
         self.processes
             .note(&format!("{}: {} round trips", self.host, self.trips.get()));
-        while start.elapsed() < ENDING && talk.wait(Duration::ZERO).is_none() {
+        while start.elapsed() < ending() && talk.wait(Duration::ZERO).is_none() {
             // What still comes must not hold it up.
             let _ = self.from.recv_timeout(Duration::from_millis(5));
         }
     }
+}
+
+/// Whether a pipe takes something, within this time.
+fn takes(stdin: &ChildStdin, longest: Duration) -> io::Result<bool> {
+    let longest = Timespec::try_from(longest).unwrap_or_default();
+    let mut polled = [PollFd::new(stdin, PollFlags::OUT)];
+    Ok(poll(&mut polled, Some(&longest))? > 0)
 }
 
 /// Words within a string of JSON.

@@ -5,4 +5,5 @@
     reason = "a panic is how a test fails; it starts processes as a user does"
 )]
 
+mod hostile;
 mod remote;

@@ -1,0 +1,266 @@
+//! Another machine that means no good: nothing here is changed, nothing hangs, and memory has its limits.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::process::{Pid, Signal, kill_process};
+
+use test_support::common::{rounds, run, text};
+use test_support::harness::{Harness, programs};
+
+/// The other end of the stand-in for ssh.
+const HOSTILE: &str = include_str!("hostile.py");
+/// The most memory that a run may take, in KiB.
+const MEMORY: u64 = 256 << 10;
+
+/// A repository, and what lies beside it that nobody may touch.
+struct Place {
+    harness: Harness,
+    victim: Utf8PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let harness = Harness::new(
+            r#"
+  good = sh "good" { } "echo > $out";
+  stale = fixed "stale" (hashOf "one") "echo one > $out";
+  pinned = [ (stale // { pin = { file = pinsFile; key = [ "sources" "one" "hash" ]; }; }) ];
+"#,
+        );
+        let pin = r#"{ "places": [ { "npm": "x", "version": "1" } ], "hash": "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" }"#;
+        harness.write(
+            "containers/authentik/pins.json",
+            &format!(r#"{{ "version": "1", "sources": {{ "one": {pin} }} }}"#),
+        );
+        for file in ["file", ".ssh/authorized_keys"] {
+            harness.write(&format!("victim/{file}"), "precious\n");
+        }
+        let hash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        harness.write(
+            "victim/package-lock.json",
+            &format!(r#"{{ "hash": "{hash}" }}"#),
+        );
+        fs_err::create_dir(harness.root().join("tmp")).unwrap();
+        let victim = harness.root().join("victim");
+        Self { harness, victim }
+    }
+
+    /// A stand-in for ssh at the front of PATH; `without_nix` leaves no Nix here.
+    fn ssh(&self, name: &str, script: &str, without_nix: bool) -> Utf8PathBuf {
+        let folder = self.harness.root().join(name);
+        let links: &[&str] = if without_nix {
+            &["tar", "gzip", "chmod", "rm", "sh", "python3", "id", "git"]
+        } else {
+            &[]
+        };
+        programs(&folder, &[("ssh", script)], links);
+        folder
+    }
+
+    fn command(&self, path: &str, arguments: &[&str]) -> Command {
+        let mut command = self.harness.command(arguments);
+        command
+            .args(["--on", "elsewhere"])
+            .env("PATH", path)
+            .env("VICTIM", &self.victim)
+            .env("TMPDIR", self.harness.root().join("tmp"));
+        command
+    }
+
+    /// All that is there but for what runs write for themselves.
+    fn snapshot(&self) -> BTreeMap<Utf8PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![self.harness.root()];
+        while let Some(folder) = folders.pop() {
+            for entry in folder.read_dir_utf8().unwrap() {
+                let path = entry.unwrap().into_path();
+                if path == self.harness.root().join("target") {
+                    continue;
+                }
+                if path.is_symlink() {
+                    let target = path.read_link_utf8().unwrap();
+                    found.insert(path, target.into_string().into_bytes());
+                } else if path.is_dir() {
+                    found.insert(path.clone(), Vec::new());
+                    folders.push(path);
+                } else {
+                    let bytes = fs_err::read(&path).unwrap();
+                    found.insert(path, bytes);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// A far side that is this machine with another Nix, whose evaluations are rewritten by a sed script.
+fn rewritten(place: &Place, sed: &str) -> String {
+    let far = place.harness.root().join("far");
+    let instantiate = format!(
+        "PATH=${{PATH#*:}} nix-instantiate \"$@\" >\"$TMPDIR/answer\" || exit; sed '{sed}' \"$TMPDIR/answer\""
+    );
+    programs(&far, &[("nix-instantiate", &instantiate)], &[]);
+    format!(
+        "for word do last=$word; done\nHOME={far} PATH={far}:$PATH TMPDIR={far} exec sh -c \"$last\""
+    )
+}
+
+#[test]
+fn names_from_there_lead_nowhere_here() {
+    for without_nix in [true, false] {
+        let place = Place::new();
+        let key = place.victim.join(".ssh/authorized_keys");
+        let name = key.as_str().replace('/', "\\/");
+        let real = std::env::var("PATH").unwrap();
+        // The far side has Nix in any case.
+        let script = format!(
+            "PATH={real}; export PATH\n{}",
+            rewritten(
+                &place,
+                &format!("s/\"name\":\"good\"/\"name\":\"{name}\"/; s/\"names\":\\[/&\"{name}\",/")
+            )
+        );
+        let folder = place.ssh("near", &script, without_nix);
+        let path = if without_nix {
+            folder.into_string()
+        } else {
+            format!("{folder}:{real}")
+        };
+        let before = place.snapshot();
+        let output = run(&mut place.command(&path, &["good", "--fetch"]));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("names are made of letters, digits and `_.+-`"),
+            "{said}"
+        );
+        let mut after = place.snapshot();
+        after.retain(|path, _| !path.starts_with(place.harness.root().join("far")));
+        let mut before = before;
+        before.retain(|path, _| !path.starts_with(place.harness.root().join("far")));
+        assert_eq!(before, after);
+    }
+}
+
+#[test]
+fn only_pins_of_this_run_are_written() {
+    let place = Place::new();
+    let real = std::env::var("PATH").unwrap();
+    let other = place.victim.join("package-lock.json");
+    let shown = other.as_str().replace('/', "\\/");
+    let script = rewritten(
+        &place,
+        &format!(
+            "s/\"file\":\"[^\"]*\"/\"file\":\"{shown}\"/; s/\\[\"sources\",\"one\",\"hash\"\\]/[\"hash\"]/"
+        ),
+    );
+    let folder = place.ssh("near", &script, false);
+    let before = fs_err::read(&other).unwrap();
+    let path = format!("{folder}:{real}");
+    let output = run(&mut place.command(&path, &["stale", "--write-pins"]));
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no pin has this hash"), "{said}");
+    assert_eq!(fs_err::read(&other).unwrap(), before);
+    // The same without the lie writes the container's own pin.
+    let honest = place.ssh("honest", &rewritten(&place, ""), false);
+    let path = format!("{honest}:{real}");
+    let output = run(&mut place.command(&path, &["stale", "--write-pins"]));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
+fn whatever_it_says() {
+    let place = Place::new();
+    let real = std::env::var("PATH").unwrap();
+    place.harness.write("hostile.py", HOSTILE);
+    let script = format!("exec python3 {}/hostile.py", place.harness.root());
+    let folder = place.ssh("near", &script, false);
+    let path = format!("{folder}:{real}");
+    let commands: [&[&str]; 4] = [
+        &["good", "--fetch"],
+        &["stale", "--write-pins"],
+        &["--list"],
+        &["--gc"],
+    ];
+    let before = place.snapshot();
+    let seed = std::process::id() % 1000 * 10;
+    for n in 0..rounds(20, 2000) {
+        let seed = seed + n;
+        let arguments = commands[usize::try_from(n / 10 + n).unwrap() % commands.len()];
+        let mut child = place
+            .command(&path, arguments)
+            .env("HOSTILE", seed.to_string())
+            .env("XTASK_REMOTE_PATIENCE", "2")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // What it says is read, so that nothing waits for that.
+        let streams = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let reading = [
+            std::thread::spawn(move || read(streams.0)),
+            std::thread::spawn(move || read(streams.1)),
+        ];
+        let id = child.id();
+        let (start, mut highest, mut asked) = (Instant::now(), 0, None);
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            highest = highest.max(memory_of(id));
+            if asked.is_none() && start.elapsed() > Duration::from_secs(2) {
+                // Ctrl-C ends it, whatever the other side does.
+                kill_process(
+                    Pid::from_raw(i32::try_from(id).unwrap()).unwrap(),
+                    Signal::INT,
+                )
+                .unwrap();
+                asked = Some(Instant::now());
+            }
+            assert!(
+                asked.is_none_or(|at: Instant| at.elapsed() < Duration::from_secs(40)),
+                "{seed} {arguments:?}: it hangs"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let said: Vec<Vec<u8>> = reading.map(|it| it.join().unwrap()).into();
+        assert!(highest < MEMORY, "{seed} {arguments:?}: {highest} KiB");
+        assert!(
+            matches!(status.code(), Some(0..=2 | 130)),
+            "{seed} {arguments:?}: {status}\n{}",
+            text(&said[1])
+        );
+        for stream in &said {
+            let shown = text(stream);
+            let acts = |c: char| {
+                c.is_control() && !matches!(c, '\n' | '\t')
+                    || ('\u{202a}'..='\u{202e}').contains(&c)
+            };
+            let is_json = shown.starts_with('{');
+            assert!(
+                is_json || !shown.contains(acts),
+                "{seed} {arguments:?}: {shown:?}"
+            );
+        }
+    }
+    assert_eq!(before, place.snapshot());
+    assert!(!Utf8Path::new("/tmp/xtask-on.x").exists());
+}
+
+fn read(mut stream: impl std::io::Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// The most memory that a process had so far, in KiB.
+fn memory_of(process: u32) -> u64 {
+    let status = fs_err::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    number.unwrap_or(0)
+}
