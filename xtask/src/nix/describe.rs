@@ -211,7 +211,8 @@ pub fn pins_of(pinned: Vec<Pinned>, request: &Request<'_>) -> Vec<Pinned> {
     };
     let known: Vec<Vec<Utf8PathBuf>> = request.containers.iter().map(files).collect();
     let is_known = |pin: &Pinned| {
-        known.iter().flatten().any(|file| *file == pin.file) && is_derivation(&pin.drv)
+        let is_path = is_derivation(&pin.drv) && is_store_path(&pin.out);
+        is_path && known.iter().flatten().any(|file| *file == pin.file)
     };
     pinned.into_iter().filter(is_known).collect()
 }
@@ -333,6 +334,7 @@ mod tests {
 
         let pin = |file: &str| Pinned {
             drv: drv.clone(),
+            out: OUT.to_owned(),
             file: file.into(),
             key: vec!["hash".to_owned()],
         };

@@ -15,7 +15,7 @@ const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 const COMPONENTS: &str = r#"
   client-ts = sh "client-ts" { meta.description = "TypeScript: client"; } "";
   client-go = sh "client-go" { meta.description = "Go client"; } "";
-  "odd name" = sh "odd" { } "";
+  "odd+name" = sh "odd" { } "";
 "#;
 
 /// What `cargo xtask completions` prints, written to a file.
@@ -216,7 +216,7 @@ fn what_a_shell_puts_on_the_line() {
                 "cargo xtask test-build client-ts c",
                 "<xtask><test-build><client-ts><client-go>",
             ),
-            ("cargo xtask test-build o", "<xtask><test-build><odd name>"),
+            ("cargo xtask test-build o", "<xtask><test-build><odd+name>"),
             ("cargo xtask hash my\\ fi", "<xtask><hash><my file>"),
             ("cargo xtask hash \"my fi", "<xtask><hash><my file>"),
             (
@@ -614,14 +614,14 @@ fn names(harness: &Harness, variables: &[(&str, &str)]) -> String {
 fn components_with_what_they_are() {
     assert_eq!(
         names(&repository(), &[]),
-        "words\t\nclient-go\tGo client\nclient-ts\tTypeScript: client\nodd name\t\n"
+        "words\t\nclient-go\tGo client\nclient-ts\tTypeScript: client\nodd+name\t\n"
     );
     let harness = Harness::new(&format!(
         r#"{COMPONENTS} bad = throw "not for this system";"#
     ));
     assert_eq!(
         names(&harness, &[]),
-        "words\t\nbad\t\nclient-go\t\nclient-ts\t\nodd name\t\n"
+        "words\t\nbad\t\nclient-go\t\nclient-ts\t\nodd+name\t\n"
     );
     assert_eq!(
         names(&Harness::new("broken in every way"), &[]),
