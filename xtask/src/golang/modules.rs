@@ -20,6 +20,7 @@ use crate::package_set::package_managers;
 use nix_formats::nar;
 use nix_formats::sri::hex;
 use sys::files;
+use sys::inside::{self, LONGEST_TEXT};
 use sys::process::{Captured, Processes, is_missing_program};
 use sys::scratch::Scratch;
 use sys::terminal;
@@ -242,7 +243,8 @@ pub fn fetch(processes: &Processes, go: &Go, wanted: &Wanted<'_>, shared: bool) 
     let folder = module_folder(wanted)?;
     let scratch = Scratch::new()?;
     let copy = scratch.path().join("source");
-    let text = String::from_utf8_lossy(&fs_err::read(folder.join("go.mod"))?).into_owned();
+    let text =
+        String::from_utf8_lossy(&inside::read(&folder.join("go.mod"), LONGEST_TEXT)?).into_owned();
     if let Some(needed) = go_line(&text)
         && compare_versions(&go.version, needed) == Ordering::Less
     {

@@ -23,6 +23,7 @@ use nix_formats::json;
 use nix_formats::nar;
 use nix_formats::sri::Sri;
 use sys::files;
+use sys::inside::{self, LONGEST_TEXT};
 
 /// The content of a pins file.
 #[derive(Debug)]
@@ -176,7 +177,7 @@ pub fn parse(text: &str, shown: &Utf8Path) -> Result<Pins> {
 ///
 /// `shown` is what errors call it.
 pub fn read(path: &Utf8Path, shown: &Utf8Path) -> Result<Pins> {
-    let bytes = fs_err::read(path).context("reading the pins")?;
+    let bytes = inside::read(path, LONGEST_TEXT).context("reading the pins")?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = good.split(|byte| *byte == b'\n').count();
@@ -201,14 +202,18 @@ pub fn read(path: &Utf8Path, shown: &Utf8Path) -> Result<Pins> {
 
 /// Why a file or folder can't be read, if so.
 fn unreadable(path: &Utf8Path) -> Option<anyhow::Error> {
-    let look = || -> std::io::Result<()> {
+    let look = || -> Result<()> {
         if fs_err::metadata(path)?.is_dir() {
-            fs_err::read_dir(path)?.try_for_each(|entry| entry.map(|_| ()))
+            Ok(fs_err::read_dir(path)?.try_for_each(|entry| entry.map(|_| ()))?)
         } else {
-            fs_err::File::open(path).map(|_| ())
+            // Opened only: it can be large. A FIFO would wait.
+            if !fs_err::metadata(path)?.is_file() {
+                bail!("`{path}` is not a regular file");
+            }
+            Ok(fs_err::File::open(path).map(|_| ())?)
         }
     };
-    look().err().map(Into::into)
+    look().err()
 }
 
 impl<'de> Deserialize<'de> for Pins {
@@ -451,7 +456,7 @@ pub fn write(path: &Utf8Path, lock: &Utf8Path, changes: &[Change]) -> Result<()>
 pub fn write_edits(path: &Utf8Path, lock: &Utf8Path, edits: &[Edit]) -> Result<()> {
     let _lock = files::lock(lock)?;
     let path = path.canonicalize_utf8()?;
-    let text = fs_err::read_to_string(&path)?;
+    let text = inside::read_text(&path, LONGEST_TEXT)?;
     let new = edited(&text, edits).with_context(|| format!("changing `{path}`"))?;
     let mode = std::os::unix::fs::MetadataExt::mode(&fs_err::metadata(&path)?) & 0o7777;
     files::write_atomically(&path, new.as_bytes(), mode)

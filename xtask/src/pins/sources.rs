@@ -1,11 +1,12 @@
 //! Where sources come from: the pinned release, the sample, or a working tree.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::pins::{self, Nixpkgs, Pins, Version};
 use crate::repo::{Container, Repo};
 use nix_formats::json;
+use sys::inside::{self, Inside, LONGEST_TEXT};
 
 /// What a container says of the trees that it can be built from: its source-tree.json.
 #[derive(serde::Deserialize)]
@@ -180,7 +181,7 @@ pub fn source_tree(container: &Container) -> Result<Option<SourceTree>> {
     if !path.exists() {
         return Ok(None);
     }
-    json::from_json(&fs_err::read_to_string(&path)?, &path).map(Some)
+    json::from_json(&inside::read_text(&path, LONGEST_TEXT)?, &path).map(Some)
 }
 
 /// The version that a source tree gives itself; it becomes that of the components.
@@ -192,8 +193,10 @@ pub fn tree_version(container: &Container, tree: &Utf8Path) -> Result<Option<Ver
     let Some(wants) = source_tree(container)? else {
         return Ok(None);
     };
-    let path = tree.join(wants.version);
-    let text = fs_err::read_to_string(&path)?;
+    let path = tree.join(&wants.version);
+    // The tree is somebody else's: no link in it is followed.
+    let bytes = Inside::open(tree)?.read(&wants.version, LONGEST_TEXT)?;
+    let text = String::from_utf8(bytes).with_context(|| format!("`{path}` is not UTF-8"))?;
     let manifest: Manifest = json::from_json(&text, &path)?;
     Ok(Some(manifest.version))
 }

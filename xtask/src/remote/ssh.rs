@@ -54,6 +54,9 @@ pub fn command<'a>(
             // A connection that is open for others to use is used; this one ends with the run.
             "-oControlMaster=no",
             "-oRemoteCommand=none",
+            // What runs there gets nothing of this session's.
+            "-oForwardAgent=no",
+            "-oForwardX11=no",
             "-oConnectTimeout=15",
             "-oServerAliveInterval=5",
             "-oServerAliveCountMax=2",

@@ -5,9 +5,8 @@ use std::fs::FileType;
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
+use sys::inside::{Inside, LONGEST_TEXT};
 
-/// The largest file that is read as text, in bytes.
-const LARGEST: u64 = 16 << 20;
 /// The most entries of a tree.
 const MOST: usize = 1_000_000;
 /// Folders that are not part of a release, or hold what its tools put there.
@@ -85,12 +84,7 @@ impl Tree {
         if !self.files.contains(path) {
             return Ok(None);
         }
-        let full = self.root.join(path);
-        let size = fs_err::metadata(&full)?.len();
-        if size > LARGEST {
-            bail!("`{full}` has {size} bytes, more than a text of a source tree has");
-        }
-        let bytes = fs_err::read(&full)?;
+        let bytes = Inside::open(&self.root)?.read(path, LONGEST_TEXT)?;
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 

@@ -35,6 +35,8 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
+/// How long a text of others may be that is read whole, in bytes.
+pub const LONGEST_TEXT: u64 = 16 << 20;
 /// The longest name of a file that common file systems have, in bytes.
 const LONGEST_NAME: usize = 255;
 

@@ -285,3 +285,40 @@ fn interrupts_at_random_moments() {
     let ended = harness.test_build(&["b", "--json"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
+
+/// Files of trees and pins that others made: nothing waits for a FIFO, fills the memory or follows a link out.
+#[test]
+fn files_that_are_none() {
+    let harness = Harness::new(r#"good = sh "good" { } "echo > $out";"#);
+    let root = harness.root();
+    let tree = root.join("tree");
+    fs_err::create_dir_all(tree.join("scripts/api/ts-templates")).unwrap();
+    harness.write("tree/schema.yml", "");
+    harness.write("outside.json", r#"{ "version": "6.6.6" }"#);
+    let (manifest, pins) = (tree.join("package.json"), root.join("pins-of-others.json"));
+    let make = |path: &camino::Utf8Path, script: &str| {
+        let _ = fs_err::remove_file(path);
+        let mut sh = Command::new("sh");
+        sh.args(["-ec", script, "sh", path.as_str()]);
+        sh.env("OUT", root.join("outside.json"));
+        assert!(sh.status().unwrap().success());
+    };
+    for (script, said) in [
+        ("mkfifo $1", "it is not a regular file"),
+        ("ln -s /dev/zero $1", "package.json"),
+        ("ln -s $OUT $1", "package.json"),
+        ("truncate -s 1T $1", "bytes"),
+    ] {
+        make(&manifest, script);
+        let ended = harness.test_build(&["--list", "--source", tree.as_str()]);
+        assert_eq!(ended.code, Some(2), "{script}: {}", ended.stderr);
+        assert!(ended.stderr.contains(said), "{script}: {}", ended.stderr);
+        assert!(!ended.stdout.contains("6.6.6"), "{script}");
+    }
+    for script in ["mkfifo $1", "ln -s /dev/zero $1", "truncate -s 1T $1"] {
+        make(&pins, script);
+        let ended = harness.test_build(&["--list", "--pins", pins.as_str()]);
+        assert_eq!(ended.code, Some(2), "{script}: {}", ended.stderr);
+        ended.says(&["reading the pins"]);
+    }
+}
