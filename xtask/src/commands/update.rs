@@ -504,6 +504,9 @@ impl Session<'_> {
             &plan::edits(&done.plan, &done.found),
         )?;
         Journal::remove(&folder)?;
+        if let Some(target) = target.filter(|target| !target.commit.is_empty()) {
+            git::keep_only(&folder, &target.commit, &target.release)?;
+        }
         self.conclude(target, notes, &rows, &done)
     }
 
@@ -639,20 +642,15 @@ impl Session<'_> {
         if let Some(from) = &self.args.from {
             return Some(from.clone());
         }
-        let path = self.trees().join(format!("of-{}", self.pinned));
-        path.canonicalize_utf8().ok()
+        git::named(&self.trees(), &self.pinned.to_string())
     }
 
     /// The tree of the pinned release, fetched; the next run finds it by its version.
     fn old_tree(&self, tags: &Tags) -> Result<Utf8PathBuf> {
         let tag = tags.pattern.replace("{version}", &self.pinned.to_string());
         let tree = git::tree(self.processes, &self.trees(), tags, &tag)?;
-        let link = self.trees().join(format!("of-{}", self.pinned));
-        let target = tree.file_name().unwrap_or_default();
-        if fs_err::os::unix::fs::symlink(target, &link).is_err() && !link.is_dir() {
-            fs_err::remove_file(&link)?;
-            fs_err::os::unix::fs::symlink(target, &link)?;
-        }
+        let commit = tree.file_name().unwrap_or_default();
+        git::name(&self.trees(), commit, &self.pinned.to_string())?;
         Ok(tree)
     }
 

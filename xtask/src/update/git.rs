@@ -25,6 +25,9 @@ const MOST: u64 = 8 << 20;
 /// The longest name of a tag, in bytes.
 const LONGEST: usize = 200;
 
+/// What links to trees begin with; the version follows.
+const NAMED: &str = "of-";
+
 /// Settings under which a repository of others can start nothing here.
 const SETTINGS: [&str; 8] = [
     "core.hooksPath=/dev/null",
@@ -217,6 +220,37 @@ pub fn tree(
     fs_err::remove_dir_all(got.join(".git"))?;
     put(&got, &folder)?;
     Ok(folder)
+}
+
+/// Makes a fetched tree known by its version.
+pub fn name(trees: &Utf8Path, commit: &str, version: &str) -> Result<()> {
+    let link = trees.join(format!("{NAMED}{version}"));
+    match fs_err::remove_file(&link) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    Ok(fs_err::os::unix::fs::symlink(commit, &link)?)
+}
+
+/// The fetched tree of a version, if it is there.
+pub fn named(trees: &Utf8Path, version: &str) -> Option<Utf8PathBuf> {
+    let link = trees.join(format!("{NAMED}{version}"));
+    link.canonicalize_utf8().ok()
+}
+
+/// Removes all fetched trees but one, which the next update starts from.
+pub fn keep_only(trees: &Utf8Path, commit: &str, version: &str) -> Result<()> {
+    name(trees, commit, version)?;
+    for entry in trees.read_dir_utf8()? {
+        let entry = entry?;
+        let other = entry.file_name();
+        if other.starts_with(NAMED) && other != format!("{NAMED}{version}") {
+            fs_err::remove_file(entry.path())?;
+        } else if entry.file_type()?.is_dir() && other != commit {
+            fs_err::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Moves a folder to where it stays, in one piece; TMPDIR may be on another disk.

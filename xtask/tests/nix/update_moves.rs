@@ -241,6 +241,19 @@ fn a_release_in_one_command() {
     );
     let status = stdout(git(&upstream.root()).args(["status", "--porcelain", "containers"]));
     assert_eq!(status, "");
+    // One tree is kept, the one that the next move starts from.
+    let trees = upstream.root().join("target/xtask/update/authentik");
+    let mut kept: Vec<String> = trees
+        .read_dir_utf8()
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_owned())
+        .collect();
+    kept.sort();
+    assert_eq!(
+        (kept.len(), &*kept[1], &*kept[2]),
+        (3, "lock", "of-1.0.1"),
+        "{kept:?}"
+    );
     // Once more there is nothing to do.
     let (code, _, said) = upstream.update(&[]);
     assert_eq!(code, Some(0));
