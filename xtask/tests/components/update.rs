@@ -383,6 +383,8 @@ impl Daemon {
             .arg(format!("--base-path={folder}"));
         // git starts the daemon proper, which has to end with it.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        // It complains of whoever only looks whether it listens.
+        command.stderr(std::process::Stdio::null());
         let daemon = Self(command.spawn().unwrap(), port);
         test_support::harness::wait_until("the git daemon listens", || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
@@ -459,33 +461,14 @@ fn the_sample_moves_on() {
             .map(|row| row["pin"].as_str().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    let before = fs_err::read_to_string(&upstream.pins).unwrap();
-    assert_eq!(
-        states(&[]),
-        ["version", "go.vendorHash", "sources.authentik.hash"]
-    );
-    let after = fs_err::read_to_string(&upstream.pins).unwrap();
-    let differ = before
-        .lines()
-        .zip(after.lines())
-        .filter(|(one, two)| one != two)
-        .count();
-    assert_eq!(
-        (differ, before.lines().count()),
-        (3, after.lines().count()),
-        "{after}"
-    );
-    // Go itself says the same.
-    let mut compute = test_support::common::xtask();
-    compute.args([
-        "compute-vendor-hash",
-        "--go",
-        test_support::common::go(),
-        "--source",
-        tree.as_str(),
-    ]);
-    let vendor = stdout(&mut compute);
-    assert!(after.contains(vendor.trim()), "{vendor}{after}");
+    // The Python packages are built for each move, which takes minutes: usually both in one.
+    let in_steps = test_support::common::rounds(0, 1) == 1;
+    if in_steps {
+        assert_eq!(
+            states(&[]),
+            ["version", "go.vendorHash", "sources.authentik.hash"]
+        );
+    }
 
     edit(
         &tree.join("web/package.json"),
@@ -501,8 +484,35 @@ fn the_sample_moves_on() {
         "sha512-b39TBaTSfV6yBrapU89p5fKekE2m/NwnDocOVruQFS1/veMgdzuPcnOM34M6CwxW8jH/lxEa5rBoDeUwu5HHTw==",
     );
     upstream.release("2026.2.2");
-    let system = "web.nodeModules.x86_64-linux";
-    assert_eq!(states(&[]), ["version", "sources.authentik.hash", system]);
+    let before = fs_err::read_to_string(&upstream.pins).unwrap();
+    let mut expected = vec![
+        "version",
+        "sources.authentik.hash",
+        "web.nodeModules.x86_64-linux",
+    ];
+    if !in_steps {
+        expected.insert(1, "go.vendorHash");
+    }
+    assert_eq!(states(&[]), expected);
+    let after = fs_err::read_to_string(&upstream.pins).unwrap();
+    let lines = before.lines().zip(after.lines());
+    let differ = lines.filter(|(one, two)| one != two).count();
+    assert_eq!(
+        (differ, before.lines().count()),
+        (expected.len(), after.lines().count()),
+        "{after}"
+    );
+    // Go itself says the same.
+    let mut compute = test_support::common::xtask();
+    compute.args([
+        "compute-vendor-hash",
+        "--go",
+        test_support::common::go(),
+        "--source",
+        tree.as_str(),
+    ]);
+    let vendor = stdout(&mut compute);
+    assert!(after.contains(vendor.trim()), "{vendor}{after}");
 
     edit(
         &tree.join("web/static.go"),
