@@ -16,7 +16,7 @@ use sys::files;
 pub type Key = Vec<String>;
 
 /// A hash that nothing has: what it is in place of has to be built.
-const FAKE: &str = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+pub const FAKE: &str = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// What happens to the hashes of a pins file.
 #[derive(Debug, Default)]
@@ -89,11 +89,20 @@ pub fn sort(
             None => others.push((key, hash)),
         }
     }
+    // One that the pins lack is added where it would be built anew.
+    for (key, drv) in after {
+        let is_there = plan.follow.contains_key(key) || plan.stay.contains(key);
+        if !is_there && (named(key) || before.get(key) != Some(drv)) {
+            let none = FAKE.parse().map_err(anyhow::Error::msg)?;
+            plan.follow.insert(key.clone(), none);
+        }
+    }
     for (key, hash) in others {
         // Of another system or package set: beside one that follows.
         let depth = key.len().saturating_sub(2).max(1);
         let follows = |it: &&Key| it.len() > depth && it[..depth] == key[..depth];
-        let beside = key.len() >= 3 && key[0] != "sources";
+        // Of a fake one nothing is lost.
+        let beside = key.len() >= 3 && key[0] != "sources" && hash.to_string() != FAKE;
         if beside && plan.follow.keys().any(|it| follows(&it)) {
             plan.go.insert(key, hash);
         } else {
@@ -292,6 +301,20 @@ mod tests {
             "{edited}"
         );
         assert!(!edited.contains(ONE), "{edited}");
+        // What the pins lack is found, and a fake hash of another package set is no wrong one.
+        let text_with_fake = text.replace(
+            &format!("\"nixpkgs\": {{ \"x\": \"{ONE}\" }}"),
+            &format!("\"nixpkgs\": {{ \"x\": \"{FAKE}\" }}"),
+        );
+        assert_ne!(text_with_fake, text);
+        let mut more = drvs(&after);
+        more.insert(key("new.x"), "/x".to_owned());
+        let plan = sort(&text_with_fake, &drvs(&before), &more, &|_| false).unwrap();
+        assert_eq!(plan.follow[&key("new.x")].to_string(), FAKE);
+        assert_eq!(
+            shown(plan.go.keys().collect()),
+            ["python.venv.aarch64-linux"]
+        );
         // Nothing changes: nothing follows, and nothing goes.
         let plan = sort(&text, &drvs(&before), &drvs(&before), &|_| false).unwrap();
         assert!(plan.follow.is_empty() && plan.go.is_empty());

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::update::plan::{Key, Plan};
+use crate::update::plan::{FAKE, Key, Plan};
 use crate::update::preflight::{Kind, Note};
 use nix_formats::sri::Sri;
 use sys::printable::printable;
@@ -61,7 +61,7 @@ fn short(text: &str) -> String {
 pub struct Row {
     /// The names that lead to it.
     pub pin: String,
-    /// `changed`, `same, rebuilt`, `same, not rebuilt`, `removed`.
+    /// `changed`, `added`, `same, rebuilt`, `same, not rebuilt`, `removed`.
     pub state: &'static str,
     /// What it was, if it changed.
     pub old: Option<String>,
@@ -85,7 +85,9 @@ pub fn rows(plan: &Plan, found: &BTreeMap<Key, Sri>) -> Vec<Row> {
         let new = found.get(key).filter(|new| *new != old);
         hashes.push(Row {
             pin: key.join("."),
-            state: if new.is_some() {
+            state: if old.to_string() == FAKE {
+                "added"
+            } else if new.is_some() {
                 "changed"
             } else {
                 "same, rebuilt"
