@@ -85,9 +85,9 @@ for file in /etc/npmrc /etc/pip.conf "$HOME"/{.npmrc,.pip/pip.conf,.config/pip/p
     mount --bind -o ro "$file" ".$file"
   fi
 done
-for folder in ${shown:-}; do
-  mkdir -p ".$folder"
-  mount --bind -o ro "$folder" ".$folder"
+for place in ${shown:-}; do
+  mkdir -p ".$place"
+  mount --bind -o ro "$place" ".$place"
 done
 mkdir -p outside
 pivot_root . outside
