@@ -93,6 +93,8 @@ pinned.guarded (namedByInputs stdenv.mkDerivation {
     LDFLAGS = "-Wl,--build-id=none";
     # upstream's header for this is not found by gssapi's own search
     GSSAPI_COMPILER_ARGS = "-include gssapi/gssapi_ext.h";
+    # two packages may bring the same file, and the last one wins: one after the other, in the order of the lock
+    UV_CONCURRENT_INSTALLS = "1";
     UV_LINK_MODE = "copy";
     UV_NO_PROGRESS = "1";
     UV_PYTHON_DOWNLOADS = "never";
