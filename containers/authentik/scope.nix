@@ -29,6 +29,7 @@ lib.makeScope newScope (
     openapi-generator-cli = callPackage ./openapi-generator-cli.nix { };
 
     schema-json = callPackage ./schema-json.nix { };
+    go-standard-library = callPackage ./go-standard-library.nix { };
     client-go = callPackage ./client-go.nix { };
     client-ts = callPackage ./client-ts.nix { };
 
