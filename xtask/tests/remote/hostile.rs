@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::process::{Pid, Signal, kill_process};
 
-use test_support::common::{rounds, run, text};
+use test_support::common::{root, rounds, run, text};
+use test_support::far::Far;
 use test_support::harness::{Harness, programs};
 
 /// The other end of the stand-in for ssh.
@@ -263,4 +264,89 @@ fn memory_of(process: u32) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
     number.unwrap_or(0)
+}
+
+/// What lies on the other machine while a build runs there is its user's alone, but for the way to the build.
+#[test]
+fn nobody_else_reads_what_lies_there() {
+    let Some(far) = Far::start() else {
+        return;
+    };
+    let harness = Harness::new(r#"slow = sh "slow" { } (phase "buildPhase" + "sleep 1000");"#);
+    let mut child = far
+        .command(&harness, "basher", &["slow"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("[buildPhase]") {
+        line.clear();
+        assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0);
+    }
+    // Folders that others may pass through are not listed; what is in them, the builder's own folder aside, is
+    // closed.
+    let open = Command::new("find")
+        .arg(far.path().join("far"))
+        .args([
+            "-mindepth",
+            "1",
+            "(",
+            "-path",
+            "*/tmp/nix-build-*",
+            "-prune",
+            ")",
+        ])
+        .args(["-o", "-not", "-type", "l", "-perm", "/o=rw", "-print"])
+        .output()
+        .unwrap();
+    let open = text(&open.stdout);
+    let reachable: Vec<&str> = open
+        .lines()
+        .filter(|path| {
+            let above = Utf8Path::new(path).ancestors().skip(1);
+            above
+                .take_while(|it| {
+                    it.starts_with(far.path().join("far/")) && *it != far.path().join("far")
+                })
+                .all(|folder| {
+                    use std::os::unix::fs::PermissionsExt as _;
+                    fs_err::metadata(folder).unwrap().permissions().mode() & 0o001 != 0
+                })
+        })
+        .collect();
+    assert_eq!(reachable, [""; 0]);
+    let process = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(process, Signal::INT).unwrap();
+    child.wait().unwrap();
+}
+
+/// A name that says nothing kills nothing: each process would have it.
+#[test]
+fn nameless_runs_kill_nothing() {
+    let common = fs_err::read_to_string(root().join("xtask/src/remote/watchdog.sh")).unwrap();
+    for name in ["", "x", "xtask-on.", "tmp"] {
+        let mut shell = Command::new("unshare");
+        // Were it to kill, then nothing but what is in here.
+        shell.args([
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "sh",
+            "-c",
+        ]);
+        let output = run(shell
+            .arg(format!(
+                "sleep 1000 & {common}\nkill_all_of \"$1\"; echo $?; kill $!; echo alive"
+            ))
+            .args(["sh", name]));
+        let said = text(&output.stdout);
+        assert!(
+            said.contains("1\nalive"),
+            "{name}: {said}{}",
+            text(&output.stderr)
+        );
+    }
 }
