@@ -189,7 +189,7 @@ fn whatever_it_says() {
     ];
     let before = place.snapshot();
     let seed = std::process::id() % 1000 * 10;
-    for n in 0..rounds(20, 2000) {
+    for n in 0..rounds(20, 250) {
         let seed = seed + n;
         let arguments = commands[usize::try_from(n / 10 + n).unwrap() % commands.len()];
         let mut child = place
