@@ -65,6 +65,10 @@ fn main() -> ExitCode {
             terminal::say(interrupted.to_string());
             return interrupted.exit_code();
         }
+        // Who reads the results has enough, as `head` has: no reason to say anything.
+        if terminal::is_closed(&error) {
+            return ExitCode::from(128 + 13);
+        }
         terminal::say(format!("error: {error:#}"));
         ExitCode::from(2)
     })

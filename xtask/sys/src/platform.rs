@@ -44,6 +44,16 @@ pub fn adopt_orphans() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether this process was started to go on when the terminal goes away, as `nohup` does. Systems without
+/// /proc don't say.
+pub fn ignores_hangups() -> bool {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // A bit for each signal, from the first on: SIGHUP is the first.
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
+}
+
 /// Makes a pipe hold this many bytes if that is allowed, and gives what it holds then, if known.
 #[cfg(target_os = "linux")]
 pub fn enlarge_pipe(pipe: impl AsFd, bytes: usize) -> Option<usize> {

@@ -98,15 +98,18 @@ struct Running {
 }
 
 impl Processes {
-    /// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the run.
+    /// Takes over SIGINT, SIGTERM and, unless `nohup` had it ignored, SIGHUP for the rest of the run.
     ///
     /// With `verbose` each command line is printed before it runs. Orphaned descendants become children of
     /// this process, so that it can find them.
     pub fn new(verbose: bool) -> Result<Self> {
         platform::adopt_orphans().context("becoming a subreaper")?;
         let shell = Shell::new().context("finding the current folder")?;
-        let mut signals =
-            Signals::new([SIGINT, SIGTERM, SIGHUP]).context("registering signal handlers")?;
+        let mut handled = vec![SIGINT, SIGTERM];
+        if !platform::ignores_hangups() {
+            handled.push(SIGHUP);
+        }
+        let mut signals = Signals::new(handled).context("registering signal handlers")?;
         let running = Arc::new(Mutex::new(Running::default()));
         let shared = Arc::clone(&running);
         std::thread::spawn(move || {

@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result};
 
 use crate::printable;
 
+/// What errors of stdout begin with.
+const WRITING: &str = "writing to stdout";
+
 /// Writes human-readable text to stderr, colours and weights included; other sequences that a terminal would
 /// obey are shown as escapes. A closed stderr does not stop a build.
 pub fn say(text: impl AsRef<[u8]>) {
@@ -30,7 +33,14 @@ pub fn emit(text: &str) -> Result<()> {
 
 fn write_line(line: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{line}").context("writing to stdout")
+    writeln!(stdout, "{line}").context(WRITING)
+}
+
+/// Whether an error is that nobody reads what is written to stdout any more.
+pub fn is_closed(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    let is_broken = cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe);
+    is_broken && error.to_string() == WRITING
 }
 
 /// Whether stderr takes escape sequences: a terminal that supports them, unless `NO_COLOR` is set.

@@ -139,6 +139,37 @@ fn the_terminal_goes_away() {
     wait_until("no builder is left", || !sleeping(&word));
 }
 
+/// `nohup` means what it says, and a reader that has enough is no error.
+#[test]
+fn hangups_that_are_ignored_and_readers_that_go() {
+    let harness =
+        Harness::new(r#"slow = sh "slow" { } (phase "buildPhase" + "sleep 2; echo > $out");"#);
+    let command = harness.command(&["slow", "--json"]);
+    let mut nohup = Command::new("sh");
+    nohup
+        .args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(harness.root())
+        .env_remove("CARGO_MANIFEST_DIR");
+    let said = harness.root().join("said");
+    let file = fs_err::File::create(&said).unwrap().into_file();
+    let mut child = nohup.stdout(Stdio::piped()).stderr(file).spawn().unwrap();
+    wait_until("it builds", || {
+        fs_err::read_to_string(&said)
+            .unwrap()
+            .contains("[buildPhase]")
+    });
+    let process = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(process, Signal::HUP).unwrap();
+    // Nobody reads the results.
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+    let said = fs_err::read_to_string(&said).unwrap();
+    assert!(said.contains("  built  "), "{said}");
+    assert!(!said.contains("error"), "{said}");
+}
+
 #[test]
 fn a_clock_that_went_backwards() {
     let harness = Harness::new(r#"good = sh "good" { } "echo > $out";"#);
