@@ -17,6 +17,7 @@ mod image;
 mod image_contents;
 mod javascript;
 mod job_sets;
+mod pins_schema;
 mod python;
 mod run;
 mod run_browser;
