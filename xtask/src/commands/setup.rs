@@ -4,12 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::machine::findings::{Finding, findings, is_blocked, packages};
+use crate::machine::elsewhere;
+use crate::machine::findings::{Finding, findings, findings_there, is_blocked, packages};
 use crate::machine::hooks;
 use crate::machine::install::install;
-use crate::machine::look::{is_debian_based, look};
-use crate::machine::render::{Step, render};
+use crate::machine::look::{Machine, is_debian_based, look};
+use crate::machine::render::{Step, render, render_there};
 use crate::machine::requirements::host_tools;
+use crate::machine::there;
+use crate::package_set::HOST_PKGS_SYSTEM;
 use crate::repo::Repo;
 use sys::process::{Interrupted, Processes};
 use sys::terminal;
@@ -23,15 +26,20 @@ use sys::terminal;
 /// installed without a database cluster, by a file in /etc/postgresql-common/createcluster.d, so that no
 /// server is started.
 ///
+/// host-pkgs has packages for x86_64-linux only: on another machine, such as a Mac, that a prerequisite of
+/// builds on it is missing is a warning, for `--on HOST` builds elsewhere. `setup --on HOST` looks at that
+/// other machine, whether builds there will work; nothing is installed there.
+///
 /// Whether Nix can isolate builders is tested by building a tiny derivation that has no output. It leaves
 /// its `.drv` file and an empty lock file in the store, the same ones each time.
 ///
 /// `--json` prints one JSON object per finding to stdout, and human-readable output to stderr. The keys:
 /// what; state (ok, warning, lacking); found; why; `needed_for` (main, host-pkgs, nixpkgs,
-/// larger-components, commits, other-machines); remedy; package (of Debian). `found`, `remedy` and
+/// larger-components, commits, other-machines, vendor-hashes); remedy; package (of Debian). `found`, `remedy` and
 /// `package` may be null.
 ///
-/// Exit codes: 0 the main job can run, 1 a prerequisite of it is missing, 2 could not check.
+/// Exit codes: 0 the main job can run (here, or elsewhere), 1 a prerequisite of it is missing, 2 could not
+/// check.
 ///
 /// Example: `cargo xtask setup --install`
 #[derive(Debug, clap::Args)]
@@ -42,7 +50,7 @@ use sys::terminal;
 )]
 pub struct Args {
     /// Install missing packages
-    #[arg(long)]
+    #[arg(long, conflicts_with = "on")]
     install: bool,
     /// With `--install`: install optional packages, too
     #[arg(long, requires = "install")]
@@ -50,8 +58,11 @@ pub struct Args {
     /// Print one JSON object per finding; with `--install` the state afterwards
     #[arg(long)]
     json: bool,
+    /// Look at another machine, HOST or USER@HOST as for ssh
+    #[arg(long, value_name = "HOST")]
+    on: Option<String>,
     /// Install the git hook that runs the checks of .pre-commit-config.yaml, with prek or pre-commit
-    #[arg(long, conflicts_with_all = ["install", "json"])]
+    #[arg(long, conflicts_with_all = ["install", "json", "on"])]
     install_hooks: bool,
 }
 
@@ -63,22 +74,35 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return hooks::install(&repo, &processes);
     }
     let tools = host_tools(&repo)?;
+    if let Some(host) = args.on.as_deref().filter(|host| *host != "local") {
+        let findings = findings_there(&there::look(&processes, &repo, &tools, host)?);
+        say(args, &render_there(&findings, host))?;
+        return end(args, &findings);
+    }
     let os_release = fs_err::read_to_string("/etc/os-release").unwrap_or_default();
     let debian = is_debian_based(&os_release);
-    let check = || Ok::<_, anyhow::Error>(findings(&look(&processes, &repo, &tools, debian)?));
-    let show = |findings: &[Finding], step| {
-        let text = render(findings, step);
-        if args.json {
-            terminal::say(text.trim_end());
-            return Ok(());
-        }
-        terminal::emit(text.trim_end())
+    let check = || {
+        let machine = look(&processes, &repo, &tools, debian)?;
+        let findings = if machine.system == HOST_PKGS_SYSTEM {
+            findings(&machine)
+        } else {
+            elsewhere::findings(&machine)
+        };
+        Ok::<_, anyhow::Error>((machine, findings))
     };
-    let mut findings = check()?;
-    let wanted = packages(&findings, args.optional);
+    let show = |(machine, findings): &(Machine, Vec<Finding>), step| {
+        let text = if machine.system == HOST_PKGS_SYSTEM {
+            render(findings, step)
+        } else {
+            elsewhere::render(machine, findings, step)
+        };
+        say(args, &text)
+    };
+    let mut checked = check()?;
+    let wanted = packages(&checked.1, args.optional);
     let wanted: Vec<String> = wanted.into_iter().map(str::to_owned).collect();
     if args.install && !wanted.is_empty() {
-        show(&findings, Step::Installing)?;
+        show(&checked, Step::Installing)?;
         terminal::say("");
         if let Err(error) = install(&processes, &wanted, debian, args.json) {
             if error.is::<Interrupted>() {
@@ -86,13 +110,27 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
             terminal::say(format!("error: {error:#}\n"));
         }
-        findings = check()?;
-        show(&findings, Step::Installed)?;
+        checked = check()?;
+        show(&checked, Step::Installed)?;
     } else {
-        show(&findings, Step::Checked { debian })?;
+        show(&checked, Step::Checked { debian })?;
     }
+    end(args, &checked.1)
+}
+
+/// Prints the report: to stderr where stdout is for `--json`.
+fn say(args: &Args, text: &str) -> Result<()> {
+    if args.json {
+        terminal::say(text.trim_end());
+        return Ok(());
+    }
+    terminal::emit(text.trim_end())
+}
+
+/// The last of what is printed, and the exit code.
+fn end(args: &Args, findings: &[Finding]) -> Result<ExitCode> {
     if args.json {
         findings.iter().try_for_each(terminal::emit_json)?;
     }
-    Ok(ExitCode::from(u8::from(is_blocked(&findings))))
+    Ok(ExitCode::from(u8::from(is_blocked(findings))))
 }

@@ -8,6 +8,7 @@ use super::look::{Disk, Machine, NixState, nix_remedy};
 use super::requirements::{HostTool, Need, PROGRAMS, Program};
 use super::sandbox_probe::{SandboxProbe, StoreState, sandbox_remedy};
 use super::store_access::{Access, trust_remedy};
+use super::system::Kind;
 use crate::nix::PackageSet;
 use crate::package_set::{self, Choice, HOST_PKGS_SYSTEM, NIX_FLOOR};
 use sys::table;
@@ -52,8 +53,23 @@ pub struct Finding {
     pub tool: bool,
 }
 
-/// Judges a machine.
+/// Judges this machine, of the system that host-pkgs has packages for.
 pub fn findings(machine: &Machine) -> Vec<Finding> {
+    let mut findings = builder_findings(machine);
+    findings.extend(PROGRAMS.iter().map(|it| program_finding(machine, it)));
+    fill_in_remedies(&mut findings, machine.kind());
+    findings
+}
+
+/// Judges another machine, that is to build.
+pub fn findings_there(machine: &Machine) -> Vec<Finding> {
+    let mut findings = builder_findings(machine);
+    fill_in_remedies(&mut findings, machine.kind());
+    findings
+}
+
+/// Judges a machine as one that builds.
+fn builder_findings(machine: &Machine) -> Vec<Finding> {
     // Without Nix the package set is unknown: assume host-pkgs, which needs more.
     let over_nixpkgs = machine
         .set
@@ -66,7 +82,7 @@ pub fn findings(machine: &Machine) -> Vec<Finding> {
     };
     let mut findings = vec![nix_finding(&machine.nix)];
     if let Some(store) = &machine.store {
-        findings.push(store_finding(store, host));
+        findings.push(store_finding(store, host, machine.kind()));
         findings.push(sandbox_finding(store, host));
     }
     findings.push(disk_finding(&machine.disk));
@@ -99,15 +115,20 @@ pub fn findings(machine: &Machine) -> Vec<Finding> {
     let pip = Finding::new("pip", "host-pkgs fetches Python packages with it", host);
     let pip = pip.found_or_package(machine.pip.as_ref(), "python3-pip");
     findings.push(pip.tool());
-    findings.extend(PROGRAMS.iter().map(|it| program_finding(machine, it)));
-    for finding in &mut findings {
-        finding.fill_in_remedy(machine.debian);
-    }
     findings
 }
 
+/// Adds the remedies of findings that a package fixes.
+pub(super) fn fill_in_remedies(findings: &mut [Finding], kind: Kind) {
+    for finding in findings {
+        if let Some(package) = &finding.package {
+            finding.remedy = Some(kind.install(package));
+        }
+    }
+}
+
 impl Finding {
-    fn new(what: &str, why: &'static str, needed_for: Need) -> Self {
+    pub(super) fn new(what: &str, why: &'static str, needed_for: Need) -> Self {
         Self {
             what: what.to_owned(),
             state: State::Ok,
@@ -121,13 +142,13 @@ impl Finding {
     }
 
     /// It was found.
-    fn found(mut self, found: &str) -> Self {
+    pub(super) fn found(mut self, found: &str) -> Self {
         self.found = Some(found.to_owned());
         self
     }
 
     /// It is missing: what to do.
-    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+    pub(super) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.state = match self.needed_for {
             Need::Main => State::Missing,
             _ => State::Warning,
@@ -136,7 +157,7 @@ impl Finding {
         self
     }
 
-    /// It is missing: the Debian package to install; [`Self::fill_in_remedy`] adds the remedy.
+    /// It is missing: the Debian package to install; [`fill_in_remedies`] adds the remedy.
     fn package(self, package: &str) -> Self {
         let mut finding = self.remedy("");
         finding.package = Some(package.to_owned());
@@ -154,22 +175,6 @@ impl Finding {
     /// It is one of the host tools.
     fn tool(self) -> Self {
         Self { tool: true, ..self }
-    }
-
-    /// Adds the remedy of a finding that a package fixes.
-    fn fill_in_remedy(&mut self, debian: bool) {
-        let Some(package) = &self.package else {
-            return;
-        };
-        let mut remedy = if debian {
-            format!("apt-get install {package}")
-        } else {
-            format!("install the equivalent of Debian's package `{package}`")
-        };
-        if package == "pre-commit" {
-            remedy.push_str(", or `pipx install pre-commit`, or `pipx install prek`");
-        }
-        self.remedy = Some(remedy);
     }
 }
 
@@ -194,7 +199,7 @@ fn nix_finding(nix: &NixState) -> Finding {
     }
 }
 
-fn store_finding(store: &StoreState, host: Need) -> Finding {
+pub(super) fn store_finding(store: &StoreState, host: Need, kind: Kind) -> Finding {
     let finding = |why| Finding::new("nix store", why, Need::Main);
     let users = "builders run as users of their own, never as root";
     let daemon = "a user who is not root needs a daemon that trusts them";
@@ -216,9 +221,7 @@ fn store_finding(store: &StoreState, host: Need) -> Finding {
         Access::Stopped => {
             return finding(daemon)
                 .found("a daemon that is not running")
-                .remedy(
-                    "start the daemon: `systemctl start nix-daemon`, or as root `nix-daemon &`",
-                );
+                .remedy(format!("start the daemon: {}", kind.start_daemon()));
         }
         Access::Closed { remedy } => {
             return finding(daemon)
@@ -245,16 +248,20 @@ fn store_finding(store: &StoreState, host: Need) -> Finding {
         }
     };
     match &store.probe {
-        SandboxProbe::NoStore(error) => finding.found(error).remedy(store_remedy(error)),
+        SandboxProbe::NoStore(error) => finding.found(error).remedy(store_remedy(error, kind)),
         _ => finding,
     }
 }
 
 /// What to do about a store that Nix can't write to.
-fn store_remedy(error: &str) -> &'static str {
+pub(super) fn store_remedy(error: &str, kind: Kind) -> String {
     if error.contains("connect to socket") {
-        "start the daemon (`systemctl start nix-daemon`), or unset `NIX_REMOTE` if none is wanted"
-    } else if error.contains("space left") {
+        return format!(
+            "start the daemon ({}), or unset `NIX_REMOTE` if none is wanted",
+            kind.start_daemon()
+        );
+    }
+    let remedy = if error.contains("space left") {
         "free space: `nix-collect-garbage` deletes store paths without GC roots"
     } else if error.contains("corrupt") {
         "restore /nix/var/nix/db from a backup, or move /nix away to begin with an empty store"
@@ -262,7 +269,8 @@ fn store_remedy(error: &str) -> &'static str {
         nix_remedy(error)
     } else {
         "fix what Nix reports: it must be able to write to /nix/store and /nix/var/nix"
-    }
+    };
+    remedy.to_owned()
 }
 
 fn sandbox_finding(store: &StoreState, host: Need) -> Finding {
@@ -284,7 +292,7 @@ fn sandbox_finding(store: &StoreState, host: Need) -> Finding {
     }
 }
 
-fn disk_finding(disk: &Disk) -> Finding {
+pub(super) fn disk_finding(disk: &Disk) -> Finding {
     let (why, needed_for, bytes) = if disk.free < MAIN_JOB_BYTES {
         (
             "the main job needs space in the store",
@@ -310,7 +318,7 @@ fn disk_finding(disk: &Disk) -> Finding {
     ))
 }
 
-fn set_finding(choice: &Choice, system: &str) -> Finding {
+pub(super) fn set_finding(choice: &Choice, system: &str) -> Finding {
     let finding = Finding::new("package set", "what components are built over", Need::Main)
         .found(&format!("{} ({})", choice.set.name(), choice.reason));
     if choice.set == PackageSet::Host && system != HOST_PKGS_SYSTEM {
@@ -352,7 +360,7 @@ fn tool_finding(machine: &Machine, name: &str, tool: &HostTool, need: Need) -> F
     }
 }
 
-fn program_finding(machine: &Machine, program: &Program) -> Finding {
+pub(super) fn program_finding(machine: &Machine, program: &Program) -> Finding {
     let finding = Finding::new(program.what, program.why, program.needed_for);
     let found = program
         .names
@@ -387,7 +395,7 @@ mod tests {
     /// A finding about Nix's store or sandbox: whether it blocks the main job, and the remedy.
     fn state_and_remedy(finding: Finding) -> (bool, String) {
         let mut finding = finding;
-        finding.fill_in_remedy(true);
+        fill_in_remedies(std::slice::from_mut(&mut finding), Kind::Debian);
         let missing = finding.state == State::Missing;
         (missing, finding.remedy.unwrap_or_default())
     }
@@ -442,7 +450,7 @@ mod tests {
             ),
         ] {
             let store = StoreState { access, probe };
-            let (missing, said) = state_and_remedy(store_finding(&store, Need::Main));
+            let (missing, said) = state_and_remedy(store_finding(&store, Need::Main, Kind::Debian));
             assert!(missing && said.contains(remedy), "{store:?}: {said}");
             // What is unknown is not a second error.
             let sandbox = sandbox_finding(&store, Need::Main);
@@ -459,7 +467,7 @@ mod tests {
                 probe: SandboxProbe::Passed,
             };
             assert_eq!(
-                state_and_remedy(store_finding(&store, Need::Main)),
+                state_and_remedy(store_finding(&store, Need::Main, Kind::Debian)),
                 (false, String::new())
             );
             assert_eq!(

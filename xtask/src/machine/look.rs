@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::requirements::{HostTool, PROGRAMS};
 use super::sandbox_probe::{SandboxProbe, StoreState, nix_error, store_state};
 use super::store_access::closed;
+use super::system::Kind;
 use crate::nix::{self, Nix};
 use crate::package_set::{self, Choice};
 use crate::pins::Nixpkgs;
@@ -49,8 +50,15 @@ pub struct Machine {
     pub certificates: Option<Utf8PathBuf>,
     /// The folder of PostgreSQL's server programs.
     pub postgresql: Option<Utf8PathBuf>,
-    /// The programs of [`PROGRAMS`], and `node`, wherever they are on PATH.
+    /// The programs of [`PROGRAMS`], `node` and `go`, wherever they are on PATH.
     pub on_path: BTreeMap<&'static str, Utf8PathBuf>,
+}
+
+impl Machine {
+    /// What kind of system it has.
+    pub fn kind(&self) -> Kind {
+        Kind::of(&self.system, self.debian)
+    }
 }
 
 /// The Nix on PATH.
@@ -106,7 +114,7 @@ pub fn look(
         certificates: certificates(),
         postgresql: postgresql(POSTGRESQL.into()),
         on_path: names
-            .chain(&["node"])
+            .chain(&["node", "go"])
             .filter_map(|name| Some((*name, find_program(name)?)))
             .collect(),
     })

@@ -3,6 +3,7 @@
 //! May use `package_set/`, `pins/`, `nix/`, `remote/`, `repo/` and the crates below; `build/`, `completions/`
 //! and `golang/` are on its floor.
 
+pub mod elsewhere;
 #[cfg(test)]
 mod examples;
 pub mod findings;
@@ -13,3 +14,5 @@ pub mod render;
 pub mod requirements;
 pub mod sandbox_probe;
 pub mod store_access;
+pub mod system;
+pub mod there;

@@ -17,6 +17,11 @@ pub enum Step {
 
 /// The human-readable report.
 pub fn render(findings: &[Finding], step: Step) -> String {
+    body(findings) + &conclusion(findings, step)
+}
+
+/// The table, and what to do.
+fn body(findings: &[Finding]) -> String {
     let header = ["what", "state", "found"].map(str::to_owned).to_vec();
     let mut rows = vec![header];
     rows.extend(findings.iter().map(|finding| {
@@ -33,7 +38,20 @@ pub fn render(findings: &[Finding], step: Step) -> String {
     rows.dedup();
     let mut text = table::table(&rows);
     text.extend(findings.iter().filter_map(advice));
-    text + &conclusion(findings, step)
+    text
+}
+
+/// The human-readable report about another machine.
+pub fn render_there(findings: &[Finding], host: &str) -> String {
+    let conclusion = if is_blocked(findings) {
+        format!(
+            "the main job can't run on {host} yet: follow the steps above there, then run `cargo xtask setup \
+             --on {host}` again"
+        )
+    } else {
+        format!("the main job can run on {host}: `{MAIN_JOB} --on {host}`")
+    };
+    format!("on {host}:\n{}\n{conclusion}\n", body(findings))
 }
 
 /// How many of the host tools were found.
@@ -54,7 +72,7 @@ fn summary(findings: &[Finding]) -> (State, String) {
 }
 
 impl State {
-    fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Warning => "warning",
@@ -117,7 +135,7 @@ mod tests {
     use nix_formats::version::NixVersion;
 
     use super::super::examples::{complete, daemon, empty, root, tools};
-    use super::super::findings::findings;
+    use super::super::findings::{findings, findings_there};
     use super::super::look::{Machine, NixState, nix_remedy};
     use super::super::sandbox_probe::{SandboxProbe, StoreState};
     use super::*;
@@ -300,16 +318,16 @@ mod tests {
             assert!(text.contains(&none), "{text}");
             assert!(!text.contains("warning bzip2"), "{text}");
         }
-        for (set, missing_here) in [
-            (PackageSet::Host, &["package set"][..]),
-            (PackageSet::Nixpkgs, &[]),
-        ] {
+        for (set, missing_there) in [(PackageSet::Host, 1), (PackageSet::Nixpkgs, 0)] {
             let machine = Machine {
                 system: "aarch64-linux".to_owned(),
                 set: over(set),
                 ..complete()
             };
-            assert_eq!(missing(&machine), missing_here);
+            // This machine need not build (elsewhere.rs); another one that is to build does.
+            let there = findings_there(&machine).into_iter();
+            let missing = there.filter(|it| it.state == State::Missing);
+            assert_eq!(missing.count(), missing_there);
         }
     }
 

@@ -27,6 +27,7 @@ pub enum Need {
     LargerComponents,
     Commits,
     OtherMachines,
+    VendorHashes,
 }
 
 /// A program that has to be on PATH, and is a finding of its own.
@@ -38,6 +39,15 @@ pub struct Program {
     pub needed_for: Need,
     pub package: &'static str,
 }
+
+/// Go, which only machines without Nix need.
+pub const GO: Program = Program {
+    what: "go",
+    names: &["go"],
+    why: "computes vendorHash where there is no Nix",
+    needed_for: Need::VendorHashes,
+    package: "golang-go",
+};
 
 pub const PROGRAMS: [Program; 4] = [
     Program {

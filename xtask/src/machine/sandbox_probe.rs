@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::store_access::{self, Access, trust_remedy};
+use crate::nix::Machine;
 use crate::package_set;
 use crate::repo::Repo;
 use nix_formats::log;
@@ -79,7 +80,7 @@ pub fn store_state(processes: &Processes, repo: &Repo) -> Result<StoreState> {
             match package_set::host_pkgs::settings(repo, Some("/usr".into()), None, |name| {
                 std::env::var(name).ok()
             }) {
-                Ok(environment) => probe(processes, &environment, &access)?,
+                Ok(environment) => probe(processes.into(), &environment, &access)?,
                 // Over nixpkgs the settings are not needed.
                 Err(error) => SandboxProbe::Impossible(format!("{error:#}")),
             }
@@ -89,16 +90,16 @@ pub fn store_state(processes: &Processes, repo: &Repo) -> Result<StoreState> {
 }
 
 /// Builds [`PROBE`].
-fn probe(
-    processes: &Processes,
+pub fn probe(
+    machine: Machine<'_>,
     environment: &[(String, String)],
     access: &Access,
 ) -> Result<SandboxProbe> {
     let command = |program| {
         let environment = environment.iter().map(|(key, value)| (key, value));
-        processes.cmd(program).envs(environment)
+        machine.cmd(program).envs(environment)
     };
-    let written = processes.capture(command("nix-instantiate").args(["-E", PROBE]))?;
+    let written = machine.capture(command("nix-instantiate").args(["-E", PROBE]))?;
     if !written.status.success() {
         return Ok(SandboxProbe::NoStore(nix_error(&written)));
     }
@@ -112,7 +113,7 @@ fn probe(
     ] {
         build = build.args(["--option", setting, value]);
     }
-    let built = processes.capture(build)?;
+    let built = machine.capture(build)?;
     Ok(judge(&built, matches!(access, Access::Daemon { .. })))
 }
 

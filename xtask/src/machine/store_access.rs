@@ -8,6 +8,21 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use sys::process::{Processes, find_program, is_missing_program};
 
+/// What Nix is asked for its settings by, one after the other; the first is the newer name of the second.
+pub const SETTINGS: [&[&str]; 2] = [
+    &[
+        "--extra-experimental-features",
+        "nix-command",
+        "config",
+        "show",
+    ],
+    &[
+        "--extra-experimental-features",
+        "nix-command",
+        "show-config",
+    ],
+];
+
 /// How Nix's store is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -64,6 +79,32 @@ pub fn access(processes: &Processes) -> Result<Access> {
     })
 }
 
+/// How another machine's user reaches its store, from what is said there: `direct` without a daemon. That
+/// a daemon does not answer is seen when it is asked.
+pub fn access_there(
+    settings: &str,
+    etc_group: &str,
+    direct: bool,
+    [number, user, groups]: [&str; 3],
+) -> Access {
+    let settings = |key| setting(settings, key);
+    if direct && number == "0" {
+        let group = settings("build-users-group").unwrap_or("nixbld");
+        return Access::Root {
+            group: group.to_owned(),
+            members: members_of(etc_group, group),
+        };
+    }
+    if direct {
+        return Access::Owner;
+    }
+    let groups: Vec<&str> = groups.split_whitespace().collect();
+    Access::Daemon {
+        listed: trusts(settings("trusted-users").unwrap_or_default(), user, &groups),
+        user: user.to_owned(),
+    }
+}
+
 /// What to do about a daemon that does not trust this user.
 pub fn trust_remedy(user: &str, listed: bool) -> String {
     if listed {
@@ -115,12 +156,8 @@ fn id(processes: &Processes, argument: &str) -> Result<String> {
 
 /// Nix's settings as lines of `key = value`; empty if it does not print them.
 fn nix_settings(processes: &Processes) -> Result<String> {
-    // `nix config show` is the newer name of `nix show-config`.
-    for words in [&["config", "show"][..], &["show-config"][..]] {
-        let command = processes
-            .cmd("nix")
-            .args(["--extra-experimental-features", "nix-command"])
-            .args(words);
+    for words in SETTINGS {
+        let command = processes.cmd("nix").args(words);
         match processes.capture(command) {
             Ok(captured) if captured.status.success() => return Ok(captured.stdout),
             Ok(_) => {}

@@ -116,8 +116,8 @@ impl Hello {
         (!value.is_empty()).then_some(value)
     }
 
-    /// The version of Nix, once it is clear that this machine can do the work.
-    pub fn nix_version(&self, host: &str) -> Result<NixVersion> {
+    /// Whether anything can be done on this machine.
+    pub fn check(&self, host: &str) -> Result<()> {
         let system = self.system();
         if !system.ends_with("-linux") {
             bail!("`{host}` is a machine of {system}: builds on other machines want Linux there");
@@ -125,6 +125,12 @@ impl Hello {
         if let Some(problem) = self.get("problem") {
             bail!("no folder can be made on `{host}`: {problem}");
         }
+        Ok(())
+    }
+
+    /// The version of Nix, once it is clear that this machine can do the work.
+    pub fn nix_version(&self, host: &str) -> Result<NixVersion> {
+        self.check(host)?;
         let Some(version) = self.get("version") else {
             bail!(
                 "there is no Nix on `{host}`: no `nix-store` in {}; install it there, or say in the \

@@ -7,3 +7,4 @@
 
 mod hostile;
 mod remote;
+mod setup_on;
