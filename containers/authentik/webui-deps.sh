@@ -11,10 +11,12 @@ umask 022
 lock=$1 npm=$2/bin/npm-cli.js out=$3
 
 scratch=$(mktemp -d)
+# there may be a login in it: in memory, where there is some for files
+npmrc=$(mktemp -p /dev/shm 2>/dev/null || mktemp)
 made=
 finish() {
   local status=$?
-  rm -rf "$scratch"
+  rm -rf "$scratch" "$npmrc"
   if [ "$status" != 0 ] && [ -n "$made" ]; then
     rm -rf "$out"
   fi
@@ -32,9 +34,7 @@ fi
 config=${NPM_CONFIG_USERCONFIG:-${npm_config_userconfig:-${HOME:-/nowhere}/.npmrc}}
 if [ -r "$config" ]; then
   { grep -E '^[[:space:]]*(registry|@[^:]+:registry|//[^=]+|proxy|http-proxy|https-proxy|noproxy|strict-ssl|fetch-[a-z-]+)[[:space:]]*=' "$config" || true; } \
-    >"$scratch/npmrc"
-else
-  : >"$scratch/npmrc"
+    >"$npmrc"
 fi
 keep=()
 for name in PATH TMPDIR NODE_EXTRA_CA_CERTS SSL_CERT_FILE http_proxy https_proxy all_proxy no_proxy HTTP_PROXY \
@@ -60,7 +60,7 @@ chmod -R u+w "$out"
 cd "$out"
 status=0
 env -i "${keep[@]}" HOME="$scratch" LC_ALL=C TZ=UTC \
-  node "$npm" ci --ignore-scripts --userconfig "$scratch/npmrc" --globalconfig "$scratch/none" \
+  node "$npm" ci --ignore-scripts --userconfig "$npmrc" --globalconfig "$scratch/none" \
   --cache "$scratch/cache" --prefix "$out" --no-audit --no-fund --no-progress --no-update-notifier \
   --loglevel warn || status=$?
 if [ "$status" != 0 ]; then

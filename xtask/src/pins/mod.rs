@@ -244,6 +244,8 @@ impl<'de> Deserialize<'de> for Pins {
                             sources = access.next_value_seed(json::UniqueKeys(PhantomData))?;
                         }
                         "go" => go = access.next_value()?,
+                        // For editors.
+                        "$schema" => drop(access.next_value::<String>()?),
                         unknown if KEYS.iter().any(near) => {
                             return Err(de::Error::unknown_field(unknown, &KEYS));
                         }
