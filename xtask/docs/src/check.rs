@@ -13,7 +13,7 @@ use vault::date::Date;
 use vault::finding::{Finding, Level};
 use vault::resolve::joined;
 use vault::rules;
-use vault::rules::settings::{Environment, Resolve};
+use vault::rules::settings::Environment;
 use vault::tree::{Tree, read_text};
 
 use crate::alone::NamesVault;
@@ -150,8 +150,8 @@ fn checked(
         let staged = staged.as_ref();
         source.base().is_some() && staged.is_none_or(|staged| staged.has(path.as_str()))
     });
-    let ignored = if config.gitignore && staged.is_none() && config.rules.resolve != Resolve::Both {
-        source.ignored()
+    let ignored = if staged.is_none() {
+        source.passed_over(&config)
     } else {
         HashSet::new()
     };
@@ -241,15 +241,8 @@ impl Run<'_> {
                 |path: &Utf8Path| from_git(path).is_none_or(|path| !staged.is_elsewhere(&path));
             findings.retain(|finding| is_ours(&finding.path));
         }
-        findings.retain(|finding| !self.is_excluded(&finding.path));
+        findings.retain(|finding| !self.config.excludes(&finding.path, &self.ignored));
         Ok((tree.cards.len(), findings))
-    }
-
-    /// Whether nothing is reported in a file.
-    fn is_excluded(&self, path: &Utf8Path) -> bool {
-        let mut patterns = self.config.exclude.iter();
-        patterns.any(|pattern| fast_glob::glob_match(pattern, path.as_str()))
-            || path.ancestors().any(|path| self.ignored.contains(path))
     }
 
     fn report(&self, cards: usize, mut findings: Vec<Finding>, fixed: usize) -> Result<ExitCode> {

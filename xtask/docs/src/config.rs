@@ -1,5 +1,7 @@
 //! `docs-check.toml`: the settings of a vault.
 
+use std::collections::HashSet;
+
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use sys::files::normalized;
@@ -74,6 +76,13 @@ impl Config {
             };
         }
         self
+    }
+
+    /// Whether nothing is reported in a file; `ignored` are the files and folders that git ignores.
+    pub fn excludes(&self, path: &Utf8Path, ignored: &HashSet<Utf8PathBuf>) -> bool {
+        let mut patterns = self.exclude.iter();
+        patterns.any(|pattern| fast_glob::glob_match(pattern, path.as_str()))
+            || path.ancestors().any(|path| ignored.contains(path))
     }
 
     /// The settings in a file.

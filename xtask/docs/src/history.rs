@@ -6,7 +6,9 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use vault::date::Date;
 use vault::resolve::stem;
+use vault::rules::settings::Resolve;
 
+use crate::config::Config;
 use crate::say::say;
 use crate::source::Source;
 
@@ -38,8 +40,17 @@ impl Source<'_> {
         Ok(days_of_changes(&log, self.below_git()))
     }
 
+    /// The files and folders of the vault in which nothing is reported because git ignores them.
+    pub fn passed_over(&self, config: &Config) -> HashSet<Utf8PathBuf> {
+        if config.gitignore && config.rules.resolve != Resolve::Both {
+            self.ignored()
+        } else {
+            HashSet::new()
+        }
+    }
+
     /// The files and folders of the vault that git ignores. Without a repository, nothing.
-    pub fn ignored(&self) -> HashSet<Utf8PathBuf> {
+    fn ignored(&self) -> HashSet<Utf8PathBuf> {
         let folder = self.root.as_str();
         let listed = self.git().output(&[
             "ls-files",

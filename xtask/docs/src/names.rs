@@ -6,16 +6,16 @@ use sys::files::normalized;
 use vault::resolve::{self, Target, Vault, joined, nearest, stem};
 
 /// Resolves names on the command line to cards.
-pub struct Names<'a> {
+pub struct Names<'a, T = ()> {
     /// The cards.
-    pub vault: &'a Vault<()>,
+    pub vault: &'a Vault<T>,
     /// The vault's folder.
     pub root: &'a Utf8Path,
     /// The current folder.
     pub here: Utf8PathBuf,
 }
 
-impl Names<'_> {
+impl<T> Names<'_, T> {
     /// A path from the current folder or, if that leads out of the vault, from the vault's root.
     fn below_root(&self, path: &str) -> Result<Utf8PathBuf> {
         let from_here = normalized(self.here.join(path));

@@ -204,8 +204,18 @@ fn properties(text: &str, block: Range<usize>, lines: &LineStarts<'_>) -> Vec<Li
     marks.filter_map(link).collect()
 }
 
+/// Whether an address begins with a scheme: `https:`.
+pub(crate) fn has_scheme(url: &str) -> bool {
+    url.split_once(':').is_some_and(|(scheme, _)| {
+        !scheme.is_empty()
+            && scheme
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+    })
+}
+
 /// The beginnings of lines.
-struct LineStarts<'a> {
+pub(crate) struct LineStarts<'a> {
     text: &'a str,
     starts: Vec<usize>,
     /// The line that was looked at last, a byte in it, and its column: a line may be very long.
@@ -213,7 +223,7 @@ struct LineStarts<'a> {
 }
 
 impl<'a> LineStarts<'a> {
-    fn new(text: &'a str, bom: usize) -> Self {
+    pub(crate) fn new(text: &'a str, bom: usize) -> Self {
         let mut starts = Vec::with_capacity(text.len() / USUAL_LINE);
         starts.push(bom);
         let ends = memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
@@ -222,7 +232,7 @@ impl<'a> LineStarts<'a> {
         Self { text, starts, last }
     }
 
-    fn place(&self, offset: usize) -> Place {
+    pub(crate) fn place(&self, offset: usize) -> Place {
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
         let (mut start, mut column) = (self.starts[line - 1].min(offset), 1);
         let last = self.last.get();
@@ -415,13 +425,7 @@ impl Reader<'_> {
     }
 
     fn markdown_link(&mut self, kind: Kind, link_type: LinkType, url: &str, range: Range<usize>) {
-        let has_scheme = url.split_once(':').is_some_and(|(scheme, _)| {
-            !scheme.is_empty()
-                && scheme
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-        });
-        if has_scheme
+        if has_scheme(url)
             || url.starts_with("//")
             || matches!(link_type, LinkType::Autolink | LinkType::Email)
         {

@@ -5,6 +5,7 @@
 pub mod card;
 pub mod date;
 pub mod edits;
+pub mod external;
 pub mod finding;
 pub mod front_matter;
 pub mod moves;

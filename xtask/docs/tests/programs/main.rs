@@ -9,4 +9,5 @@ mod anywhere;
 mod common;
 mod hostile;
 mod presets;
+mod questions;
 mod transaction;

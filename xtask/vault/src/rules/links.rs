@@ -19,6 +19,8 @@ pub(crate) struct Outgoing {
     pub(crate) leads_to: Box<[u32]>,
     /// Its prerequisites.
     pub(crate) requires: Box<[(u32, Place)]>,
+    /// Each link to another card, published or not, if that is asked for.
+    pub(crate) edges: Box<[(u32, Place)]>,
 }
 
 /// Findings that lack a suggestion, each with the stem that is looked for.
@@ -50,6 +52,8 @@ pub(crate) struct Surroundings<'a> {
     /// Files outside of the vault.
     pub(crate) also: &'a [Card<Known>],
     pub(crate) environment: &'a Environment<'a>,
+    /// Whether each link is wanted: of very many cards it takes memory that no rule needs.
+    pub(crate) wants_edges: bool,
 }
 
 /// Follows the links of a card, or of a file outside of the vault, which has no number.
@@ -64,6 +68,7 @@ pub(crate) fn follow<'a>(
         number,
         card,
         leads_to: Vec::new(),
+        edges: Vec::new(),
         findings: Vec::new(),
         unresolved: Vec::new(),
         comparisons: MOST_COMPARISONS,
@@ -79,6 +84,7 @@ pub(crate) fn follow<'a>(
     let outgoing = Outgoing {
         leads_to: follower.leads_to.into(),
         requires,
+        edges: follower.edges.into(),
     };
     (outgoing, follower.findings, follower.unresolved)
 }
@@ -89,6 +95,7 @@ struct Follower<'a> {
     number: Option<usize>,
     card: &'a Card<Known>,
     leads_to: Vec<u32>,
+    edges: Vec<(u32, Place)>,
     findings: Vec<Finding>,
     unresolved: Unresolved,
     /// How many bytes of headings and block ids may still be compared for suggestions.
@@ -154,6 +161,10 @@ impl<'a> Follower<'a> {
 
     /// Whether a link leads to a card that is not published, which is found.
     fn is_hidden(&mut self, to: usize, link: &KnownLink) -> bool {
+        if self.surroundings.wants_edges && Some(to) != self.number {
+            let edge = u32::try_from(to).map(|to| (to, link.place));
+            self.edges.extend(edge);
+        }
         let is_hidden = self.vault.cards[to].known.is_hidden;
         if is_hidden {
             let message = format!("`{}` is not published", link.target);

@@ -5,6 +5,7 @@
 //! for: there may be very many.
 
 mod card;
+pub mod graph;
 mod known;
 mod links;
 pub mod settings;
@@ -16,9 +17,9 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use self::known::Known;
-use self::links::{Surroundings, Unresolved};
+use self::links::{Outgoing, Surroundings, Unresolved};
 use self::settings::{Environment, Rules, is_unpublished};
-use crate::card::read as read_card;
+use crate::card::{Content, read as read_card};
 use crate::finding::{Code, Finding, Level};
 use crate::parallel::in_parallel;
 use crate::place::Place;
@@ -26,67 +27,26 @@ use crate::programs::Programs;
 use crate::resolve::{Card, Vault, category, nearest};
 use crate::tree::Tree;
 
+/// How texts are read: by their paths in the vault.
+type Read<'a> = &'a (dyn Fn(&Utf8Path) -> Result<String, String> + Sync);
+
 /// Checks a vault whose cards are read by `read`. The findings are in order of path, place and code.
 ///
 /// Of files outside of the vault links and code are checked, and nothing that concerns cards alone.
 pub fn check(
     tree: &Tree,
-    read: &(dyn Fn(&Utf8Path) -> Result<String, String> + Sync),
+    read: Read<'_>,
     rules: &Rules,
     environment: &Environment<'_>,
 ) -> Vec<Finding> {
-    let categories = present(&tree.cards, rules);
-    let check = |path: &Utf8Path, is_card: bool| match read(path) {
-        Ok(text) => card::check(
-            path,
-            &text,
-            &read_card(&text),
-            rules,
-            is_card.then_some(&categories),
-            environment,
-        ),
-        Err(error) => {
-            let what = if is_card { "card" } else { "file" };
-            let message = format!("the {what} can't be read: {error}");
-            let finding = Finding::new(path, Place::new(1, 1), Code::NotReadable, message);
-            (Known::default(), vec![finding])
-        }
-    };
-    let checked = in_parallel(&tree.cards, &|_, path| check(path, true));
-    let fault = |(path, message): &(Utf8PathBuf, String)| {
-        Finding::new(path, Place::new(1, 1), Code::NotReadable, message.clone())
-    };
-    let mut findings: Vec<Finding> = tree.faults.iter().map(fault).collect();
-    let vault = Vault::new(tree.cards.iter().cloned().zip(checked.into_iter().map(
-        |(known, found)| {
-            findings.extend(found);
-            known
-        },
-    )));
-    let mut also = Vec::with_capacity(environment.also.len());
-    for path in environment.also {
-        let (known, found) = check(path, false);
-        findings.extend(found);
-        let path = path.clone();
-        also.push(Card { path, known });
-    }
-    let names = links::names(&vault);
-    let programs = Programs::new(&vault, tree, &names);
-    let follow = |card, number| {
-        let surroundings = Surroundings {
-            vault: &vault,
-            names: &names,
-            programs: &programs,
-            resolve: rules.resolve,
-            tree,
-            also: &also,
-            environment,
-        };
-        links::follow(surroundings, card, number)
-    };
-    let followed = in_parallel(&vault.cards, &|number, _| {
-        follow(&vault.cards[number], Some(number))
-    });
+    let cards = read_all(tree, read, rules, environment, &|_, _| ());
+    let followed = follow_all(&cards, tree, rules, environment, false);
+    let Cards {
+        vault,
+        also,
+        mut findings,
+        ..
+    } = cards;
     let mut outgoing = Vec::with_capacity(followed.len());
     let mut lost = Vec::new();
     for (to, found, unresolved) in followed {
@@ -94,11 +54,8 @@ pub fn check(
         findings.extend(found);
         lost.extend(unresolved);
     }
-    for file in &also {
-        let (_, found, unresolved) = follow(file, None);
-        findings.extend(found);
-        lost.extend(unresolved);
-    }
+    // What is outside of the vault is no part of it.
+    outgoing.truncate(vault.cards.len());
     vault::check(&vault, &outgoing, rules, &mut findings);
     let known = |path: &Utf8Path| match vault.at(path.as_str()) {
         Some(card) => Some(&vault.cards[card].known),
@@ -123,6 +80,98 @@ pub fn check(
     // With very many cards giving back each piece takes a tenth of the time, and the process ends soon.
     std::mem::forget(vault);
     findings
+}
+
+/// The cards that were read.
+struct Cards<T> {
+    vault: Vault<Known>,
+    /// Files outside of the vault.
+    also: Vec<Card<Known>>,
+    /// What is wrong with each alone.
+    findings: Vec<Finding>,
+    /// What else was asked of each, those outside of the vault last.
+    asked: Vec<T>,
+}
+
+/// Reads and checks each card alone, and keeps what `ask` makes of each.
+fn read_all<T: Default + Send>(
+    tree: &Tree,
+    read: Read<'_>,
+    rules: &Rules,
+    environment: &Environment<'_>,
+    ask: &(dyn Fn(&str, &Content) -> T + Sync),
+) -> Cards<T> {
+    let categories = present(&tree.cards, rules);
+    let check = |path: &Utf8Path, is_card: bool| match read(path) {
+        Ok(text) => {
+            let content = read_card(&text);
+            let categories = is_card.then_some(&categories);
+            let (known, found) = card::check(path, &text, &content, rules, categories, environment);
+            (known, found, ask(&text, &content))
+        }
+        Err(error) => {
+            let what = if is_card { "card" } else { "file" };
+            let message = format!("the {what} can't be read: {error}");
+            let finding = Finding::new(path, Place::new(1, 1), Code::NotReadable, message);
+            (Known::default(), vec![finding], T::default())
+        }
+    };
+    let checked = in_parallel(&tree.cards, &|_, path| check(path, true));
+    let fault = |(path, message): &(Utf8PathBuf, String)| {
+        Finding::new(path, Place::new(1, 1), Code::NotReadable, message.clone())
+    };
+    let mut findings: Vec<Finding> = tree.faults.iter().map(fault).collect();
+    let mut asked = Vec::with_capacity(checked.len());
+    let vault = Vault::new(tree.cards.iter().cloned().zip(checked.into_iter().map(
+        |(known, found, answer)| {
+            findings.extend(found);
+            asked.push(answer);
+            known
+        },
+    )));
+    let mut also = Vec::with_capacity(environment.also.len());
+    for path in environment.also {
+        let (known, found, answer) = check(path, false);
+        findings.extend(found);
+        asked.push(answer);
+        let path = path.clone();
+        also.push(Card { path, known });
+    }
+    Cards {
+        vault,
+        also,
+        findings,
+        asked,
+    }
+}
+
+/// Follows the links of all cards, those outside of the vault last.
+fn follow_all<T>(
+    cards: &Cards<T>,
+    tree: &Tree,
+    rules: &Rules,
+    environment: &Environment<'_>,
+    wants_edges: bool,
+) -> Vec<(Outgoing, Vec<Finding>, Unresolved)> {
+    let vault = &cards.vault;
+    let names = links::names(vault);
+    let programs = Programs::new(vault, tree, &names);
+    let surroundings = Surroundings {
+        vault,
+        names: &names,
+        programs: &programs,
+        resolve: rules.resolve,
+        tree,
+        also: &cards.also,
+        environment,
+        wants_edges,
+    };
+    let mut followed = in_parallel(&vault.cards, &|number, _| {
+        links::follow(surroundings, &vault.cards[number], Some(number))
+    });
+    let also = cards.also.iter();
+    followed.extend(also.map(|file| links::follow(surroundings, file, None)));
+    followed
 }
 
 /// How many stems are compared with unknown ones: then the rest gets no suggestion.
