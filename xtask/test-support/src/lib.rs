@@ -12,4 +12,5 @@ pub mod common;
 pub mod far;
 pub mod harness;
 pub mod live;
+pub mod spy;
 pub mod terminal;

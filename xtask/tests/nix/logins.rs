@@ -1,12 +1,13 @@
 //! Logins reach the builds that name their client, and nobody else: no other build, no other user, no file.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use test_support::common::{is_root_to, text};
 use test_support::harness::{Harness, wait_until};
+use test_support::spy::Spy;
 
 /// A word that is nowhere else, and a pattern for it that does not match itself.
 const SECRET: &str = "hush-5f1c7a";
@@ -43,22 +44,11 @@ const SEEN: [(&str, &[&str]); 6] = [
     ("ordinary", &[]),
 ];
 
-/// Looks at all that another user can see, again and again.
-const LOOK_AROUND: &str = r#"
-while [ ! -e "$1/stop" ]; do
-    grep -lsr "$2" /proc/[0-9]*/environ /proc/[0-9]*/cmdline /proc/[0-9]*/mountinfo "$1" >>"$1/found"
-    # the sources of mounts, too
-    for place in $(awk '{ print $4 }' /proc/[0-9]*/mountinfo 2>/dev/null | sort -u); do
-        [ ! -d "$place" ] || case $place in "$1"*) grep -lsr "$2" "$place" >>"$1/found" ;; esac
-    done
-    echo >>"$1/rounds"
-done"#;
-
 struct Machine {
     harness: Harness,
     home: Utf8PathBuf,
     temporary: Utf8PathBuf,
-    spy: Child,
+    spy: Option<Spy>,
 }
 
 impl Machine {
@@ -88,23 +78,7 @@ impl Machine {
         chmod("700", &home);
         chmod("755", &root);
         chmod("777", &temporary);
-        let spy = Command::new("setpriv")
-            .args([
-                "--reuid=65534",
-                "--regid=65534",
-                "--clear-groups",
-                "sh",
-                "-c",
-                LOOK_AROUND,
-                "sh",
-            ])
-            .args([temporary.as_str(), PATTERN])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        wait_until("somebody looks around", || {
-            temporary.join("rounds").exists()
-        });
+        let spy = Some(Spy::start(&temporary, PATTERN));
         Self {
             harness,
             home,
@@ -129,17 +103,7 @@ impl Machine {
 
     /// What the spy found by now.
     fn found(&mut self) -> String {
-        let path = self.temporary.join("stop");
-        fs_err::File::create(&path).unwrap();
-        assert!(self.spy.wait().unwrap().success());
-        fs_err::read_to_string(self.temporary.join("found")).unwrap()
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = self.spy.kill();
-        let _ = self.spy.wait();
+        self.spy.take().unwrap().found()
     }
 }
 

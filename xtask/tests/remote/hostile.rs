@@ -9,7 +9,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use test_support::common::{root, rounds, run, text};
 use test_support::far::Far;
-use test_support::harness::{Harness, programs};
+use test_support::harness::{Harness, programs, wait_until};
+use test_support::spy::Spy;
 
 /// The other end of the stand-in for ssh.
 const HOSTILE: &str = include_str!("hostile.py");
@@ -320,6 +321,85 @@ fn nobody_else_reads_what_lies_there() {
     let process = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     kill_process(process, Signal::INT).unwrap();
     child.wait().unwrap();
+}
+
+/// The logins of the user there reach the build that names its client, and nobody else, killed or not.
+#[test]
+fn logins_there_are_seen_by_their_client_alone() {
+    let Some(far) = Far::start() else {
+        return;
+    };
+    let harness = Harness::new(
+        r#"
+  look = "env | grep -o \"^FETCH_[A-Z_]*\"; grep -rs 'hush-77c[e]' /host/clients /proc/self/mountinfo /dev/shm && echo found; sleep 1.5; exit 1";
+  npm = sh "npm" { outputHashMode = "recursive"; outputHashAlgo = "sha256"; outputHash = wrong;
+    impureEnvVars = [ "FETCH_NPMRC" ]; } look;
+  pip = sh "pip" { outputHashMode = "recursive"; outputHashAlgo = "sha256"; outputHash = wrong;
+    impureEnvVars = [ "FETCH_PIP_CONF" ]; } look;
+  ordinary = sh "ordinary" { impureEnvVars = [ "FETCH_NPMRC" ]; } look;
+"#,
+    );
+    let home = far.path().join("home");
+    let open = far.path().join("open");
+    fs_err::create_dir(&open).unwrap();
+    fs_err::create_dir_all(home.join(".config/pip")).unwrap();
+    fs_err::write(home.join(".npmrc"), "//r.example/:_authToken=hush-77ce\n").unwrap();
+    let pip = "[global]\nindex-url = https://u:hush-77ce@i.example/simple\n";
+    fs_err::write(home.join(".config/pip/pip.conf"), pip).unwrap();
+    for (mode, path) in [
+        ("700", &home),
+        ("777", &open),
+        ("755", &far.path().join("far")),
+    ] {
+        assert!(
+            Command::new("chmod")
+                .arg(mode)
+                .arg(path)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    let spy = Spy::start(&open, "hush-77c[e]");
+    let command = || {
+        let mut command = far.command(&harness, "dasher", &["npm", "pip", "ordinary"]);
+        command.args(["--keep-going", "--max-jobs", "3", "-v"]);
+        command
+    };
+    let output = run(&mut command());
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(!said.contains("hush-77ce"), "{said}");
+    for (component, seen) in [
+        ("npm", "FETCH_NPMRC\n"),
+        ("pip", "FETCH_PIP_CONF\n"),
+        ("ordinary", ""),
+    ] {
+        assert_eq!(text(&harness.log(&format!("{component}-"))), seen, "{said}");
+    }
+    let mut child = command()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("it builds again", || far.processes().len() > 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("it ends", || far.processes().is_empty());
+    assert_eq!(spy.found(), "");
+    let left = run(Command::new("grep")
+        .args(["-lrs", "hush-77c[e]"])
+        .arg(far.path().join("far")));
+    assert_eq!(text(&left.stdout), "");
+    assert_eq!(
+        text(
+            &run(Command::new("grep")
+                .args(["-lrs", "hush-77c[e]"])
+                .arg(harness.root()))
+            .stdout
+        ),
+        ""
+    );
 }
 
 /// A name that says nothing kills nothing: each process would have it.
