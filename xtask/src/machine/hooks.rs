@@ -67,8 +67,8 @@ pub fn install(repo: &Repo, processes: &Processes) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     terminal::say(
-        "neither prek nor pre-commit is on PATH: `pipx install prek`, `uv tool install prek` or \
-         `apt-get install pre-commit`, then run this again",
+        "neither prek nor pre-commit is on PATH: `pipx install prek`, `uv tool install prek`, \
+         `brew install prek` or `apt-get install pre-commit`, then run this again",
     );
     Ok(ExitCode::from(1))
 }

@@ -200,3 +200,57 @@ fn dockerfiles_have_no_finding_of_hadolint() {
     .unwrap();
     assert!(!run(Command::new(&hadolint).arg(&bad)).status.success());
 }
+
+/// A machine without Nix, and a client with windows that starts git without the PATH of a login shell.
+#[test]
+fn commits_where_nix_is_not_there_and_cargo_not_on_path() {
+    let prek = from_pypi("prek==0.5.11").join("bin");
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Utf8Path::from_path(folder.path()).unwrap();
+    let git = |arguments: &[&str]| stdout(test_support::common::git(folder).args(arguments));
+    git(&["init", "--quiet"]);
+    for path in [".pre-commit-config.yaml", "tools/commit-check"] {
+        let to = folder.join(path);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(root().join(path), to).unwrap();
+    }
+    fs::write(folder.join("broken.nix"), "{").unwrap();
+    fs::write(folder.join("a.rs"), "\n").unwrap();
+    git(&["add", "."]);
+    let programs = folder.join("programs");
+    let links = ["cat", "env", "git", "sh", "uname"];
+    test_support::harness::programs(&programs, &[], &links);
+    let cargo_home = folder.join("cargo");
+    let hook = |id: &str, nix: bool| {
+        let more = if nix { ":/usr/bin" } else { "" };
+        let mut command = Command::new(prek.join("prek"));
+        command
+            .args(["run", id, "--all-files"])
+            .current_dir(folder)
+            .env("PATH", format!("{programs}{more}"))
+            .env("HOME", folder)
+            .env("PREK_HOME", folder.join("prek"))
+            .env("CARGO_HOME", &cargo_home);
+        let output = run(&mut command);
+        (output.status.success(), said(&output))
+    };
+    let (passed, words) = hook("nix-parse", false);
+    assert!(
+        passed && words.contains("Nix files are not checked"),
+        "{words}"
+    );
+    // With Nix it is refused.
+    if Utf8Path::new("/usr/bin/nix-instantiate").exists() {
+        let (passed, words) = hook("nix-parse", true);
+        assert!(!passed && words.contains("broken.nix"), "{words}");
+    }
+    let (passed, words) = hook("cargo-fmt", false);
+    assert!(!passed && words.contains("https://rustup.rs"), "{words}");
+    let stand_in = [("cargo", "echo it is \"$@\"; exit 3")];
+    test_support::harness::programs(&cargo_home.join("bin"), &stand_in, &[]);
+    let (passed, words) = hook("cargo-fmt", false);
+    assert!(
+        !passed && words.contains("it is fmt --all --check"),
+        "{words}"
+    );
+}
