@@ -206,7 +206,7 @@ pub fn find(processes: &Processes, program: Option<&Utf8Path>) -> Result<Go> {
         Err(error) if is_missing_program(&error) => {
             return Err(error.context(format!(
                 "there is no Go at `{program}`: give one by `--go PATH`, or install it \
-                 (`apt-get install golang-go`), or use `--nix`, which brings its own"
+                 (`apt-get install golang-go`, `brew install go`), or use `--nix`, which brings its own"
             )));
         }
         other => other?,

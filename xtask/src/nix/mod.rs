@@ -82,8 +82,8 @@ pub fn version(processes: &Processes) -> Result<NixVersion> {
     let captured = match processes.capture(processes.cmd("nix-store").arg("--version")) {
         Err(error) if is_missing_program(&error) => {
             return Err(error.context(
-                "Nix is not installed: `cargo xtask setup --install` installs it on Debian-based \
-                 systems, `cargo xtask setup` lists what else is missing",
+                "Nix is not installed: build on another machine by `--on HOST`, `XTASK_BUILD_HOST` or \
+                 `\"on\"` in the container's test-build.json, or install it: `cargo xtask setup` says how",
             ));
         }
         other => other?,
