@@ -242,7 +242,9 @@ pub fn results(remote: &Remote<'_>, repo: &Repo) -> Utf8PathBuf {
     let state = hello.get("XDG_STATE_HOME").map(Utf8PathBuf::from);
     let home = hello.get("HOME").unwrap_or("/");
     let state = state.unwrap_or_else(|| Utf8Path::new(home).join(".local/state"));
-    state.join("xtask/gcroots").join(remote::owner(&repo.root))
+    state
+        .join("xtask/gcroots")
+        .join(remote::owner(&repo.root, &repo.state()))
 }
 
 /// Drops the links to results over there; Nix's garbage collector may take what they led to.

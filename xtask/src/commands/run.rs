@@ -235,7 +235,7 @@ fn data_folder(args: &Args, built: &Built<'_>) -> Result<Utf8PathBuf> {
             };
             Ok(state
                 .join("xtask/run")
-                .join(owner(&built.repo.root))
+                .join(owner(&built.repo.root, &built.repo.state()))
                 .join(name))
         }
     }

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use camino::Utf8Path;
 use nix_formats::sri::hex;
 use sha2::{Digest as _, Sha256};
+use sys::files;
 use sys::process::Processes;
 use xshell::Cmd;
 
@@ -80,27 +81,46 @@ fn forwarding(forward: Option<Forward>) -> Vec<String> {
 
 /// Who runs this: user, machine, process and when it began, for a file name.
 pub fn whose() -> String {
-    let variable = |name: &str| std::env::var(name).ok();
-    let user = variable("USER").or_else(|| variable("LOGNAME"));
-    let user = user.unwrap_or_else(|| rustix::process::geteuid().as_raw().to_string());
-    let machine = rustix::system::uname();
-    let machine = machine.nodename().to_string_lossy().into_owned();
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     format!(
         "{}@{}.{}.{}",
-        for_a_name(&user),
-        for_a_name(&machine),
+        user(),
+        machine(),
         std::process::id(),
         now.map_or(0, |since| since.as_secs())
     )
 }
 
 /// This user and machine and the repository at `root`, for the folder of links to results.
-pub fn owner(root: &Utf8Path) -> String {
-    let whose = whose();
-    let who = whose.rsplitn(3, '.').nth(2).unwrap_or(&whose);
+///
+/// The name of a Mac changes with the network that it is in: the first one is kept in the folder `state`.
+pub fn owner(root: &Utf8Path, state: &Utf8Path) -> String {
+    let file = state.join("machine");
+    let kept = fs_err::read_to_string(&file).unwrap_or_default();
+    let machine = match kept.trim() {
+        name if !name.is_empty() && name == for_a_name(name) => name.to_owned(),
+        _ => {
+            let name = machine();
+            // Where it can't be kept the name of today has to do.
+            if fs_err::create_dir_all(state).is_ok() {
+                let _ = files::write_atomically(&file, format!("{name}\n").as_bytes(), 0o644);
+            }
+            name
+        }
+    };
     let digest = Sha256::digest(root.as_str());
-    format!("{who}-{}", hex(&digest[..4]))
+    format!("{}@{machine}-{}", user(), hex(&digest[..4]))
+}
+
+fn user() -> String {
+    let variable = |name: &str| std::env::var(name).ok();
+    let user = variable("USER").or_else(|| variable("LOGNAME"));
+    for_a_name(&user.unwrap_or_else(|| rustix::process::geteuid().as_raw().to_string()))
+}
+
+/// The name that this machine has now.
+fn machine() -> String {
+    for_a_name(&rustix::system::uname().nodename().to_string_lossy())
 }
 
 /// The text as a part of a file name that needs no quotes and is not long.
@@ -125,6 +145,29 @@ pub fn nonce() -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_network_is_no_other_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = Utf8Path::from_path(folder.path()).unwrap().join("state");
+        let first = owner("/r".into(), &state);
+        assert!(first.contains(&format!("@{}-", machine())), "{first}");
+        // What it kept counts, and nothing that is no name.
+        let file = state.join("machine");
+        for (kept, name) in [
+            ("mac-home", "mac-home".to_owned()),
+            ("", machine()),
+            ("../x", machine()),
+        ] {
+            files::write_atomically(&file, kept.as_bytes(), 0o644).unwrap();
+            let owner = owner("/r".into(), &state);
+            assert!(owner.contains(&format!("@{name}-")), "{owner}");
+        }
+        fs_err::remove_file(&file).unwrap();
+        assert_eq!(owner("/r".into(), &state), first);
+        assert_eq!(fs_err::read_to_string(&file).unwrap(), machine() + "\n");
+        assert_ne!(owner("/s".into(), &state), first);
+    }
 
     #[test]
     fn names_of_folders_need_no_quotes() {

@@ -6,8 +6,16 @@ use camino::{Utf8Path, Utf8PathBuf};
 use sys::process::Processes;
 use sys::scratch::Scratch;
 
-/// Folders that no component is built from, wherever they are.
-const NEVER: [&str; 5] = [".git", ".venv", ".wireit", "__pycache__", "node_modules"];
+/// What no component is built from, wherever it is: folders, and what a Mac's Finder leaves.
+const NEVER: [&str; 7] = [
+    ".git",
+    ".venv",
+    ".wireit",
+    "__pycache__",
+    "node_modules",
+    ".DS_Store",
+    "._*",
+];
 
 /// A folder, or a part of one, that travels in one piece.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,11 +62,72 @@ impl Upload {
             .cmd("tar")
             // or macOS adds files of its own
             .env("COPYFILE_DISABLE", "1")
-            .args(["-czf", file.as_str(), "-C", self.from.as_str()])
+            .args([
+                "--no-xattrs",
+                "-czf",
+                file.as_str(),
+                "-C",
+                self.from.as_str(),
+            ])
             .args(without.map(|pattern| format!("--exclude={pattern}")))
             .arg("--")
-            .args(&self.names);
+            // bsdtar takes `@types` for the name of an archive
+            .args(self.names.iter().map(|name| match name.strip_prefix('@') {
+                Some(_) => format!("./{name}"),
+                None => name.clone(),
+            }));
         processes.capture(command)?.success()?;
         Ok(fs_err::read(&file)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sys::files;
+
+    use super::*;
+
+    /// The names in a packed upload, without `./` before them.
+    fn names(processes: &Processes, packed: &[u8]) -> Vec<String> {
+        let scratch = Scratch::new().unwrap();
+        let file = scratch.path().join("packed");
+        files::write_atomically(&file, packed, 0o644).unwrap();
+        let listed = processes.capture(processes.cmd("tar").args(["-tzf", file.as_str()]));
+        let listed = listed.unwrap().success().unwrap();
+        let names = listed.lines().map(|name| name.trim_start_matches("./"));
+        names.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_the_finder_leaves_stays_here() {
+        let processes = Processes::new(false).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let from = Utf8Path::from_path(folder.path()).unwrap();
+        for path in [
+            "@types/a",
+            "b/c",
+            ".DS_Store",
+            "b/.DS_Store",
+            "b/._c",
+            "b/_c",
+            "b/.c",
+        ] {
+            let path = from.join(path);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            files::write_atomically(&path, b"x", 0o644).unwrap();
+        }
+        let upload = Upload {
+            to: "repo",
+            from: from.to_owned(),
+            names: vec!["@types".to_owned(), "b".to_owned()],
+            without: Vec::new(),
+        };
+        for upload in [upload, Upload::of_folder("repo", from)] {
+            let packed = upload.pack(&processes).unwrap();
+            let mut files = names(&processes, &packed);
+            files.retain(|name| !name.is_empty() && !name.ends_with('/'));
+            files.sort();
+            assert_eq!(files, ["@types/a", "b/.c", "b/_c", "b/c"]);
+        }
     }
 }
