@@ -68,12 +68,18 @@ __xtask_stand_before() {
     builtin complete -F __xtask_complete cargo
 }
 
-# Cargo's completion may be loaded after this script, and would replace it.
-complete() {
-    builtin complete "$@" || return
-    if [[ " $* " == *' cargo '* ]] && builtin complete -p cargo &>/dev/null; then
-        __xtask_stand_before
-    fi
-}
+if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 403)); then
+    # macOS comes with 3.2. A shell that runs a script needs no completion, and no words about it.
+    [[ $- != *i* ]] ||
+        echo "cargo xtask is not completed: this is bash $BASH_VERSION, and 4.3 or later is needed (brew install bash)" >&2
+else
+    # Cargo's completion may be loaded after this script, and would replace it.
+    complete() {
+        builtin complete "$@" || return
+        if [[ " $* " == *' cargo '* ]] && builtin complete -p cargo &>/dev/null; then
+            __xtask_stand_before
+        fi
+    }
 
-__xtask_stand_before
+    __xtask_stand_before
+fi

@@ -428,6 +428,47 @@ fn completes(shell: &str, harness: &Harness, setup: &str, table: &[(&str, &str)]
     }
 }
 
+/// The script on a bash that says it is an old one: its variable can't be set, so another one is read.
+#[test]
+fn an_old_bash_is_told_why_nothing_is_completed() {
+    let harness = repository();
+    let text_of_it = fs_err::read_to_string(script(&harness, "bash")).unwrap();
+    let file = harness.root().join("old.bash");
+    fs_err::write(
+        &file,
+        text_of_it.replace("BASH_VERSINFO", "VERSION_OF_BASH"),
+    )
+    .unwrap();
+    for (version, flags, is_told, is_loaded) in [
+        ("3 2", "-ic", true, false),
+        ("4 2", "-ic", true, false),
+        ("3 2", "-c", false, false),
+        ("4 3", "-ic", false, true),
+        ("5 0", "-c", false, true),
+    ] {
+        let commands = format!(
+            "VERSION_OF_BASH=({version}); . {file}; complete -p cargo; declare -F complete; true"
+        );
+        let output = run(Command::new("bash").args(["--norc", flags, &commands]));
+        let (out, said) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(
+            said.contains("4.3 or later is needed"),
+            is_told,
+            "{version}: {said}"
+        );
+        assert_eq!(
+            out.contains("-F __xtask_complete cargo"),
+            is_loaded,
+            "{version}: {out}{said}"
+        );
+        assert_eq!(
+            out.lines().any(|it| it == "complete"),
+            is_loaded,
+            "{version}: {out}"
+        );
+    }
+}
+
 #[test]
 fn bash_goes_on_to_complete_cargo() {
     if !is_there("bash") {
