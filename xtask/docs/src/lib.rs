@@ -16,6 +16,7 @@ mod history;
 pub mod list;
 pub mod moves;
 mod names;
+pub mod picture;
 mod say;
 mod source;
 mod staged;

@@ -5,6 +5,7 @@
 pub mod completions;
 pub mod compute_vendor_hash;
 pub mod docs_check;
+pub mod docs_graph;
 pub mod docs_list;
 pub mod docs_move;
 pub mod hash;

@@ -47,6 +47,7 @@ impl Place {
     pub fn command(&self, program: &str) -> Command {
         let program = match program {
             "docs-check" => env!("CARGO_BIN_EXE_docs-check"),
+            "docs-graph" => env!("CARGO_BIN_EXE_docs-graph"),
             "docs-list" => env!("CARGO_BIN_EXE_docs-list"),
             "docs-move" => env!("CARGO_BIN_EXE_docs-move"),
             other => other,

@@ -1,6 +1,6 @@
 //! A vault as a graph: which card leads where, what leads nowhere, and what leads out of the vault.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -131,6 +131,13 @@ fn title(content: &Content) -> Option<String> {
     Some(title.to_owned()).filter(|title| !title.is_empty())
 }
 
+impl Node {
+    /// The cards that it links.
+    pub fn leads_to(&self) -> BTreeSet<usize> {
+        self.links.iter().map(|link| link.to).collect()
+    }
+}
+
 impl Graph {
     /// Leaves out files, and the links to them.
     pub fn retain(&mut self, keep: impl Fn(&Utf8Path) -> bool) {
@@ -173,10 +180,7 @@ impl Graph {
     pub fn linked_by(&self) -> Vec<usize> {
         let mut linked_by = vec![0; self.cards];
         for node in &self.nodes {
-            let mut to: Vec<usize> = node.links.iter().map(|link| link.to).collect();
-            to.sort_unstable();
-            to.dedup();
-            for card in to {
+            for card in node.leads_to() {
                 linked_by[card] += 1;
             }
         }
