@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use vault::card::{self, Content, Kind, Link};
+use vault::card::{self, Content, Kind, Link, SyntaxIssue};
 use vault::edits;
 use vault::front_matter::{self, FrontMatter};
 use vault::moves::{self, Change, Texts};
@@ -655,6 +655,20 @@ fn masked_part(text: &str, part: Range<usize>) -> String {
             hidden.push(span.end..end);
         } else if let Some(at) = text[span.clone()].rfind("](") {
             hidden.push(span.start + at..span.end);
+        }
+    }
+    // Links whose raw pipe ended a cell: to Quartz they are links.
+    for (issue, place) in &content.syntax_issues {
+        if *issue != SyntaxIssue::PipeInTable {
+            continue;
+        }
+        let line = usize::try_from(place.line).unwrap() - 1;
+        let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+        let line = text[start..].lines().next().unwrap_or_default();
+        for (at, _) in line.match_indices("[[") {
+            if let Some(length) = line[at..].find('|') {
+                hidden.push(start + at..start + at + length);
+            }
         }
     }
     // Definitions of links, to the end of the line or of the next one.
