@@ -93,8 +93,6 @@ pinned.guarded (namedByInputs stdenv.mkDerivation {
     LDFLAGS = "-Wl,--build-id=none";
     # upstream's header for this is not found by gssapi's own search
     GSSAPI_COMPILER_ARGS = "-include gssapi/gssapi_ext.h";
-    # two packages may bring the same file, and the last one wins: one after the other, in the order of the lock
-    UV_CONCURRENT_INSTALLS = "1";
     UV_LINK_MODE = "copy";
     UV_NO_PROGRESS = "1";
     UV_PYTHON_DOWNLOADS = "never";
@@ -108,6 +106,7 @@ pinned.guarded (namedByInputs stdenv.mkDerivation {
   );
   checkGitPackages = ./git-packages.py;
   buildDependencies = ./build-dependencies.txt;
+  sharedFiles = ./shared-files.py;
   # built with what others of the lock file install: its source wants the very lxml
   buildLast = [ "xmlsec" ];
 
@@ -157,6 +156,12 @@ pinned.guarded (namedByInputs stdenv.mkDerivation {
       echo "what builds a package is not fetched by uv itself: a missing one belongs into containers/authentik/build-dependencies.in" >&2
       exit 1
     fi
+    # A file that several packages bring is that of whichever uv installed last, which is a matter of chance: these are
+    # installed again, one after the other.
+    for package in $(PYTHONPATH= $interpreter/bin/python3 $sharedFiles $out/lib/python*/site-packages); do
+      echo "$package brings files that another package brings, too: it is installed again"
+      sync --reinstall-package "$package"
+    done
     unset PYTHONPATH
     runHook postBuild
   '';
