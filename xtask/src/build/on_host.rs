@@ -353,7 +353,14 @@ fn fetch_closures(
     let mut said = String::new();
     stderr.read_to_string(&mut said)?;
     let status = sink.wait(WRITING);
-    passed?;
+    // Where the import stopped reading, it says why.
+    let is_closed = |error: &anyhow::Error| {
+        let cause = error.root_cause().downcast_ref::<std::io::Error>();
+        cause.is_some_and(|cause| cause.kind() == ErrorKind::BrokenPipe)
+    };
+    if !passed.as_ref().is_err_and(is_closed) {
+        passed?;
+    }
     if !status.is_some_and(|status| status.success()) {
         bail!("`{text}` failed here:\n{}", said.trim_end());
     }

@@ -4,8 +4,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context as _, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
+use crate::nix;
 use sys::process::{Processes, find_program, is_missing_program};
 
 /// What Nix is asked for its settings by, one after the other; the first is the newer name of the second.
@@ -53,11 +54,7 @@ pub fn access(processes: &Processes) -> Result<Access> {
             group,
         });
     }
-    // The database, or the folder that Nix would create it in.
-    let mut places = Utf8Path::new("/nix/var/nix/db").ancestors();
-    if let Some(place) = places.find_map(|place| fs_err::metadata(place).ok())
-        && place.uid() == user.as_raw()
-    {
+    if nix::owns_store() {
         return Ok(Access::Owner);
     }
     if let Some(remedy) = closed(processes)? {

@@ -109,11 +109,14 @@ pub fn is_direct() -> bool {
     if !matches!(&*remote, "" | "auto" | "local") {
         return false;
     }
-    let user = rustix::process::geteuid();
-    // The database, or the folder that Nix would create it in.
+    rustix::process::geteuid().is_root() || owns_store()
+}
+
+/// Whether this user owns the store's database, or the folder that Nix would create it in.
+pub fn owns_store() -> bool {
     let mut places = Utf8Path::new("/nix/var/nix/db").ancestors();
-    let owner = places.find_map(|place| fs_err::metadata(place).ok());
-    user.is_root() || owner.is_some_and(|place| place.uid() == user.as_raw())
+    let place = places.find_map(|place| fs_err::metadata(place).ok());
+    place.is_some_and(|place| place.uid() == rustix::process::geteuid().as_raw())
 }
 
 /// The outputs of a derivation, read from the store itself; none when it can't be read from here.

@@ -129,7 +129,9 @@ fn builders_have_the_settings_of_git_there() {
     let Some(far) = Far::start() else {
         return;
     };
-    let setting = "[url \"https://there.example/\"]\n\tinsteadOf = \"a:\"\n";
+    // Read there, brought here, sent back as a word and shown by a build: it has to stay as it is.
+    let odd = "a: b  $(touch x) `touch x` 'it' * $HOME é;&|<>(){}#!~ -n";
+    let setting = format!("[url \"https://there.example/\"]\n\tinsteadOf = \"{odd}\"\n");
     let header = "[http]\n\textraHeader = X-Token: secret\n";
     write(
         &far.path().join("home/.gitconfig"),
@@ -238,7 +240,7 @@ fn closures_come_into_the_store_here() {
 }
 
 #[test]
-fn words_arrive_as_they_are_whatever_the_login_shell() {
+fn no_word_is_run_whatever_the_login_shell() {
     let Some(far) = Far::start() else {
         return;
     };
@@ -263,13 +265,6 @@ fn words_arrive_as_they_are_whatever_the_login_shell() {
         let mut command = far.command(&harness, account, &["good", "--json"]);
         let ended = ended(command.arg("--").args(names));
         assert_eq!(ended.code, Some(2), "{account}: {}", ended.stderr);
-        for name in names {
-            assert!(
-                ended.stderr.contains(name),
-                "{account}: {name}: {}",
-                ended.stderr
-            );
-        }
     }
     for folder in ["/", "far", "home"] {
         assert!(!far.path().join(folder).join(&touched).exists());
