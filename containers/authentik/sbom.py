@@ -75,7 +75,8 @@ for path in paths:
         name, version = line.split()
         ref = purl("deb", f"debian/{name}", version, arch="amd64", distro=distro)
         add(ref, name, version, path, purl=ref)
-    for metadata in sorted(pathlib.Path(path).glob("lib/python*/site-packages/*.dist-info/METADATA")):
+    # those that packages keep a copy of, as setuptools does in `_vendor`, too
+    for metadata in sorted(pathlib.Path(path).glob("lib/python*/site-packages/**/*.dist-info/METADATA")):
         # below is the description, which may say anything
         head = metadata.read_text().split("\n\n", 1)[0]
         fields = dict(re.findall(r"^(Name|Version|License-Expression): (.*)$", head, re.MULTILINE))

@@ -114,6 +114,14 @@ fn the_list_of_what_is_in_it_is_valid_and_whole() {
     let folder = Utf8Path::from_path(folder.path()).unwrap();
     let sample = sample_copy(folder);
     let pins = sample.join("pins.json");
+    // a package of which another one keeps a copy, as setuptools does
+    let vendored = sample.join("packages/ak-guardian/guardian/_vendor/kept_copy-1.0.dist-info");
+    fs_err::create_dir_all(&vendored).unwrap();
+    fs_err::write(
+        vendored.join("METADATA"),
+        "Metadata-Version: 2.4\nName: kept_copy\nVersion: 1.0\n\nA copy.\n",
+    )
+    .unwrap();
     // its tests hold the list to the image
     let mut command = xtask();
     command.args([
@@ -163,6 +171,7 @@ fn the_list_of_what_is_in_it_is_valid_and_whole() {
         "pkg:deb/debian/libc6@",
         "pkg:deb/debian/libssl3",
         "pkg:pypi/django@5.2.11",
+        "pkg:pypi/kept-copy@1.0",
         "pkg:golang/github.com/spf13/cobra@v1.10.2",
         "pkg:golang/std@1.25",
         "pkg:npm/",

@@ -40,11 +40,11 @@ with tarfile.open(image) as archive:
 
 faults += [f"{path}: not listed" for path in sorted(paths - listed)]
 faults += [f"{path}: not in the image" for path in sorted(listed - paths)]
-versions = {purl.rsplit("@", 1)[0]: purl.rsplit("@", 1)[1] for purl in purls if purl.startswith("pkg:pypi/")}
+pypi = {purl.replace("%2B", "+") for purl in purls if purl.startswith("pkg:pypi/")}
 for name, version in sorted(packages):
-    if versions.get(f"pkg:pypi/{name}", "").replace("%2B", "+") != version:
+    if f"pkg:pypi/{name}@{version}" not in pypi:
         faults.append(f"the Python package {name} {version}: not listed")
-golang = {re.sub("%2B", "+", purl) for purl in purls if purl.startswith("pkg:golang/")}
+golang = {purl.replace("%2B", "+") for purl in purls if purl.startswith("pkg:golang/")}
 for name, version in sorted((name.decode(), version.decode()) for name, version in modules):
     if f"pkg:golang/{name}@{version}" not in golang:
         faults.append(f"the Go module {name} {version}: not listed")
