@@ -1,4 +1,5 @@
-//! What differs between Linux and macOS: flags for opening files, and the times in what is known of a file.
+//! What differs between Linux and macOS: flags for opening files, holes, and the times in what is known of a
+//! file.
 
 use rustix::fs::{OFlags, Stat, Timespec};
 
@@ -8,6 +9,9 @@ pub const NOATIME: OFlags = OFlags::NOATIME;
 /// Opens a file without changing its access time; only Linux has this.
 #[cfg(not(target_os = "linux"))]
 pub const NOATIME: OFlags = OFlags::empty();
+
+/// Whether a file system says for certain where a file has no data; APFS can say so of what was written just now.
+pub const KNOWS_HOLES: bool = cfg!(target_os = "linux");
 
 #[cfg(target_os = "linux")]
 const fn signed(nanoseconds: u64) -> i64 {

@@ -11,6 +11,7 @@ use rustix::fs::SeekFrom;
 use rustix::io::{Errno, pread};
 
 use super::scan::{LENGTH, Row, Visitor, Window};
+use crate::platform;
 
 /// How much of a file is searched before its holes are looked for: it would take longer in small ones.
 const SMALL: u64 = 1 << 20;
@@ -103,6 +104,9 @@ pub fn data(
 
 /// The next stretch of data at or after an offset.
 fn next_data(fd: BorrowedFd<'_>, offset: u64) -> Result<Option<(u64, u64)>> {
+    if !platform::KNOWS_HOLES {
+        return Ok(Some((offset, u64::MAX)));
+    }
     let from = match rustix::fs::seek(fd, SeekFrom::Data(offset)) {
         Ok(from) => from,
         Err(Errno::NXIO) => return Ok(None),

@@ -278,29 +278,43 @@ fn keep_attributes(old: BorrowedFd<'_>, new: BorrowedFd<'_>, stat: &Stat) -> Res
         let (uid, gid) = owner(stat);
         rustix::fs::fchown(new, uid, gid).context("its owner can't be kept")?;
     }
-    match copy_xattrs(old, new) {
-        // File systems without them, and those of the system that only root may set.
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM | Errno::ACCESS) => {}
-        Err(error) => return Err(error).context("its extended attributes can't be kept"),
-    }
+    copy_xattrs(old, new).context("its extended attributes can't be kept")?;
     // Last, as changing the owner clears bits of the mode, and writing changes the times.
     rustix::fs::fchmod(new, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
     rustix::fs::futimens(new, &times(stat))?;
     Ok(())
 }
 
+/// Copies the extended attributes but those that may not be set, such as `com.apple.provenance` on macOS and the
+/// system's own for all but root. Some file systems have none.
 fn copy_xattrs(old: BorrowedFd<'_>, new: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    let mut names = vec![0_u8; rustix::fs::flistxattr_query(old)?];
-    let length = rustix::fs::flistxattr(old, &mut names)?;
-    for name in names[..length]
-        .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
-    {
+    let listed = || {
+        let mut names = vec![0_u8; rustix::fs::flistxattr_query(old)?];
+        let length = rustix::fs::flistxattr(old, &mut names)?;
+        names.truncate(length);
+        Ok(names)
+    };
+    let names = match listed() {
+        Err(error) if is_withheld(error) => return Ok(()),
+        names => names?,
+    };
+    let copy = |name: &[u8]| {
         let mut value = vec![0_u8; rustix::fs::fgetxattr_query(old, name)?];
         let length = rustix::fs::fgetxattr(old, name, &mut value)?;
-        rustix::fs::fsetxattr(new, name, &value[..length], XattrFlags::empty())?;
-    }
-    Ok(())
+        rustix::fs::fsetxattr(new, name, &value[..length], XattrFlags::empty())
+    };
+    let names = names.split(|byte| *byte == 0);
+    names
+        .filter(|name| !name.is_empty())
+        .try_for_each(|name| match copy(name) {
+            Err(error) if is_withheld(error) => Ok(()),
+            copied => copied,
+        })
+}
+
+/// Whether an error says that an attribute is not for this user, or that there are none.
+fn is_withheld(error: Errno) -> bool {
+    [Errno::OPNOTSUPP, Errno::NOSYS, Errno::PERM, Errno::ACCESS].contains(&error)
 }
 
 /// Removes a file or a whole folder.
