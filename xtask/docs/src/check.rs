@@ -24,6 +24,7 @@ use crate::fix::fix;
 use crate::formats::{Format, print};
 use crate::say::{plain, say};
 use crate::source::{Source, shown, vault_root};
+use crate::spelling::Spelling;
 use crate::staged::Staged;
 use crate::transaction::check_complete;
 
@@ -205,11 +206,12 @@ impl Run<'_> {
             None => read_text(&root.join(path)),
         };
         let base = source.base();
+        let spelling = Spelling::below(base.unwrap_or(root));
         let in_repository = |path: &str| -> Option<bool> {
             let first = path.split('/').next()?;
             let exists = |path: &str| match staged {
                 Some(staged) => staged.has(path),
-                None => base.is_some_and(|base| base.join(path).exists()),
+                None => base.is_some_and(|base| spelling.exists(&base.join(path))),
             };
             // What is built is not always there.
             (base.is_some() && first != "target" && exists(first))
@@ -217,7 +219,7 @@ impl Run<'_> {
         };
         let file_exists = |path: &Utf8Path| match staged {
             Some(staged) => from_git(path).is_some_and(|path| staged.has(path.as_str())),
-            None => root.join(path).exists(),
+            None => spelling.exists(&root.join(path)),
         };
         let (paths, faults) = (Answers::default(), Answers::default());
         let (changed, renamed, commands) = (&self.changed, &self.renamed, &self.commands);

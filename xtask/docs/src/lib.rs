@@ -19,6 +19,6 @@ mod names;
 pub mod picture;
 mod say;
 mod source;
+mod spelling;
 mod staged;
-
 mod transaction;

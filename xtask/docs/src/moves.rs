@@ -15,6 +15,7 @@ use vault::parallel::in_parallel;
 use vault::resolve::{Vault, stem};
 use vault::slug::percent_encoded;
 use vault::tree::{LARGEST, Tree, read_text};
+use vault::unicode::folded;
 use vault::{card, edits};
 
 use crate::alone::NamesVault;
@@ -23,6 +24,7 @@ use crate::diff;
 use crate::names::Names;
 use crate::say::{plain, say};
 use crate::source::{Source, shown, vault_root};
+use crate::spelling::Spelling;
 use crate::transaction::{End, Work, check_complete};
 
 /// How many mentions of an old path are listed.
@@ -116,8 +118,9 @@ fn moved(args: &Args, repository: &Utf8Path, state: &Utf8Path) -> Result<ExitCod
     let mut after = before.clone();
     let categories = Config::of_vault(&root)?.rules.categories;
     let mut links = Links::default();
+    let spelling = Spelling::below(&root);
     for change in &changes {
-        let exists = |path: &Utf8Path| root.join(path).exists();
+        let exists = |path: &Utf8Path| spelling.exists(&root.join(path));
         let done = moves::apply_among(&mut after, change, &exists)?;
         links.rewritten += done.rewritten;
         links.found += done.found;
@@ -161,6 +164,7 @@ fn moved(args: &Args, repository: &Utf8Path, state: &Utf8Path) -> Result<ExitCod
         return Ok(ExitCode::SUCCESS);
     };
     work.replace(&before, &after)?;
+    tell_git(&root, &before, &after)?;
     if args.json {
         rows(&changes, folder, &before, &after)
             .iter()
@@ -206,6 +210,7 @@ fn end_interrupted(
     diff::show(root, shown(repository, root), &now, &then)?;
     if !args.dry_run {
         work.end(&record, end)?;
+        tell_git(root, &now, &then)?;
         say(match end {
             End::Finish => "an interrupted move was completed",
             End::Abort => "an interrupted move was undone",
@@ -392,6 +397,46 @@ fn rows(changes: &[Change], folder: &Utf8Path, before: &Texts, after: &Texts) ->
         }
     }
     rows.into_values().collect()
+}
+
+/// Gives cards their new names in git's index where git would go on with the old ones: on file systems that
+/// ignore case it takes a name in another case for the same.
+fn tell_git(root: &Utf8Path, before: &Texts, after: &Texts) -> Result<()> {
+    let new = after.keys().filter(|path| !before.contains_key(*path));
+    let new: BTreeMap<String, &Utf8Path> = new
+        .map(|path| (folded(path.as_str()).into_owned(), path.as_path()))
+        .collect();
+    let gone = before.keys().filter(|path| !after.contains_key(*path));
+    let renamed: Vec<_> = gone
+        .filter_map(|old| Some((old, *new.get(&*folded(old.as_str()))?)))
+        .collect();
+    if renamed.is_empty() {
+        return Ok(());
+    }
+    let processes = Processes::new(false)?;
+    let source = Source::new(&processes, root, root.to_owned());
+    let git = source.git();
+    let says = |arguments: &[&str]| {
+        let captured = git.capture(arguments).ok()?;
+        let is_good = captured.status.success();
+        is_good.then(|| captured.stdout.trim().to_owned())
+    };
+    let ignores_case = ["config", "--type=bool", "--get", "core.ignoreCase"];
+    if says(&ignores_case).as_deref() != Some("true") {
+        return Ok(());
+    }
+    for (old, new) in renamed {
+        let [old, new] = [old, new].map(|path| source.below_git().join(path));
+        // One that git does not know has no old name there.
+        if says(&["ls-files", "--error-unmatch", "--", old.as_str()]).is_some()
+            && says(&["mv", "--force", "--", old.as_str(), new.as_str()]).is_none()
+        {
+            say(format!(
+                "git goes on with the name `{old}`: `git mv -f {old} {new}` changes it"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Lists where a path that is gone is still mentioned: these are not links, and not rewritten.

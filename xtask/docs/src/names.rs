@@ -4,6 +4,7 @@ use anyhow::{Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use sys::files::normalized;
 use vault::resolve::{self, Target, Vault, joined, nearest, stem};
+use vault::unicode::composed;
 
 /// Resolves names on the command line to cards.
 pub struct Names<'a, T = ()> {
@@ -28,8 +29,16 @@ impl<T> Names<'_, T> {
         }
     }
 
-    /// The card with this stem or path, if there is one.
+    /// The card with this stem or path, if there is one. A name that macOS completed has decomposed characters.
     pub fn known(&self, name: &str) -> Result<Option<Utf8PathBuf>> {
+        let typed = composed(name);
+        match self.known_just_so(name)? {
+            None if typed != name => self.known_just_so(&typed),
+            found => Ok(found),
+        }
+    }
+
+    fn known_just_so(&self, name: &str) -> Result<Option<Utf8PathBuf>> {
         if name.ends_with('/') {
             return Ok(None);
         }
@@ -77,6 +86,7 @@ impl<T> Names<'_, T> {
 
     /// The path of a card that `old` becomes.
     pub fn new_path(&self, name: &str, old: &Utf8Path) -> Result<Utf8PathBuf> {
+        let name = &*composed(name);
         let below = self.below_root(name)?;
         let is_folder = name.ends_with('/') || self.root.join(&below).is_dir();
         let path = if is_folder {

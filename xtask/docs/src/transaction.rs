@@ -13,6 +13,7 @@ use sys::files;
 use sys::inside::Inside;
 use vault::moves::Texts;
 use vault::tree::LARGEST;
+use vault::unicode::{composed, folded};
 
 /// The folder of journals, in the state folder.
 const FOLDER: &str = "docs-move";
@@ -254,9 +255,16 @@ enum Todo {
 impl Record {
     /// What a move would change now: the texts of its files as they are and as they would be.
     pub fn texts(&self, end: End) -> (Texts, Texts) {
-        let inside = Inside::open(&self.vault);
+        let inside = Inside::open(&self.vault).ok();
+        let carrier = inside
+            .as_ref()
+            .map(|inside| Carrier::new(self, inside, end));
         let now = |step: &Step| -> Option<(Utf8PathBuf, String)> {
-            let text = inside.as_ref().ok()?.read(&step.path, LARGEST).ok()?;
+            let carrier = carrier.as_ref()?;
+            if carrier.is_other(step).ok()? {
+                return None;
+            }
+            let text = carrier.inside.read(&step.path, LARGEST).ok()?;
             Some((
                 step.path.clone(),
                 String::from_utf8_lossy(&text).into_owned(),
@@ -278,7 +286,7 @@ struct Carrier<'a> {
     record: &'a Record,
     inside: &'a Inside,
     end: End,
-    /// Paths, in lower case, that several steps have: where case makes no difference they are one file.
+    /// Paths, folded, that several steps have: where case makes no difference they are one file.
     twins: HashSet<String>,
 }
 
@@ -287,7 +295,7 @@ impl<'a> Carrier<'a> {
         let mut seen = HashSet::new();
         let mut twins = HashSet::new();
         for step in &record.steps {
-            let path = step.path.as_str().to_lowercase();
+            let path = folded(step.path.as_str()).into_owned();
             if !seen.insert(path.clone()) {
                 twins.insert(path);
             }
@@ -301,7 +309,34 @@ impl<'a> Carrier<'a> {
     }
 
     fn is_twin(&self, step: &Step) -> bool {
-        !self.twins.is_empty() && self.twins.contains(&step.path.as_str().to_lowercase())
+        !self.twins.is_empty() && self.twins.contains(&*folded(step.path.as_str()))
+    }
+
+    /// Whether what a step's path finds is the file of its twin.
+    fn is_other(&self, step: &Step) -> Result<bool> {
+        Ok(self.is_twin(step)
+            && self.inside.find(&step.path)?.is_some()
+            && self.misspelled(&step.path)?.is_some())
+    }
+
+    /// The first part of a path that is there, and by another name: the part as a path, and how it is listed.
+    fn misspelled(&self, path: &Utf8Path) -> Result<Option<(Utf8PathBuf, String)>> {
+        let mut parts: Vec<&Utf8Path> = path.ancestors().collect();
+        // The last is the vault itself.
+        parts.pop();
+        for part in parts.into_iter().rev() {
+            let name = part.file_name().unwrap_or_default();
+            if self.inside.find(part)?.is_none() {
+                return Ok(None);
+            }
+            let names = self.inside.beside(part)?;
+            if names.iter().any(|listed| composed(listed) == name) {
+                continue;
+            }
+            let other = names.into_iter().find(|it| folded(it) == folded(name));
+            return Ok(Some((part.to_owned(), other.unwrap_or_default())));
+        }
+        Ok(None)
     }
 
     fn full(&self, step: &Step) -> Utf8PathBuf {
@@ -317,7 +352,7 @@ impl<'a> Carrier<'a> {
     fn text(&self, step: &Step) -> Result<Option<String>> {
         let found = self.inside.find(&step.path)?;
         let Some(found) = found else { return Ok(None) };
-        if self.is_twin(step) && !self.inside.has_name(&step.path)? {
+        if self.is_other(step)? {
             return Ok(None);
         }
         let path = self.full(step);
@@ -348,6 +383,15 @@ impl<'a> Carrier<'a> {
             }
             if self.inside.find(&step.path)?.is_none() {
                 self.inside.check_free(&step.path)?;
+            }
+            // In a folder of another name than the path says no link would look for it.
+            if from.is_none()
+                && let Some((part, other)) = self.misspelled(folder_of(&step.path))?
+            {
+                bail!(
+                    "`{}` is there as `{other}`: name it so",
+                    self.record.vault.join(part)
+                );
             }
             Ok(Todo::Write)
         });
@@ -407,6 +451,10 @@ impl<'a> Carrier<'a> {
         self.check_unchanged(step)?;
         self.inside.remove(&step.path)
     }
+}
+
+fn folder_of(path: &Utf8Path) -> &Utf8Path {
+    path.parent().unwrap_or(Utf8Path::new(""))
 }
 
 fn changed(path: &Utf8Path) -> String {

@@ -151,12 +151,15 @@ impl Inside {
         Ok(())
     }
 
-    /// Whether the folder of a path lists its name just so: where case makes no difference, others find it too.
-    pub fn has_name(&self, below: &Utf8Path) -> Result<bool> {
-        let (folder, name) = self.parent(below, false)?;
-        let mut entries = rustix::fs::Dir::new(folder).with_context(|| self.looking_at(below))?;
-        Ok(entries
-            .any(|entry| entry.is_ok_and(|entry| entry.file_name().to_bytes() == name.as_bytes())))
+    /// The names that the folder of a path lists, links among them: where case makes no difference others find a
+    /// file, too. One that is not UTF-8 is left out.
+    pub fn beside(&self, below: &Utf8Path) -> Result<Vec<String>> {
+        let (folder, _) = self.parent(below, false)?;
+        // Opened anew: of a handle that was read the end is where the next one begins.
+        let entries = rustix::fs::Dir::read_from(folder).with_context(|| self.looking_at(below))?;
+        let names =
+            entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str().ok()?.to_owned()));
+        Ok(names.collect())
     }
 
     fn looking_at(&self, below: &Utf8Path) -> String {
@@ -335,6 +338,10 @@ mod tests {
         inside.remove_empty(one);
         assert_eq!(inside.read(two, 1).unwrap(), b"1");
         assert!(inside.read(two, 0).is_err() && !path.join("a").exists());
+        for _ in 0..2 {
+            let beside = inside.beside(Utf8Path::new("x")).unwrap();
+            assert!(beside.iter().any(|name| name == "c"), "{beside:?}");
+        }
         inside.remove(two).unwrap();
         inside.remove(two).unwrap();
         assert_eq!(fs_err::read_dir(path).unwrap().count(), 0);

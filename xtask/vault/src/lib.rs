@@ -16,3 +16,4 @@ pub mod resolve;
 pub mod rules;
 pub mod slug;
 pub mod tree;
+pub mod unicode;

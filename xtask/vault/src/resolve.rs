@@ -3,17 +3,18 @@
 //! Links are resolved by stem, as Obsidian and Quartz do it for `[[stem]]`: the last part of a path
 //! without `.md`, in the case in which it is written.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::unicode::folded;
 
 /// Cards, found by path and by stem, each with what is known of it.
 #[derive(Debug)]
 pub struct Vault<T> {
     /// The cards, in the order of the bytes of their paths.
     pub cards: Vec<Card<T>>,
-    /// Cards by their stems in lower case.
+    /// Cards by their stems in lower case, composed.
     by_stem: HashMap<Box<str>, Vec<u32>>,
 }
 
@@ -33,7 +34,7 @@ pub enum Target {
     Card(usize),
     /// To several: nowhere.
     Ambiguous(Vec<usize>),
-    /// To cards whose stems differ in case only.
+    /// To cards whose stems differ in case only, or in how their characters are composed.
     Case(Vec<usize>),
     /// To nothing.
     Unknown,
@@ -102,18 +103,6 @@ impl<T> Vault<T> {
             .values()
             .filter(|cards| cards.len() > 1)
             .map(Vec::as_slice)
-    }
-}
-
-/// A stem in lower case.
-fn folded(stem: &str) -> Cow<'_, str> {
-    if stem
-        .bytes()
-        .all(|b| b.is_ascii() && !b.is_ascii_uppercase())
-    {
-        Cow::Borrowed(stem)
-    } else {
-        Cow::Owned(stem.to_lowercase())
     }
 }
 

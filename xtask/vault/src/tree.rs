@@ -1,10 +1,13 @@
 //! The files of a vault: which there are, and what they hold.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io::Read as _;
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::unicode::composed;
 
 /// The paths of a vault's files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,6 +82,24 @@ impl Tree {
     /// Whether a file other than cards has this name, or this path from the vault's root.
     pub fn has_file(&self, name: &str) -> bool {
         self.files.contains(name)
+    }
+}
+
+/// A listed name as it is typed, if the file is found by that as well: macOS may list decomposed characters
+/// whatever a file was called, and git takes such names for the composed ones.
+fn as_typed<'n>(folder: &Utf8Path, name: &'n str) -> Cow<'n, str> {
+    use std::os::unix::fs::MetadataExt as _;
+    let typed = composed(name);
+    if typed == name {
+        return typed;
+    }
+    let id = |name: &str| {
+        let data = fs_err::symlink_metadata(folder.join(name));
+        data.ok().map(|data| (data.dev(), data.ino()))
+    };
+    match id(&typed) {
+        Some(found) if id(name) == Some(found) => typed,
+        _ => Cow::Borrowed(name),
     }
 }
 
@@ -157,7 +178,7 @@ fn walk(
         if name.starts_with('.') {
             continue;
         }
-        let path = under(name);
+        let path = under(&as_typed(&folder, name));
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => walk(root, &path, paths, faults)?,
             Ok(kind) if kind.is_file() || leads_to_file(&entry, &path) => paths.push(path),
