@@ -19,7 +19,9 @@ rustPlatform.buildRustPackage {
         root = builtins.stringLength (toString crate) + 1;
         below = builtins.substring root (builtins.stringLength path - root) path;
       in
-      builtins.match "Cargo\\.(toml|lock)|src(/.*)?" below != null;
+      builtins.match "Cargo\\.(toml|lock)|src(/.*)?" below != null
+      # what macOS leaves in folders
+      && builtins.match "\\.DS_Store|\\._.*" (baseNameOf path) == null;
   };
   cargoLock.lockFile = crate + "/Cargo.lock";
 

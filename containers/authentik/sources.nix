@@ -15,16 +15,22 @@
 let
   version = if source == null then pins.version else (lib.importJSON (source + "/package.json")).version;
 
+  # What macOS leaves in folders is nobody's source.
+  ofMac = path: builtins.match "\\.DS_Store|\\._.*" (baseNameOf path) != null;
+
   fromTree = lib.optionalAttrs (source != null) {
     authentik = builtins.path {
       name = "authentik-source";
       path = source;
       filter =
         path: _:
-        !(builtins.elem (baseNameOf path) [
-          ".git"
-          "node_modules"
-        ]);
+        !(
+          ofMac path
+          || builtins.elem (baseNameOf path) [
+            ".git"
+            "node_modules"
+          ]
+        );
     };
     schema = builtins.path {
       name = "schema.yml";
@@ -33,6 +39,7 @@ let
     ts-templates = builtins.path {
       name = "ts-templates";
       path = source + "/scripts/api/ts-templates";
+      filter = path: _: !ofMac path;
     };
   };
 
@@ -95,10 +102,12 @@ let
     lifecycle = builtins.path {
       name = "lifecycle";
       path = tree + "/lifecycle";
+      filter = path: _: !ofMac path;
     };
     web-icons = builtins.path {
       name = "web-icons";
       path = tree + "/web/authentik";
+      filter = path: _: !ofMac path;
     };
   };
 
@@ -143,7 +152,7 @@ let
           root = builtins.stringLength (toString tree) + 1;
           below = builtins.substring root (builtins.stringLength path - root) path;
         in
-        keep type (pattern: builtins.match pattern below != null);
+        !ofMac path && keep type (pattern: builtins.match pattern below != null);
     };
 
   parts =

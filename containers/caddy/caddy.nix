@@ -16,6 +16,8 @@ buildGo125Module (finalAttrs: {
   src = builtins.path {
     name = "caddy-source";
     path = ./program;
+    # what macOS leaves in folders
+    filter = path: _: builtins.match "\\.DS_Store|\\._.*" (baseNameOf path) == null;
   };
   vendorHash =
     pins.go.vendorHash

@@ -25,7 +25,7 @@ use sys::terminal;
 /// keeps completing everything else after `cargo`, whichever of the two is loaded first. To enable it in
 /// the current shell, in this repository:
 ///
-///   bash  `source <(cargo xtask completions bash)`
+///   bash  `eval "$(cargo xtask completions bash)"`, 4.3 or later
 ///   zsh   `source <(cargo xtask completions zsh)`, after compinit
 ///   fish  `cargo xtask completions fish | source`
 ///
@@ -53,8 +53,7 @@ pub struct Args {
 pub fn run(args: &Args, mut command: clap::Command) -> Result<ExitCode> {
     if args.words.is_empty() {
         let repo = Repo::find()?;
-        let program = std::env::current_exe().context("finding this program")?;
-        let program = Utf8PathBuf::try_from(program).context("finding this program")?;
+        let program = own_program().context("finding this program")?;
         let root = repo.root.canonicalize_utf8()?;
         terminal::emit(script(args.shell, &root, &program).trim_end())?;
         return Ok(ExitCode::SUCCESS);
@@ -91,4 +90,19 @@ pub fn run(args: &Args, mut command: clap::Command) -> Result<ExitCode> {
     }
     terminal::emit(render(args.shell, &typed, &next).trim_end_matches('\n'))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// This program's file. Linux tells it in /proc only; where there is none, the path that it was started by.
+fn own_program() -> Result<Utf8PathBuf> {
+    let error = match std::env::current_exe() {
+        Ok(program) => return Ok(Utf8PathBuf::try_from(program)?),
+        Err(error) => error,
+    };
+    let started = std::env::args_os()
+        .next()
+        .and_then(|it| it.into_string().ok());
+    match started.filter(|path| path.contains('/')) {
+        Some(path) => Ok(Utf8PathBuf::from(path).canonicalize_utf8()?),
+        None => Err(error.into()),
+    }
 }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use nix_formats::nar;
+use sys::files;
 use sys::terminal;
 
 /// Print the SHA-256 of files and trees as Nix computes it
@@ -15,6 +16,8 @@ use sys::terminal;
 /// The hash is that of the path's NAR, as with `nix hash path`: it covers names, contents, symlinks and
 /// the owner's execute bit, nothing else. Hashes are printed to stdout, one per line, in the order of the
 /// paths; if a path can't be hashed, none is printed.
+///
+/// Files that macOS leaves in folders (`.DS_Store`, `._*`) count as all others do, and are named on stderr.
 ///
 /// Exit codes: 0 all hashed, 2 a path can't be read.
 ///
@@ -64,6 +67,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if !good {
         return Ok(ExitCode::from(2));
     }
+    for (path, _) in hashes.iter().filter(|_| !args.flat) {
+        let mut found = Vec::new();
+        left_by_mac(path, &mut found);
+        if let Some(first) = found.iter().min() {
+            terminal::say(format!(
+                "note: the hash covers files that macOS makes, such as `{}` ({} in all): remove what does not belong there",
+                first,
+                found.len()
+            ));
+        }
+    }
     for (path, hash) in hashes {
         let hash = if args.base32 {
             hash.to_base32()
@@ -80,4 +94,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The files below a folder that macOS makes, and nobody else.
+fn left_by_mac(folder: &Path, found: &mut Vec<String>) {
+    // What can't be read was an error before.
+    for entry in fs_err::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if files::is_left_by_mac(&name) {
+            found.push(entry.path().display().to_string());
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            left_by_mac(&entry.path(), found);
+        }
+    }
 }

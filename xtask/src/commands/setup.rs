@@ -12,7 +12,6 @@ use crate::machine::look::{Machine, is_debian_based, look};
 use crate::machine::render::{Step, render, render_there};
 use crate::machine::requirements::host_tools;
 use crate::machine::there;
-use crate::package_set::HOST_PKGS_SYSTEM;
 use crate::repo::Repo;
 use sys::process::{Interrupted, Processes};
 use sys::terminal;
@@ -26,9 +25,9 @@ use sys::terminal;
 /// installed without a database cluster, by a file in /etc/postgresql-common/createcluster.d, so that no
 /// server is started.
 ///
-/// host-pkgs has packages for x86_64-linux only: on another machine, such as a Mac, that a prerequisite of
-/// builds on it is missing is a warning, for `--on HOST` builds elsewhere. `setup --on HOST` looks at that
-/// other machine, whether builds there will work; nothing is installed there.
+/// host-pkgs has packages for x86_64-linux only: on another machine, such as a Mac, or one with neither Nix
+/// nor apt, that a prerequisite of builds on it is missing is a warning, for `--on HOST` builds elsewhere.
+/// `setup --on HOST` looks at that other machine, whether builds there will work; nothing is installed there.
 ///
 /// Whether Nix can isolate builders is tested by building a tiny derivation that has no output. It leaves
 /// its `.drv` file and an empty lock file in the store, the same ones each time.
@@ -83,18 +82,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let debian = is_debian_based(&os_release);
     let check = || {
         let machine = look(&processes, &repo, &tools, debian)?;
-        let findings = if machine.system == HOST_PKGS_SYSTEM {
-            findings(&machine)
-        } else {
+        let findings = if elsewhere::is_meant(&machine) {
             elsewhere::findings(&machine)
+        } else {
+            findings(&machine)
         };
         Ok::<_, anyhow::Error>((machine, findings))
     };
     let show = |(machine, findings): &(Machine, Vec<Finding>), step| {
-        let text = if machine.system == HOST_PKGS_SYSTEM {
-            render(findings, step)
-        } else {
+        let text = if elsewhere::is_meant(machine) {
             elsewhere::render(machine, findings, step)
+        } else {
+            render(findings, step)
         };
         say(args, &text)
     };

@@ -10,7 +10,7 @@ use sys::quote::quoted;
 /// A shell with a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Shell {
-    /// Bash, 4.4 or later
+    /// Bash, 4.3 or later
     Bash,
     /// Zsh
     Zsh,

@@ -288,6 +288,9 @@ pub fn fetch(processes: &Processes, go: &Go, wanted: &Wanted<'_>, shared: bool) 
     } else {
         module.join("vendor")
     };
+    if !wanted.proxy_vendor {
+        check_unmerged(&module)?;
+    }
     let modules = count(&tree, wanted.proxy_vendor)?;
     let changed = ["go.mod", "go.sum"]
         .into_iter()
@@ -439,7 +442,8 @@ fn copy_for_go(
     for entry in fs_err::read_dir(from)? {
         let entry = entry?;
         let (name, kind) = (entry.file_name(), entry.file_type()?);
-        if LEFT_OUT.iter().any(|left_out| name == *left_out) {
+        // What a Mac leaves beside a package would be taken for a part of it.
+        if files::is_left_by_mac(&name) || LEFT_OUT.iter().any(|left_out| name == *left_out) {
             continue;
         }
         if kind.is_dir() {
@@ -569,6 +573,43 @@ fn count_vendored(tree: &Utf8Path) -> Result<usize> {
         .count())
 }
 
+/// That no two folders of the vendor tree are one because the file system ignores case: the hash would be another
+/// than on Linux.
+fn check_unmerged(module: &Utf8Path) -> Result<()> {
+    let list = module.join("vendor/modules.txt");
+    if !module.join("GO.MOD").exists() || !list.exists() {
+        return Ok(());
+    }
+    let text = fs_err::read(list)?;
+    if let Some((one, other)) = merged(&String::from_utf8_lossy(&text)) {
+        bail!(
+            "`{one}` and `{other}` differ in case only, which the file system of {module} ignores: let TMPDIR name a \
+             folder that is case-sensitive (a volume of its own, by Disk Utility), or compute it on Linux"
+        );
+    }
+    Ok(())
+}
+
+/// Two folders that differ in case only, by a vendor tree's list of modules and packages.
+fn merged(list: &str) -> Option<(&str, &str)> {
+    let mut folders: BTreeMap<String, &str> = BTreeMap::new();
+    for line in list.lines() {
+        let path = match line.strip_prefix("# ") {
+            Some(module) => module.split(' ').next()?,
+            None if line.starts_with('#') => continue,
+            None => line,
+        };
+        let ends = path.match_indices('/').map(|(at, _)| at);
+        for folder in ends.chain([path.len()]).map(|end| &path[..end]) {
+            let known = folders.entry(folder.to_lowercase()).or_insert(folder);
+            if *known != folder {
+                return Some((*known, folder));
+            }
+        }
+    }
+    None
+}
+
 /// Whether a line of `modules.txt` names a module, as `# path version`, and is not a replacement that
 /// nothing uses.
 fn is_module_line(line: &str) -> bool {
@@ -634,6 +675,17 @@ mod tests {
         let paths: Vec<&str> = local_replacements(text).collect();
         assert_eq!(paths, ["./a", "../b", "./with blank", "/abs", "."]);
         assert_eq!(files::normalized("/s/sub/../b/./c"), "/s/b/c");
+    }
+
+    #[test]
+    fn folders_that_differ_in_case_only() {
+        let list = "# github.com/Azure/x v1.0.0\n## explicit; go 1.25\ngithub.com/Azure/x/in\n";
+        assert_eq!(merged(list), None);
+        let both = [list, "# github.com/azure/y v1.0.0\n"].concat();
+        assert_eq!(
+            merged(&both),
+            Some(("github.com/Azure", "github.com/azure"))
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! A machine that host-pkgs has no packages for, such as a Mac: what works there, what that needs, and
-//! that components are built on another machine, or there over nixpkgs.
+//! A machine that host-pkgs has no packages for, such as a Mac, or that has neither Nix nor apt: what works
+//! there, what that needs, and that components are built on another machine, or there over nixpkgs.
 
 use super::findings::{
     Finding, State, disk_finding, fill_in_remedies, is_blocked, program_finding, set_finding,
@@ -12,11 +12,17 @@ use super::sandbox_probe::{SandboxProbe, StoreState};
 use super::store_access::Access;
 use super::system::Kind;
 use crate::nix::PackageSet;
-use crate::package_set::NIXPKGS_FLOOR;
+use crate::package_set::{HOST_PKGS_SYSTEM, NIXPKGS_FLOOR};
 use sys::table;
 
 /// How Nix's own installer is run, from any shell.
 const INSTALLER: &str = "curl -L https://nixos.org/nix/install | sh -s -- --daemon";
+
+/// Whether a machine is one of these.
+pub fn is_meant(machine: &Machine) -> bool {
+    let has_nix = !matches!(machine.nix, NixState::Missing);
+    machine.system != HOST_PKGS_SYSTEM || !has_nix && !machine.debian
+}
 
 /// Judges the machine. Only ssh may be what the main job lacks: without it nothing can be built elsewhere,
 /// and then only where nothing is missing for builds over nixpkgs.
@@ -240,6 +246,17 @@ mod tests {
         );
         machine.nix = NixState::Runs(NixVersion::new(2, 3));
         says(&machine, &["2.3: install 2.18 or later: curl"]);
+    }
+
+    #[test]
+    fn whose_machine_it_is() {
+        assert!(is_meant(&mac(complete())));
+        assert!(!is_meant(&complete()) && !is_meant(&empty()));
+        let other = |machine| Machine {
+            debian: false,
+            ..machine
+        };
+        assert!(is_meant(&other(empty())) && !is_meant(&other(complete())));
     }
 
     #[test]

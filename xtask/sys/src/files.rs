@@ -1,5 +1,6 @@
 //! Files that are replaced in one piece, locks between runs, permission bits.
 
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result};
@@ -85,6 +86,11 @@ pub fn copy_tree(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
         fs_err::copy(from, to)?;
     }
     Ok(())
+}
+
+/// Whether a file of this name is one that macOS leaves in the folders that it shows or copies.
+pub fn is_left_by_mac(name: &OsStr) -> bool {
+    name == ".DS_Store" || name.as_encoded_bytes().starts_with(b"._")
 }
 
 /// Makes a folder, and makes sure that files can be made in it.

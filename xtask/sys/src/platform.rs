@@ -79,7 +79,7 @@ pub fn mode_bits(mode: rustix::fs::RawMode) -> u32 {
 }
 
 /// Each process and its parent, from `/proc/<pid>/stat` (`proc_pid_stat(5)`); empty on systems without
-/// /proc, where descendants of a killed process are not found.
+/// /proc.
 pub fn parents() -> BTreeMap<i32, i32> {
     let Ok(entries) = fs_err::read_dir("/proc") else {
         return BTreeMap::new();

@@ -263,6 +263,7 @@ impl Processes {
     fn kill_orphans(&self) {
         let running = lock(&self.running);
         let own = BTreeSet::from([getpid().as_raw_nonzero().get()]);
+        // Where there is no /proc there are no orphans either.
         let parents = platform::parents();
         let known = [&running.groups, &running.foreground, &running.conversations];
         let known: BTreeSet<i32> = known.into_iter().flatten().copied().collect();
@@ -536,7 +537,7 @@ fn kill_with_descendants(leaders: &BTreeSet<i32>) {
     for leader in leaders {
         signal_group(*leader, Signal::STOP);
     }
-    let descendants = descendants(&platform::parents(), leaders);
+    let descendants = descendants(&parents(), leaders);
     for leader in leaders {
         signal_group(*leader, Signal::KILL);
     }
@@ -545,6 +546,33 @@ fn kill_with_descendants(leaders: &BTreeSet<i32>) {
             let _ = kill_process(process, Signal::KILL);
         }
     }
+}
+
+/// Each process and its parent; on systems without /proc, as macOS, `ps` knows.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it runs while signals are handled, when nothing else may be started"
+)]
+fn parents() -> BTreeMap<i32, i32> {
+    let parents = platform::parents();
+    if !parents.is_empty() {
+        return parents;
+    }
+    let listed = Command::new("ps")
+        .args(["-A", "-o", "pid=,ppid="])
+        .stdin(Stdio::null())
+        .output();
+    parents_in_ps(&String::from_utf8_lossy(
+        &listed.map(|output| output.stdout).unwrap_or_default(),
+    ))
+}
+
+fn parents_in_ps(listed: &str) -> BTreeMap<i32, i32> {
+    let pair = |line: &str| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse().ok());
+        Some((numbers.next()??, numbers.next()??))
+    };
+    listed.lines().filter_map(pair).collect()
 }
 
 fn descendants(parents: &BTreeMap<i32, i32>, roots: &BTreeSet<i32>) -> BTreeSet<i32> {
@@ -633,6 +661,15 @@ impl std::error::Error for Interrupted {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parents_are_read_from_ps() {
+        let listed = "    1     0\n  316     1\n\n99316   316\n  PID  PPID\n";
+        assert_eq!(
+            parents_in_ps(listed),
+            BTreeMap::from([(1, 0), (316, 1), (99316, 316)])
+        );
+    }
 
     #[test]
     fn descendants_are_found_through_generations() {

@@ -147,8 +147,9 @@ mod tests {
             fs_err::create_dir(parent.join(format!("{PREFIX}{name}"))).unwrap();
         }
         let place = |name: &str| parent.join(format!("{PREFIX}{name}")).join(LOCK);
-        let (fifo, mode) = (FileType::Fifo, Mode::RUSR | Mode::WUSR);
-        rustix::fs::mknodat(rustix::fs::CWD, place("3").as_std_path(), fifo, mode, 0).unwrap();
+        let processes = crate::process::Processes::new(false).unwrap();
+        let made = processes.capture(processes.cmd("mkfifo").arg(place("3")));
+        made.unwrap().success().unwrap();
         fs_err::os::unix::fs::symlink("/dev/zero", place("4")).unwrap();
         remove_orphans(parent);
         assert!(parent.join(format!("{PREFIX}3")).exists());

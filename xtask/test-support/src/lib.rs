@@ -12,5 +12,6 @@ pub mod common;
 pub mod far;
 pub mod harness;
 pub mod live;
+pub mod mac;
 pub mod spy;
 pub mod terminal;

@@ -11,6 +11,7 @@ mod docs_check;
 mod docs_faults;
 mod docs_move;
 mod hash;
+mod mac_folder;
 mod patch_version;
 mod setup;
 mod strip_refs;

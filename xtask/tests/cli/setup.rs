@@ -98,6 +98,11 @@ fn is_debian_like() -> bool {
 fn without_install_nothing_is_installed() {
     let machine = Machine::new("");
     let ended = machine.bare(&[]);
+    assert_eq!(ended.calls, Vec::<String>::new());
+    if !is_debian_like() {
+        assert!(ended.stdout.contains("--on HOST"), "{}", ended.said());
+        return;
+    }
     assert_eq!(ended.code, Some(1), "{}", ended.said());
     for part in [
         "nix           MISSING  not found\n",
@@ -113,8 +118,7 @@ fn without_install_nothing_is_installed() {
         );
     }
     let offer = ended.stdout.contains("`cargo xtask setup --install`");
-    assert_eq!(offer, is_debian_like(), "{}", ended.said());
-    assert_eq!(ended.calls, Vec::<String>::new());
+    assert!(offer, "{}", ended.said());
 }
 
 #[test]
@@ -251,6 +255,9 @@ fn a_complete_machine_is_left_alone() {
 
 #[test]
 fn json_lines() {
+    if !is_debian_like() {
+        return;
+    }
     // apt-get's own words are not for stdout.
     let machine = Machine::new("echo 'Reading package lists...'");
     for arguments in [&["--json"][..], &["--json", "--install"]] {
@@ -274,7 +281,7 @@ fn json_lines() {
             "{}",
             ended.said()
         );
-        let asked = arguments.contains(&"--install") && is_debian_like();
+        let asked = arguments.contains(&"--install");
         assert_eq!(ended.stderr.contains("Reading package lists"), asked);
     }
 }

@@ -6,5 +6,6 @@
 )]
 
 mod hostile;
+mod mac;
 mod remote;
 mod setup_on;
