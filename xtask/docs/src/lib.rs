@@ -17,6 +17,7 @@ pub mod list;
 pub mod moves;
 mod names;
 pub mod picture;
+pub mod restate;
 mod say;
 mod source;
 mod spelling;

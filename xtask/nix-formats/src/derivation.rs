@@ -1,4 +1,4 @@
-//! Store derivations (`.drv` files): the outputs, and what a fixed one has to hash to.
+//! Store derivations (`.drv` files): the outputs, what a fixed one has to hash to, and what is needed.
 //!
 //! The format is that of `Derivation::unparse` in Nix's `libstore/derivations.cc`, the same since its
 //! first versions: `Derive([("out","/nix/store/…","r:sha256","<base 16>"),…],…`. The commands of Nix
@@ -44,6 +44,24 @@ impl Output {
 
 /// The outputs in the text of a store derivation; `None` when it is no such text.
 pub fn outputs(text: &str) -> Option<Vec<Output>> {
+    outputs_and_rest(text).map(|(outputs, _)| outputs)
+}
+
+/// The derivations whose outputs one needs, in its text; what is not understood gives none.
+pub fn inputs(text: &str) -> Vec<String> {
+    let mut inputs = Vec::new();
+    let rest = outputs_and_rest(text).and_then(|(_, rest)| rest.strip_prefix("],["));
+    let mut rest = rest.unwrap_or_default();
+    while let Some((path, behind)) = rest.strip_prefix('(').and_then(string) {
+        inputs.push(path);
+        let Some(end) = behind.find(')') else { break };
+        rest = behind[end + 1..].trim_start_matches(',');
+    }
+    inputs
+}
+
+/// The outputs, and the text from the end of their list on.
+fn outputs_and_rest(text: &str) -> Option<(Vec<Output>, &str)> {
     // Newer experimental formats have a version before the list.
     let start = text
         .strip_prefix("Derive(")
@@ -62,7 +80,7 @@ pub fn outputs(text: &str) -> Option<Vec<Output>> {
         rest = output.strip_prefix(')')?;
         rest = rest.strip_prefix(',').unwrap_or(rest);
     }
-    (rest.starts_with(']') && !outputs.is_empty()).then_some(outputs)
+    (rest.starts_with(']') && !outputs.is_empty()).then_some((outputs, rest))
 }
 
 /// A string in quotes, and what follows it.
@@ -135,6 +153,15 @@ mod tests {
             let output = outputs(drv).unwrap().remove(0);
             let own = output.fixed.clone().unwrap().hash;
             assert_eq!(output.with_hash(&own).unwrap(), output.path.as_str());
+        }
+    }
+
+    #[test]
+    fn what_is_needed() {
+        let text = r#"Derive([("out","/x","","")],[("/nix/store/a.drv",["dev","out"]),("/nix/store/b.drv",["out"])],["/s"],"x","b",[],[])"#;
+        assert_eq!(inputs(text), ["/nix/store/a.drv", "/nix/store/b.drv"]);
+        for text in [r#"Derive([("out","/x","","")],[],["/s"]"#, "Derive(", ""] {
+            assert_eq!(inputs(text), [""; 0], "{text}");
         }
     }
 

@@ -552,6 +552,14 @@ impl Run {
         })
     }
 
+    /// How long each build took that ended, well or not: derivation, label, time.
+    pub fn times(&self) -> impl Iterator<Item = (&str, &str, Duration)> {
+        self.builds.iter().filter_map(|(drv, build)| {
+            let time = build.ended?.saturating_sub(build.started);
+            Some((drv.as_str(), self.label(drv), time))
+        })
+    }
+
     /// The outputs of a derivation whose build began.
     pub fn outputs(&self, drv: &str) -> &[Output] {
         self.builds.get(drv).map_or(&[], |build| &build.outputs)

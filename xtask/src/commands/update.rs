@@ -1,6 +1,7 @@
 //! `cargo xtask update`: which releases there are, what moving to one takes, and the move.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -12,18 +13,20 @@ use crate::nix::PackageSet;
 use crate::pins::sources::{self, SourceOverride, SourceTree, Sources};
 use crate::pins::{self, Pins};
 use crate::repo::{Container, Repo};
+use crate::update::cards::{self, Card};
+use crate::update::conclude::{self, Ending};
 use crate::update::git::{self, Tags};
-use crate::update::hashes::{self, End, Work};
+use crate::update::hashes::{self, Elsewhere, End, Work};
 use crate::update::journal::{Journal, Lock};
-use crate::update::plan;
 use crate::update::preflight::{self, Kind, Note, Subject};
 use crate::update::program::{self, Prepared, Program};
 use crate::update::release::{self, Choice, Release, Wanted};
 use crate::update::report;
 use crate::update::tree::Tree;
+use crate::update::{nixpkgs, plan};
+use docs::restate::Moved;
 use nix_formats::nar;
-use sys::git::Git;
-use sys::process::Processes;
+use sys::process::{Processes, is_missing_program};
 use sys::terminal;
 
 /// Move a container to a new release: versions and hashes, all of them or none
@@ -32,15 +35,17 @@ use sys::terminal;
 /// version. Without `--to` or `--next`, the newest final release of the pinned line is meant; a pre-release
 /// only if `--to` names it. To go back, or to pass over a line, is refused. The releases of a program that
 /// compiles a Go module in are the versions of that module: Go moves it and the other requirements in a copy
-/// of the expressions.
+/// of the expressions. `update nixpkgs` moves the pinned nixpkgs of all containers and of flake.lock to the
+/// newest revision of the branch that flake.lock names.
 ///
 /// First the new tree is compared with the expressions and with the pinned one, without building: lines that
 /// are replaced, files that components are built from, Go, Node, npm and Python, packages, migrations,
 /// defaults. Each finding has file and line, under `a person must decide`, where the run then ends, or `for
 /// information`. Then each hash whose derivation is another with the new version is found by building it, in
 /// rounds, on a copy of the pins, and all components are built and tested. In the end pins.json is written
-/// once. After any failure it is what it was; `--resume` goes on with the hashes that were found. Hashes of
-/// other systems that would be wrong are removed. Trees and the journal are in target/xtask/update.
+/// once, and so are reference cards that state the version. After any failure all is what it was; `--resume`
+/// goes on with the hashes that were found. Hashes of other systems that would be wrong are removed, unless
+/// `--system` or `--on` has them found. Trees and the journal are in target/xtask/update.
 ///
 /// Exit codes: 0 success, 1 a person must decide, a build failed, or a hash was removed, 2 could not run, 129,
 /// 130 or 143 interrupted.
@@ -53,10 +58,10 @@ use sys::terminal;
     reason = "each is a flag of the command line"
 )]
 pub struct Args {
-    /// The container [default: the only one with releases]
+    /// The container, or `nixpkgs` [default: the only one with releases]
     #[arg(value_name = "CONTAINER")]
     container: Option<String>,
-    /// Move to this version
+    /// Move to this version; of nixpkgs, to this revision
     #[arg(long, value_name = "VERSION", conflicts_with_all = ["next", "list"])]
     to: Option<String>,
     /// Move to the newest release of the next line
@@ -68,7 +73,8 @@ pub struct Args {
     /// Say what moving takes; change nothing
     #[arg(long, conflicts_with = "list")]
     dry_run: bool,
-    /// Check a tree that is here, instead of a release; change nothing
+    /// Check a tree that is here, instead of a release; change nothing, or with `--pins` make FILE that of the
+    /// tree
     #[arg(long, value_name = "TREE", conflicts_with_all = ["to", "next", "list"])]
     source: Option<Utf8PathBuf>,
     /// The tree of the pinned release [default: fetched from the pinned places]
@@ -89,17 +95,31 @@ pub struct Args {
     /// Go on with what an earlier run found
     #[arg(long, conflicts_with_all = ["to", "next", "list", "source", "dry_run", "only"])]
     resume: bool,
+    /// Also find the hashes of this system, which are removed otherwise; can be repeated
+    #[arg(long, value_name = "SYSTEM", conflicts_with_all = ["list", "dry_run"])]
+    system: Vec<String>,
+    /// Find them on another machine, HOST or USER@HOST as for ssh [default system: that of the machine]
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["list", "dry_run"])]
+    on: Option<String>,
+    /// Nix's `builders` for them, such as `ssh://HOST SYSTEM`
+    #[arg(
+        long,
+        value_name = "BUILDERS",
+        requires = "system",
+        conflicts_with = "on"
+    )]
+    builders: Option<String>,
     /// Commit the pins file, with old and new hashes in the message
-    #[arg(long, conflicts_with_all = ["list", "source", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["list", "dry_run"])]
     commit: bool,
     /// Also write what was done as Markdown, for a pull request
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "source", "dry_run"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "dry_run"])]
     report: Option<Utf8PathBuf>,
     /// The package set to build over [default: nixpkgs if it is available, else host]
     #[arg(long, value_name = "SET")]
     pkgs: Option<PackageSet>,
     /// Print JSON lines: with `--list` container, version, line, `pre_release`, state; findings: kind, code,
-    /// what, spots (tree, path, line, text); pins: pin, state, old, new
+    /// what, spots (tree, path, line, text); pins: container, pin, state, old, new
     #[arg(long)]
     json: bool,
     /// Show command lines and all messages of Nix
@@ -129,6 +149,8 @@ struct Target {
 enum Content {
     /// Its tree.
     Tree(Tree),
+    /// A working tree, as it is.
+    Working(Tree, Box<Sources>),
     /// The expressions with what Go wrote.
     Program(Box<Prepared>),
 }
@@ -149,18 +171,19 @@ struct Session<'a> {
     sources: Sources,
     follows: Follows,
     pinned: Release,
+    start: Instant,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    let start = Instant::now();
     let repo = Repo::find()?;
     let processes = Processes::new(args.verbose)?;
+    if args.container.as_deref() == Some(nixpkgs::NAME) {
+        return args.nixpkgs(&repo, &processes, start);
+    }
     let container = container(args.container.as_deref(), &repo)?;
-    let asked = SourceOverride {
-        pins: args.pins.as_deref(),
-        ..SourceOverride::default()
-    };
-    let sources = sources::resolve(&repo, &container, &asked)?;
+    let sources = sources::resolve(&repo, &container, &args.asked())?;
     let version = sources.pins.version.to_string();
     let pinned = Release::parse(&version)
         .with_context(|| format!("the pinned version {version} is not one of a release"))?;
@@ -171,9 +194,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         follows: follows(args, &repo, &processes, &sources)?,
         sources,
         pinned,
+        start,
     };
     match &args.source {
-        Some(tree) => session.check_tree(tree),
+        Some(tree) if args.pins.is_some() && !args.dry_run => {
+            let asked = SourceOverride {
+                tree: Some(tree),
+                ..args.asked()
+            };
+            sources::refuse_to_write(&repo, &asked)?;
+            let lock = Lock::take(&session.trees(), &container.name)?;
+            session.check_tree(tree, Some(&lock))
+        }
+        Some(tree) => session.check_tree(tree, None),
         None if args.list => session.list(),
         None if args.dry_run => session.plan(None),
         None => {
@@ -184,6 +217,59 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 session.apply(&lock, None, &[])
             }
         }
+    }
+}
+
+impl Args {
+    fn asked(&self) -> SourceOverride<'_> {
+        SourceOverride {
+            pins: self.pins.as_deref(),
+            ..SourceOverride::default()
+        }
+    }
+
+    /// Where hashes of other systems are found.
+    fn elsewhere(&self) -> Vec<Elsewhere> {
+        let of = |system: Option<&String>| Elsewhere {
+            on: self.on.clone(),
+            system: system.cloned(),
+            builders: self.builders.clone(),
+        };
+        if self.system.is_empty() && self.on.is_some() {
+            return vec![of(None)];
+        }
+        self.system.iter().map(|system| of(Some(system))).collect()
+    }
+
+    /// Moves nixpkgs, which has no releases, tree or pins file of its own.
+    fn nixpkgs(&self, repo: &Repo, processes: &Processes, start: Instant) -> Result<ExitCode> {
+        let others = [
+            ("--next", self.next),
+            ("--list", self.list),
+            ("--source", self.source.is_some()),
+            ("--from", self.from.is_some()),
+            ("--pins", self.pins.is_some()),
+            ("--only", !self.only.is_empty()),
+        ];
+        if let Some((flag, _)) = others.into_iter().find(|(_, is_given)| *is_given) {
+            bail!(
+                "`{flag}` is for containers: nixpkgs moves to the newest revision of its branch, or to one by `--to REV`"
+            );
+        }
+        let asked = nixpkgs::Asked {
+            to: self.to.as_deref(),
+            dry_run: self.dry_run,
+            resume: self.resume,
+            build: !self.no_build,
+            pkgs: self.pkgs,
+            elsewhere: &self.elsewhere(),
+            json: self.json,
+            commit: self.commit,
+            report: self.report.as_deref(),
+            verbose: self.verbose,
+            start,
+        };
+        nixpkgs::run(&asked, repo, processes)
     }
 }
 
@@ -305,23 +391,43 @@ impl Session<'_> {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Checks a tree that is here.
-    fn check_tree(&self, tree: &Utf8Path) -> Result<ExitCode> {
+    /// Checks a tree that is here; with the lock the pins become those that it is built with.
+    fn check_tree(&self, tree: &Utf8Path, lock: Option<&Lock>) -> Result<ExitCode> {
         let Follows::Source(wants, main) = &self.follows else {
             bail!("{} is not built from a source tree", self.container().name);
         };
         let new = Tree::open(tree)?;
         let version = sources::tree_version(self.container(), tree)
             .with_context(|| format!("`{tree}` is not a source tree of {}", self.container().name))?
-            .map_or_else(|| "?".to_owned(), |version| version.to_string());
+            .with_context(|| format!("`{tree}` has no version"))?
+            .to_string();
         self.say_move(&format!("{version} in {tree}"));
         let old = match self.at_hand() {
             Some(old) => Ok(old),
             None => self.tags(main).and_then(|tags| self.old_tree(&tags)),
         };
         let notes = self.compare(wants, &new, old, Vec::new())?;
-        let decide = notes.iter().any(|note| note.kind == Kind::Decide);
-        Ok(ExitCode::from(u8::from(decide)))
+        let stops = notes.iter().any(|note| note.kind == Kind::Decide) && !self.args.anyway;
+        let content = if lock.is_some() && !stops {
+            if let Some(release) = Release::parse(&version) {
+                release::refuse(&self.pinned, &release, &[], |_| None)?;
+            }
+            let asked = SourceOverride {
+                tree: Some(tree),
+                ..self.args.asked()
+            };
+            let sources = sources::resolve(self.repo, self.container(), &asked)?;
+            Content::Working(new, Box::new(sources))
+        } else {
+            Content::Tree(new)
+        };
+        let target = Target {
+            release: version,
+            commit: String::new(),
+            compare: None,
+            content,
+        };
+        self.go_on(lock, &target, &notes)
     }
 
     /// Says what moving to a release takes, and with the lock moves to it.
@@ -375,12 +481,20 @@ impl Session<'_> {
             (Follows::Program(program), _) => self.to_program(program, &to)?,
             (Follows::Source(..), None) => bail!("there are no tags"),
         };
+        self.go_on(lock, &target, &notes)
+    }
+
+    /// Moves, if nobody has to decide; without the lock it says what would change.
+    fn go_on(&self, lock: Option<&Lock>, target: &Target, notes: &[Note]) -> Result<ExitCode> {
         let decide = notes.iter().any(|note| note.kind == Kind::Decide);
         let Some(lock) = lock else {
+            if !decide {
+                self.preview(target)?;
+            }
             return Ok(ExitCode::from(u8::from(decide)));
         };
         // What Go refused is not there to go on with.
-        let may_go_on = matches!(target.content, Content::Tree(_));
+        let may_go_on = !matches!(target.content, Content::Program(_));
         if decide && !(self.args.anyway && may_go_on) {
             let or = if may_go_on {
                 ", or go on as they are with `--anyway`"
@@ -388,11 +502,12 @@ impl Session<'_> {
                 ""
             };
             terminal::say(format!(
-                "nothing was changed: adapt the expressions to {to}{or}"
+                "nothing was changed: adapt the expressions to {}{or}",
+                target.release
             ));
             return Ok(ExitCode::from(1));
         }
-        self.apply(lock, Some(&target), &notes)
+        self.apply(lock, Some(target), notes)
     }
 
     /// The tree of a release, and what it changes.
@@ -438,8 +553,14 @@ impl Session<'_> {
     fn apply(&self, _lock: &Lock, target: Option<&Target>, notes: &[Note]) -> Result<ExitCode> {
         let path = &self.sources.pins_path;
         let before = fs_err::read(path)?;
+        let cards = self.cards(target, notes)?;
+        let mut files = vec![path.clone()];
+        if let Follows::Program(program) = &self.follows {
+            files.extend(program.files());
+        }
+        files.extend(cards.iter().map(|(path, _)| path.clone()));
         if self.args.commit {
-            self.refuse_to_commit()?;
+            conclude::refuse_to_commit(self.repo, self.processes, &files)?;
         }
         let folder = self.trees();
         let version = self.pinned.to_string();
@@ -447,33 +568,9 @@ impl Session<'_> {
         let mut journal = self.journal(&folder, to, target.map_or("", |it| &it.commit))?;
         journal.write(&folder)?;
         let content = target.map(|target| &target.content);
-        let (repo, sources) = match content {
-            Some(Content::Program(prepared)) => (&prepared.repo, &prepared.sources),
-            _ => (self.repo, &self.sources),
-        };
-        let work = Work {
-            repo,
-            processes: self.processes,
-            sources,
-            before: (self.repo, &self.sources),
-            to: target.map(|target| target.release.as_str()),
-            tree: match content {
-                Some(Content::Tree(tree)) => Some(tree),
-                _ => None,
-            },
-            main: match &self.follows {
-                Follows::Source(_, main) => main,
-                Follows::Program(_) => "",
-            },
-            only: &self.args.only,
-            pkgs: self.args.pkgs,
-            build: !self.args.no_build,
-            verbose: self.args.verbose,
-            folder: &folder,
-            diagnose: sandbox_problem,
-        };
-        let found = hashes::find(&work, &mut journal);
+        let work = self.work(target, &folder)?;
         let shown = self.repo.shown(path);
+        let found = self.find(&work, &mut journal);
         let done = match found {
             Ok(End::Found(done)) => done,
             other => {
@@ -492,12 +589,13 @@ impl Session<'_> {
         if fs_err::read(path)? != before {
             bail!("{shown} was changed meanwhile: update again");
         }
-        let rows = report::rows(&done.plan, &done.found);
         if let (Some(Content::Program(prepared)), Follows::Program(program)) =
             (content, &self.follows)
         {
             program.write(prepared)?;
         }
+        // The pins come last: until they are written, the next run does all of it.
+        cards::write(&cards)?;
         pins::write_edits(
             path,
             &self.repo.lock(),
@@ -507,7 +605,108 @@ impl Session<'_> {
         if let Some(target) = target.filter(|target| !target.commit.is_empty()) {
             git::keep_only(&folder, &target.commit, &target.release)?;
         }
-        self.conclude(target, notes, &rows, &done)
+        let name = &self.container().name;
+        let ending = Ending {
+            repo: self.repo,
+            processes: self.processes,
+            title: match target {
+                Some(target) => format!("{name}: {} -> {}", self.pinned, target.release),
+                None => format!("{name}: hashes of {}", self.args.only.join(", ")),
+            },
+            compare: target.and_then(|target| target.compare.as_deref()),
+            notes,
+            json: self.args.json,
+            commit: self.args.commit,
+            report: self.args.report.as_deref(),
+            built: !self.args.no_build,
+            start: self.start,
+            files,
+        };
+        ending.say(vec![(name.clone(), done)])
+    }
+
+    /// Finds the hashes, here and elsewhere.
+    fn find(&self, work: &Work<'_>, journal: &mut Journal) -> Result<End> {
+        let mut done = match hashes::find(work, journal)? {
+            End::Found(done) => done,
+            failed @ End::Failed(_) => return Ok(failed),
+        };
+        for elsewhere in &self.args.elsewhere() {
+            if let Some(code) = hashes::fill(work, elsewhere, &mut done, journal)? {
+                return Ok(End::Failed(code));
+            }
+        }
+        Ok(End::Found(done))
+    }
+
+    /// What is to be found for a target.
+    fn work<'w>(&'w self, target: Option<&'w Target>, folder: &'w Utf8Path) -> Result<Work<'w>> {
+        let content = target.map(|target| &target.content);
+        let (repo, sources) = match content {
+            Some(Content::Program(prepared)) => (&prepared.repo, &prepared.sources),
+            Some(Content::Working(_, sources)) => (self.repo, &**sources),
+            _ => (self.repo, &self.sources),
+        };
+        let tree = match content {
+            Some(Content::Tree(tree) | Content::Working(tree, _)) => Some(tree),
+            _ => None,
+        };
+        Ok(Work {
+            repo,
+            processes: self.processes,
+            sources,
+            before: (self.repo, &self.sources),
+            moves: match target {
+                Some(target) => plan::moves(&sources.pins, &target.release, tree)?,
+                None => Vec::new(),
+            },
+            tree,
+            main: match &self.follows {
+                Follows::Source(_, main) => main,
+                Follows::Program(_) => "",
+            },
+            only: &self.args.only,
+            pkgs: self.args.pkgs,
+            build: !self.args.no_build,
+            verbose: self.args.verbose,
+            folder,
+            diagnose: sandbox_problem,
+        })
+    }
+
+    /// Says which pins would change.
+    fn preview(&self, target: &Target) -> Result<()> {
+        let folder = self.trees();
+        let work = self.work(Some(target), &folder)?;
+        let (plan, found) = match hashes::preview(&work) {
+            Ok(found) => found,
+            Err(error) if is_missing_program(&error) => {
+                terminal::say("without Nix it is not known which hashes follow");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let rows = report::rows(&self.container().name, &plan, &found);
+        if self.args.json {
+            rows.iter().try_for_each(terminal::emit_json)
+        } else {
+            terminal::emit(report::pins(&rows).trim_end())
+        }
+    }
+
+    /// The cards that state what moves, with their new texts. Other pins than the container's own are nothing that
+    /// cards are about.
+    fn cards(&self, target: Option<&Target>, notes: &[Note]) -> Result<Vec<Card>> {
+        let Some(target) = target.filter(|_| self.args.pins.is_none()) else {
+            return Ok(Vec::new());
+        };
+        let mut moved = vec![Moved {
+            from: self.pinned.to_string(),
+            to: target.release.clone(),
+            beside: None,
+        }];
+        moved.extend(notes.iter().filter_map(program::moved));
+        cards::stating(self.repo, self.container(), &moved)
     }
 
     /// The journal to go on with, or a new one.
@@ -540,89 +739,6 @@ impl Session<'_> {
             commit: commit.to_owned(),
             ..Journal::default()
         })
-    }
-
-    /// Says what was done, in every form that was asked for.
-    fn conclude(
-        &self,
-        target: Option<&Target>,
-        notes: &[Note],
-        rows: &[report::Row],
-        done: &hashes::Done,
-    ) -> Result<ExitCode> {
-        let shown = self.repo.shown(&self.sources.pins_path);
-        let name = &self.container().name;
-        let title = match target {
-            Some(target) => format!("{name}: {} -> {}", self.pinned, target.release),
-            None => format!("{name}: hashes of {}", self.args.only.join(", ")),
-        };
-        if self.args.json {
-            rows.iter().try_for_each(terminal::emit_json)?;
-        } else {
-            terminal::emit(report::pins(rows).trim_end())?;
-        }
-        let proof = if self.args.no_build {
-            "Components were not built."
-        } else {
-            "All components were built, and their tests passed."
-        };
-        let s = if done.rounds == 1 { "" } else { "s" };
-        let seconds = sys::table::human_seconds(done.elapsed.as_secs_f64());
-        let end = format!("{proof} {} round{s} of builds, {seconds}.", done.rounds);
-        terminal::say(format!("written to {shown}. {end}"));
-        if let Some(file) = &self.args.report {
-            let compare = target.and_then(|target| target.compare.as_deref());
-            let text = report::markdown(&title, compare, rows, notes, &end);
-            sys::files::write_atomically(file, text.as_bytes(), 0o644)?;
-        }
-        if self.args.commit {
-            let message = format!("{title}\n\n{}", report::commit(rows));
-            let files = self.files();
-            let files = files.iter().map(|path| path.as_str());
-            let git = Git::new(self.processes, &self.repo.root).isolated();
-            let commit = ["commit", "--quiet", "--message", &message, "--only", "--"];
-            git.output(&commit.into_iter().chain(files).collect::<Vec<_>>())?;
-        }
-        let removed: Vec<&str> = rows
-            .iter()
-            .filter(|row| row.state == "removed")
-            .map(|row| row.pin.as_str())
-            .collect();
-        if removed.is_empty() {
-            return Ok(ExitCode::SUCCESS);
-        }
-        terminal::say(format!(
-            "removed, as they can't be found on this machine: {}; `cargo xtask test-build --write-pins` finds \
-             each where it can be built, once it is there again with a fake hash",
-            removed.join(", ")
-        ));
-        Ok(ExitCode::from(1))
-    }
-
-    /// A commit must have nothing in it but what this run changes.
-    fn refuse_to_commit(&self) -> Result<()> {
-        let git = Git::new(self.processes, &self.repo.root).isolated();
-        for path in self.files() {
-            let shown = self.repo.shown(&path);
-            git.output(&["ls-files", "--error-unmatch", "--", path.as_str()])
-                .with_context(|| format!("`--commit`: {shown} is not under git"))?;
-            let changes = git.output(&["status", "--porcelain", "--", path.as_str()])?;
-            if !changes.is_empty() {
-                bail!(
-                    "`--commit`: {shown} has changes that are not committed: commit or undo them first"
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// The files that an update changes.
-    fn files(&self) -> Vec<Utf8PathBuf> {
-        let mut files = vec![self.sources.pins_path.clone()];
-        if let Follows::Program(program) = &self.follows {
-            files.extend(program.files());
-        }
-        files
     }
 
     fn say_move(&self, to: &str) {
@@ -680,19 +796,28 @@ impl Session<'_> {
             if tags.commits.contains_key(&tag) {
                 continue;
             }
-            let others = source
-                .places
-                .iter()
-                .any(|place| !matches!(place, pins::Place::Git { .. }));
+            let others = source.places.iter();
+            let mut others = others.filter(|place| !matches!(place, pins::Place::Git { .. }));
             let named = tags.commits.keys().map(String::as_str);
             let other = release::other_spelling(named, &tags.pattern, to);
+            // Somebody looked at it, and made it a place of its own.
+            let is_known = |place: &pins::Place| match place {
+                pins::Place::Git { url, rev, .. } => *url == tags.url && Some(&**rev) == other,
+                _ => false,
+            };
+            if source.places.iter().any(is_known) {
+                continue;
+            }
             let other = other.map_or_else(String::new, |tag| {
-                format!("; its tag `{tag}` has the same numbers, if that is it, make it the `rev`")
+                format!("; its tag `{tag}` has the same numbers: if that is it, add a place with it as `rev`")
             });
-            let (kind, rest) = if others {
-                (Kind::Information, "; the other places of the pin are asked")
-            } else {
-                (Kind::Decide, "")
+            let (kind, rest) = match others.next() {
+                None => (Kind::Decide, ""),
+                Some(pins::Place::File(_)) if others.next().is_none() => (
+                    Kind::Information,
+                    "; of its places only a file in this repository is left",
+                ),
+                Some(_) => (Kind::Information, "; the other places of the pin are asked"),
             };
             notes.push(Note {
                 kind,

@@ -23,6 +23,7 @@ pub use self::machine::Machine;
 use crate::remote::{Mode, Remote};
 use crate::repo::Repo;
 use nix_formats::derivation::{self, Output};
+use nix_formats::store_path::is_store_path;
 use nix_formats::version::NixVersion;
 use sys::process::{Captured, Input, Processes, is_missing_program};
 use sys::scratch::Scratch;
@@ -40,6 +41,8 @@ pub struct Nix<'a> {
     machine: Machine<'a>,
     environment: Vec<(String, String)>,
     store: Option<Store>,
+    /// The system that is evaluated for, if it is not the machine's.
+    system: Option<String>,
     /// A folder that builders see; it goes with this.
     _folder: Option<Scratch>,
 }
@@ -124,6 +127,12 @@ pub fn outputs_of(drv: &str) -> Vec<Output> {
     let text = fs_err::read(drv).ok();
     text.and_then(|text| derivation::outputs(&String::from_utf8_lossy(&text)))
         .unwrap_or_default()
+}
+
+/// The derivations that one needs, read from the store itself; none when it can't be read from here.
+pub fn inputs_of(drv: &str) -> Vec<String> {
+    let text = fs_err::read(drv).unwrap_or_default();
+    derivation::inputs(&String::from_utf8_lossy(&text))
 }
 
 /// The NAR sizes of store paths, if all of them are valid, from the answer to a query.
@@ -259,6 +268,7 @@ impl<'a> Nix<'a> {
             machine: machine.into(),
             environment,
             store: None,
+            system: None,
             _folder: None,
         }
     }
@@ -266,6 +276,11 @@ impl<'a> Nix<'a> {
     /// The same, with builds in another store. Derivations are still made in the own one.
     pub fn with_store(self, store: Option<Store>) -> Self {
         Self { store, ..self }
+    }
+
+    /// The same, evaluating for another system; what builds is not told.
+    pub fn with_system(self, system: Option<String>) -> Self {
+        Self { system, ..self }
     }
 
     /// The same, with a folder that is there as long as this is.
@@ -359,6 +374,9 @@ impl<'a> Nix<'a> {
         if request.build {
             command = command.arg("--read-write-mode");
         }
+        if let Some(system) = &self.system {
+            command = command.args(["--option", "system", system]);
+        }
         let text = serde_json::to_string(&describe::question(request, self.machine))
             .context("writing the request")?;
         let command = command
@@ -391,6 +409,23 @@ impl<'a> Nix<'a> {
         let (text, said) = apart(run_evaluation(self.machine, command, &reader));
         terminal::say_if_any(&said);
         Ok(text?.trim().to_owned())
+    }
+
+    /// The store path of an unpacked archive, fetched as `fetchTarball` does, which finds it there then.
+    pub fn unpacked(&self, url: &str) -> Result<Utf8PathBuf> {
+        let command = self.cmd("nix-prefetch-url").args([
+            "--unpack",
+            "--name",
+            "source",
+            "--print-path",
+            url,
+        ]);
+        let captured = self.machine.capture(command)?.success()?;
+        let path = captured.lines().last().unwrap_or_default();
+        if !is_store_path(path) {
+            bail!("nix-prefetch-url of {url} printed no store path");
+        }
+        Ok(path.into())
     }
 
     /// The NAR sizes of store paths, in bytes, if all of them are valid.

@@ -113,11 +113,51 @@ fn tags(processes: &Processes, url: &str, pattern: &str) -> Result<Tags> {
     })
 }
 
+/// What git says when the other side stops in the middle.
+const BROKEN_OFF: [&str; 5] = [
+    "early EOF",
+    "possible repository corruption",
+    "unexpected disconnect",
+    "the remote end hung up unexpectedly",
+    "RPC failed",
+];
+
 /// What matters of what git says: why it gave up, else its last line.
 fn reason(said: &str) -> String {
     let fatal = said.lines().find(|line| line.starts_with("fatal: "));
     let last = said.lines().rfind(|line| !line.trim().is_empty());
-    printable(fatal.or(last).unwrap_or("git says nothing")).into_owned()
+    let mut reason = printable(fatal.or(last).unwrap_or("git says nothing")).into_owned();
+    if BROKEN_OFF.iter().any(|words| said.contains(words)) {
+        reason.push_str(
+            "; the connection broke off, or the repository lacks an object: try again, put another place first in the \
+             pins, or give a checkout by `--source TREE`",
+        );
+    }
+    reason
+}
+
+/// The commit of a branch.
+pub fn branch(processes: &Processes, url: &str, name: &str) -> Result<String> {
+    let reference = format!("refs/heads/{name}");
+    let command = git(processes)
+        .args(["ls-remote", "--quiet", "--", url])
+        .arg(&reference);
+    let captured = processes.capture_within(command, ASKING, MOST)?;
+    if !captured.status.success() {
+        bail!("{url}: {}", reason(&captured.stderr));
+    }
+    let is_commit = |text: &&str| text.len() == 40 && text.bytes().all(is_hexadecimal);
+    let mut lines = captured.stdout.lines();
+    let commit = lines.find_map(|line| line.strip_suffix(&reference));
+    commit
+        .map(str::trim)
+        .filter(is_commit)
+        .map(str::to_owned)
+        .with_context(|| format!("{url} has no branch `{name}`"))
+}
+
+fn is_hexadecimal(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
 /// The tags in the output of `git ls-remote`; lines that are nothing of the kind are passed over.
@@ -127,7 +167,6 @@ fn parse(text: &str) -> BTreeMap<String, String> {
         let Some((commit, name)) = line.split_once('\t') else {
             continue;
         };
-        let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         let Some(name) = name.strip_prefix("refs/tags/") else {
             continue;
         };
@@ -138,7 +177,7 @@ fn parse(text: &str) -> BTreeMap<String, String> {
         };
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"./-+_".contains(&byte);
         if !matches!(commit.len(), 40 | 64)
-            || !commit.bytes().all(hexadecimal)
+            || !commit.bytes().all(is_hexadecimal)
             || name.len() > LONGEST
             || name.starts_with('-')
             || !name.bytes().all(plain)
@@ -268,6 +307,18 @@ fn put(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_of_a_broken_connection() {
+        let said = "remote: Enumerating objects: 3\nfatal: early EOF\nfatal: fetch-pack: invalid index-pack output\n";
+        let reason = reason(said);
+        assert!(reason.starts_with("fatal: early EOF; "), "{reason}");
+        assert!(reason.ends_with("`--source TREE`"), "{reason}");
+        assert_eq!(
+            super::reason("x\nfatal: no such tag\n"),
+            "fatal: no such tag"
+        );
+    }
 
     #[test]
     fn only_tags_are_taken() {

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,6 +14,7 @@ use crate::build::evaluate;
 use crate::build::execute::{self, Progress};
 use crate::build::history::History;
 use crate::build::model::Target;
+use crate::build::on_host;
 use crate::build::options::{Options, SourceArgs};
 use crate::build::plan as components;
 use crate::build::session::{self, Diagnose};
@@ -24,9 +24,11 @@ use crate::package_set;
 use crate::pins::mismatch::PinMismatch;
 use crate::pins::sources::Sources;
 use crate::pins::{self, Change, Edit};
+use crate::remote::Remote;
 use crate::repo::Repo;
 use crate::update::journal::Journal;
 use crate::update::plan::{self, Key, Plan};
+use crate::update::times::Steps;
 use crate::update::tree::Tree;
 use nix_formats::sri::Sri;
 use sys::files;
@@ -44,9 +46,9 @@ pub struct Work<'a> {
     pub sources: &'a Sources,
     /// The repository and the pins as they are now: the same, unless expressions change as well.
     pub before: (&'a Repo, &'a Sources),
-    /// The version that is moved to, if it is moved.
-    pub to: Option<&'a str>,
-    /// Its tree, where it has one.
+    /// What is changed before any hash is known: versions and revisions.
+    pub moves: Vec<Edit>,
+    /// The tree that is moved to, where there is one.
     pub tree: Option<&'a Tree>,
     /// The source whose tree that is.
     pub main: &'a str,
@@ -64,6 +66,17 @@ pub struct Work<'a> {
     pub diagnose: Diagnose,
 }
 
+/// Where hashes are found that this machine has none of.
+#[derive(Debug, Default)]
+pub struct Elsewhere {
+    /// Another machine.
+    pub on: Option<String>,
+    /// The system, if it is not the machine's own.
+    pub system: Option<String>,
+    /// Nix's `builders`, for builds that start here.
+    pub builders: Option<String>,
+}
+
 /// What came of it.
 pub enum End {
     /// All was found and, if wanted, proven.
@@ -78,75 +91,143 @@ pub struct Done {
     pub plan: Plan,
     /// The new hashes.
     pub found: BTreeMap<Key, Sri>,
+    /// The package set that was built over.
+    pub set: PackageSet,
     /// How often Nix was asked to build.
     pub rounds: usize,
-    /// How long all of it took.
-    pub elapsed: Duration,
+    /// What was built.
+    pub steps: Steps,
 }
 
 /// Finds the hashes; `journal` has those that an earlier run found, and gets what this one finds.
 pub fn find(work: &Work<'_>, journal: &mut Journal) -> Result<End> {
-    let start = Instant::now();
-    with_copy(work, |site, text, copy| {
+    with_copy(work, &Elsewhere::default(), |site, text, copy| {
         let plan = plan_on(work, site, text)?;
-        let mut known = match work.tree {
-            Some(tree) => plan::native(&work.sources.pins, work.main, tree, &plan)?,
-            None => BTreeMap::new(),
-        };
-        for (key, hash) in &journal.hashes {
-            let key: Key = key.split('/').map(str::to_owned).collect();
-            if plan.follow.contains_key(&key) {
-                known.insert(
-                    key,
-                    hash.parse().map_err(|error| {
-                        anyhow::anyhow!("the journal has the malformed hash {error}")
-                    })?,
-                );
-            }
-        }
+        let mut known = known(work, &plan)?;
+        known.extend(learned(journal, &plan)?);
         files::write_atomically(copy, plan::text(text, &plan, &known)?.as_bytes(), 0o644)?;
         refresh(site)?;
-        let mut rounds = Rounds {
-            work,
-            site,
-            plan: &plan,
-            copy,
-            history: History::read(work.repo.state().join("history.json"), "update"),
-            progress: Progress::new(),
-            count: 0,
-        };
+        let mut rounds = Rounds::new(work, site, &plan, copy, work.build);
         if let Some(code) = rounds.run(journal)? {
             return Ok(End::Failed(code));
         }
-        let count = rounds.count;
+        let (count, steps) = (rounds.count, rounds.steps);
         let found = plan::found(&fs_err::read_to_string(copy)?, &plan)?;
         Ok(End::Found(Done {
             plan,
             found,
+            set: site.choice.set,
             rounds: count,
-            elapsed: start.elapsed(),
+            steps,
         }))
     })
+}
+
+/// Finds hashes that are found elsewhere only, with those that are known now, and adds them to these.
+///
+/// An exit code if the whole run is to end, because of a signal. A build that fails leaves what it would have found
+/// among what goes.
+pub fn fill(
+    work: &Work<'_>,
+    elsewhere: &Elsewhere,
+    done: &mut Done,
+    journal: &mut Journal,
+) -> Result<Option<ExitCode>> {
+    let (follow, outcome) = with_copy(work, elsewhere, |site, text, copy| {
+        let found = pins::edited(text, &plan::changes(&done.plan, &done.found))?;
+        files::write_atomically(copy, found.as_bytes(), 0o644)?;
+        refresh(site)?;
+        let there = site.nix.pinned(&site.inputs, work.repo)?;
+        let plan = plan::elsewhere(&found, &done.plan, &plan::derivations(there, copy))?;
+        if plan.follow.is_empty() {
+            return Ok((plan.follow, Ok(BTreeMap::new())));
+        }
+        let known = learned(journal, &plan)?;
+        let to_build = plan::text(&found, &plan, &known)?;
+        files::write_atomically(copy, to_build.as_bytes(), 0o644)?;
+        refresh(site)?;
+        let mut rounds = Rounds::new(work, site, &plan, copy, false);
+        let failed = rounds.run(journal)?;
+        done.rounds += rounds.count;
+        done.steps.extend(rounds.steps);
+        let found = match failed {
+            Some(code) => Err(code),
+            None => Ok(plan::found(&fs_err::read_to_string(copy)?, &plan)?),
+        };
+        Ok((plan.follow, found))
+    })?;
+    let found = match outcome {
+        Ok(found) => found,
+        Err(code) if code == ExitCode::from(1) => return Ok(None),
+        Err(code) => return Ok(Some(code)),
+    };
+    if found.is_empty() {
+        terminal::say("nothing is pinned for there that is not found here");
+    }
+    for (key, old) in follow {
+        done.plan.go.remove(&key);
+        done.plan.follow.insert(key, old);
+    }
+    done.found.extend(found);
+    Ok(None)
+}
+
+/// The hashes of a plan that an earlier run found.
+fn learned(journal: &Journal, plan: &Plan) -> Result<BTreeMap<Key, Sri>> {
+    let mut learned = BTreeMap::new();
+    for (key, hash) in &journal.hashes {
+        let key: Key = key.split('/').map(str::to_owned).collect();
+        if plan.follow.contains_key(&key) {
+            let hash = hash
+                .parse()
+                .map_err(|error| anyhow::anyhow!("the journal has the malformed hash {error}"))?;
+            learned.insert(key, hash);
+        }
+    }
+    Ok(learned)
+}
+
+/// What would become of the pins, and the new hashes that need no build.
+pub fn preview(work: &Work<'_>) -> Result<(Plan, BTreeMap<Key, Sri>)> {
+    with_copy(work, &Elsewhere::default(), |site, text, _| {
+        let plan = plan_on(work, site, text)?;
+        let known = known(work, &plan)?;
+        Ok((plan, known))
+    })
+}
+
+/// Hashes that need no build.
+fn known(work: &Work<'_>, plan: &Plan) -> Result<BTreeMap<Key, Sri>> {
+    match work.tree {
+        Some(tree) => plan::native(&work.sources.pins, work.main, tree, plan),
+        None => Ok(BTreeMap::new()),
+    }
 }
 
 /// Makes a copy of the pins with the new versions, and goes where it is built.
 fn with_copy<T>(
     work: &Work<'_>,
+    elsewhere: &Elsewhere,
     then: impl FnOnce(&mut Site<'_>, &str, &Utf8Path) -> Result<T>,
 ) -> Result<T> {
     let scratch = Scratch::new()?;
     let pins = &work.sources.pins;
     let copy = plan::copy(pins, &work.sources.pins_path, scratch.path())?;
     let text = fs_err::read_to_string(&work.sources.pins_path)?;
-    let moves = moves(work)?;
-    files::write_atomically(&copy, pins::edited(&text, &moves)?.as_bytes(), 0o644)?;
+    files::write_atomically(&copy, pins::edited(&text, &work.moves)?.as_bytes(), 0o644)?;
     let options = Options {
         from: SourceArgs {
             pins: Some(copy.clone()),
+            source: work.sources.tree.clone(),
             pkgs: work.pkgs,
-            on: Some("local".to_owned()),
+            on: Some(elsewhere.on.as_deref().unwrap_or("local").to_owned()),
             ..SourceArgs::default()
         },
+        settings: elsewhere
+            .builders
+            .iter()
+            .map(|builders| ("builders".to_owned(), builders.clone()))
+            .collect(),
         components: vec![format!("{}/", work.sources.container.name)],
         keep_going: true,
         write_pins: true,
@@ -154,16 +235,10 @@ fn with_copy<T>(
         no_tests: !work.build,
         ..Options::default()
     };
-    session::on_site(&options, work.repo, work.processes, false, |mut site| {
-        then(&mut site, &text, &copy)
+    session::on_site(&options, work.repo, work.processes, false, |site| {
+        let nix = site.nix.with_system(elsewhere.system.clone());
+        then(&mut Site { nix, ..site }, &text, &copy)
     })
-}
-
-fn moves(work: &Work<'_>) -> Result<Vec<Edit>> {
-    match work.to {
-        Some(to) => plan::moves(&work.sources.pins, to, work.tree),
-        None => Ok(Vec::new()),
-    }
 }
 
 fn plan_on(work: &Work<'_>, site: &Site<'_>, text: &str) -> Result<Plan> {
@@ -199,7 +274,13 @@ fn plan_on(work: &Work<'_>, site: &Site<'_>, text: &str) -> Result<Plan> {
         let after = site.nix.pinned(&site.inputs, work.repo)?;
         plan = plan::sort(text, &before, &plan::derivations(after, copy), &named)?;
     }
-    plan.moves = moves(work)?;
+    if work.sources.tree.is_some() {
+        plan::follow_tree(&work.sources.pins, work.main, text, &mut plan)?;
+    }
+    plan.moves.clone_from(&work.moves);
+    // A hash that moves is neither to be found nor stays.
+    plan.stay
+        .retain(|key| !work.moves.iter().any(|edit| edit.key == *key));
     Ok(plan)
 }
 
@@ -215,6 +296,9 @@ fn is_named(key: &Key, name: &str) -> bool {
 fn refresh(site: &mut Site<'_>) -> Result<()> {
     let asked = site.options.from.asked();
     site.sources = site.selection.sources(site.repo, &asked)?;
+    if site.host.is_some() {
+        site.deliver(&on_host::pack(site.processes, site.repo, &site.sources)?)?;
+    }
     Ok(())
 }
 
@@ -224,17 +308,43 @@ struct Rounds<'w, 's, 'a> {
     site: &'s mut Site<'a>,
     plan: &'w Plan,
     copy: &'w Utf8Path,
+    /// Whether components and tests are built.
+    build: bool,
     history: History,
     progress: Progress,
     count: usize,
+    steps: Steps,
+    /// The derivations that were built with fake hashes, by what they are pinned as.
+    fakes: BTreeMap<String, String>,
 }
 
-impl Rounds<'_, '_, '_> {
+impl<'w, 's, 'a> Rounds<'w, 's, 'a> {
+    fn new(
+        work: &'w Work<'w>,
+        site: &'s mut Site<'a>,
+        plan: &'w Plan,
+        copy: &'w Utf8Path,
+        build: bool,
+    ) -> Self {
+        Self {
+            work,
+            site,
+            plan,
+            copy,
+            build,
+            history: History::read(work.repo.state().join("history.json"), "update"),
+            progress: Progress::new(),
+            count: 0,
+            steps: Steps::default(),
+            fakes: BTreeMap::new(),
+        }
+    }
+
     /// Builds; an exit code if that failed, after it was said why.
     fn run(&mut self, journal: &mut Journal) -> Result<Option<ExitCode>> {
         loop {
-            let described = match evaluate::describe(self.site, true, self.count == 0) {
-                Ok(described) => described,
+            let targets = match self.targets() {
+                Ok(targets) => targets,
                 Err(error) => {
                     let stale = evaluate::mismatches(self.site, &error)?;
                     if stale.is_empty() || !self.accept(&stale, journal)? {
@@ -243,15 +353,14 @@ impl Rounds<'_, '_, '_> {
                     continue;
                 }
             };
-            let mut targets = self.fixed_outputs()?;
-            if self.work.build {
-                let repo = self.work.repo;
-                targets.extend(components::targets(&described, |at| {
-                    components::file_of(repo, at)
-                }));
+            for target in &targets {
+                if let Some(fake) = self.fakes.get(&target.component) {
+                    self.steps.same(&target.drv, fake);
+                }
             }
             self.count += 1;
             let outcome = execute::build(self.site, &self.history, &targets, &mut self.progress)?;
+            self.steps.add(&self.progress.run);
             if self.accept(&outcome.stale, journal)? {
                 continue;
             }
@@ -264,6 +373,27 @@ impl Rounds<'_, '_, '_> {
             )?;
             return Ok((code != ExitCode::SUCCESS).then_some(code));
         }
+    }
+
+    /// What is built in a round.
+    fn targets(&self) -> Result<Vec<Target>> {
+        let is_first = self.count == 0;
+        let described = if self.build {
+            evaluate::describe(self.site, true, is_first)?
+        } else {
+            // No component is looked at for the sake of its name.
+            if is_first {
+                let host = self.site.remote().map(Remote::host);
+                package_set::announce(&self.site.choice, &self.site.sources, host);
+            }
+            Vec::new()
+        };
+        let mut targets = self.fixed_outputs()?;
+        let repo = self.work.repo;
+        targets.extend(components::targets(&described, |at| {
+            components::file_of(repo, at)
+        }));
+        Ok(targets)
     }
 
     /// The derivations of the pins that follow.
@@ -316,6 +446,11 @@ impl Rounds<'_, '_, '_> {
                 .insert(change.key.join("/"), change.to.to_string());
         }
         journal.write(self.work.folder)?;
+        for it in stale {
+            if let Some(drv) = &it.drv {
+                self.fakes.insert(it.change.shown(), drv.clone());
+            }
+        }
         self.progress.changed.extend_from_slice(stale);
         refresh(self.site)?;
         Ok(true)

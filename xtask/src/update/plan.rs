@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::nix::Pinned;
-use crate::pins::{self, Edit, Pins, Place};
+use crate::pins::{self, Edit, Pins, Place, Source};
 use crate::update::requirements;
 use crate::update::tree::Tree;
 use nix_formats::sri::Sri;
@@ -121,9 +121,8 @@ pub fn derivations(pinned: Vec<Pinned>, file: &Utf8Path) -> BTreeMap<Key, String
     of_file.map(|pin| (pin.key, pin.drv)).collect()
 }
 
-/// Hashes that need no build: those of the source tree itself and of what is in it.
-pub fn native(pins: &Pins, main: &str, tree: &Tree, plan: &Plan) -> Result<BTreeMap<Key, Sri>> {
-    let mut found = BTreeMap::new();
+/// The sources that lie in the tree of another one, that one included: the first place decides.
+fn of_tree<'p>(pins: &'p Pins, main: &str) -> Vec<(Key, &'p Source, Option<&'p Utf8Path>)> {
     let urls: Vec<&String> = pins
         .source(main)
         .iter()
@@ -133,26 +132,47 @@ pub fn native(pins: &Pins, main: &str, tree: &Tree, plan: &Plan) -> Result<BTree
             _ => None,
         })
         .collect();
-    for (name, source) in pins.sources() {
-        let key: Key = ["sources", name, "hash"].map(str::to_owned).to_vec();
-        if !plan.follow.contains_key(&key) || source.version.is_some() || !source.files.is_empty() {
+    let in_tree = |(name, source): (&str, &'p Source)| match source.places.first()? {
+        Place::Git { url, path, .. } if urls.contains(&url) => {
+            let is_whole = source.version.is_none() && source.files.is_empty();
+            let key = ["sources", name, "hash"].map(str::to_owned).to_vec();
+            is_whole.then_some((key, source, path.as_deref()))
+        }
+        _ => None,
+    };
+    pins.sources().filter_map(in_tree).collect()
+}
+
+/// Has the hashes of sources follow that lie in a working tree: no derivation has them then.
+pub fn follow_tree(pins: &Pins, main: &str, text: &str, plan: &mut Plan) -> Result<()> {
+    let hashes: BTreeMap<Key, Sri> = pins::hashes(text)?.into_iter().collect();
+    for (key, ..) in of_tree(pins, main) {
+        if plan.stay.remove(&key)
+            && let Some(hash) = hashes.get(&key)
+        {
+            plan.follow.insert(key, hash.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Hashes that need no build: those of the source tree itself and of what is in it.
+pub fn native(pins: &Pins, main: &str, tree: &Tree, plan: &Plan) -> Result<BTreeMap<Key, Sri>> {
+    let mut found = BTreeMap::new();
+    for (key, source, path) in of_tree(pins, main) {
+        if !plan.follow.contains_key(&key) || path.is_some_and(|path| !tree.has(path)) {
             continue;
         }
-        // The first place decides which tree it is of.
-        if let Some(Place::Git { url, path, .. }) = source.places.first()
-            && urls.contains(&url)
-        {
-            let path = path.as_deref();
-            if path.is_some_and(|path| !tree.has(path)) {
-                continue;
-            }
-            let full = path.map_or_else(|| tree.root().to_owned(), |path| tree.root().join(path));
-            // Not through a link, which may lead out of the tree.
-            if fs_err::symlink_metadata(&full)?.is_symlink() {
-                continue;
-            }
-            found.insert(key, source.hash_of(&full)?);
+        let Some(path) = path else {
+            found.insert(key, tree.hashed(|root| source.hash_of(root))?);
+            continue;
+        };
+        let full = tree.root().join(path);
+        // Not through a link, which may lead out of the tree.
+        if fs_err::symlink_metadata(&full)?.is_symlink() {
+            continue;
         }
+        found.insert(key, source.hash_of(&full)?);
     }
     Ok(found)
 }
@@ -209,8 +229,34 @@ pub fn found(text: &str, plan: &Plan) -> Result<BTreeMap<Key, Sri>> {
     Ok(found)
 }
 
+/// What is found elsewhere only: hashes that go here, and those that the pins, a text, have not yet.
+pub fn elsewhere(text: &str, here: &Plan, there: &BTreeMap<Key, String>) -> Result<Plan> {
+    let hashes: BTreeMap<Key, Sri> = pins::hashes(text)?.into_iter().collect();
+    let mut plan = Plan::default();
+    for key in there.keys() {
+        if let Some(old) = here.go.get(key) {
+            plan.follow.insert(key.clone(), old.clone());
+        } else if !hashes.contains_key(key) {
+            let none = FAKE.parse().map_err(anyhow::Error::msg)?;
+            plan.follow.insert(key.clone(), none);
+        }
+    }
+    Ok(plan)
+}
+
 /// All that changes in the pins file in the end.
 pub fn edits(plan: &Plan, found: &BTreeMap<Key, Sri>) -> Vec<Edit> {
+    let mut edits = changes(plan, found);
+    edits.extend(plan.go.iter().map(|(key, from)| Edit {
+        key: key.clone(),
+        from: from.to_string(),
+        to: None,
+    }));
+    edits
+}
+
+/// The values that become others.
+pub fn changes(plan: &Plan, found: &BTreeMap<Key, Sri>) -> Vec<Edit> {
     let mut edits = plan.moves.clone();
     for (key, from) in &plan.follow {
         let to = found.get(key).filter(|to| *to != from);
@@ -220,11 +266,6 @@ pub fn edits(plan: &Plan, found: &BTreeMap<Key, Sri>) -> Vec<Edit> {
             to: Some(to.to_string()),
         }));
     }
-    edits.extend(plan.go.iter().map(|(key, from)| Edit {
-        key: key.clone(),
-        from: from.to_string(),
-        to: None,
-    }));
     edits
 }
 

@@ -15,6 +15,7 @@ use crate::update::expressions::{self, Tool};
 use crate::update::preflight::{Kind, Note, Spot};
 use crate::update::release::Release;
 use crate::update::requirements;
+use docs::restate::Moved as Stated;
 use sys::files;
 use sys::process::{Interrupted, Processes};
 use sys::scratch::Scratch;
@@ -66,6 +67,20 @@ pub fn of(processes: &Processes, container: &Container, pins: &Pins) -> Result<O
         others: required.into_iter().map(|(module, _)| module).collect(),
         go: modules::find(processes, None)?,
     }))
+}
+
+/// The version of a requirement that moved, as a note says it.
+pub fn moved(note: &Note) -> Option<Stated> {
+    let (module, versions) = note
+        .what
+        .split_once(": v")
+        .filter(|_| note.code == "requirement")?;
+    let (from, to) = versions.split_once(" -> v")?;
+    Some(Stated {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        beside: Some(module.to_owned()),
+    })
 }
 
 impl Program {

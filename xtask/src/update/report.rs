@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -59,9 +60,12 @@ fn short(text: &str) -> String {
 /// What became of a pin; also the JSON line.
 #[derive(Debug, Serialize)]
 pub struct Row {
+    /// The container.
+    pub container: String,
     /// The names that lead to it.
     pub pin: String,
-    /// `changed`, `added`, `same, rebuilt`, `same, not rebuilt`, `removed`.
+    /// `changed`, `added`, `same, rebuilt`, `same, not rebuilt`, `removed`; before anything is built also
+    /// `to be found`.
     pub state: &'static str,
     /// What it was, if it changed.
     pub old: Option<String>,
@@ -69,48 +73,50 @@ pub struct Row {
     pub new: Option<String>,
 }
 
-/// What became of all pins: versions, then hashes in order.
-pub fn rows(plan: &Plan, found: &BTreeMap<Key, Sri>) -> Vec<Row> {
-    let mut rows: Vec<Row> = Vec::new();
-    for edit in &plan.moves {
-        rows.push(Row {
-            pin: edit.key.join("."),
-            state: "changed",
-            old: Some(edit.from.clone()),
-            new: edit.to.clone(),
-        });
-    }
+/// What became of all pins of a container: versions, then hashes in order.
+pub fn rows(container: &str, plan: &Plan, found: &BTreeMap<Key, Sri>) -> Vec<Row> {
+    let row = |key: &Key, state, old: Option<&str>, new: Option<&str>| Row {
+        container: container.to_owned(),
+        pin: key.join("."),
+        state,
+        old: old.map(str::to_owned),
+        new: new.map(str::to_owned),
+    };
+    let moves = plan.moves.iter().map(|edit| {
+        let (from, to) = (Some(edit.from.as_str()), edit.to.as_deref());
+        row(&edit.key, "changed", from, to)
+    });
+    let mut rows: Vec<Row> = moves.collect();
     let mut hashes: Vec<Row> = Vec::new();
     for (key, old) in &plan.follow {
-        let new = found.get(key).filter(|new| *new != old);
-        hashes.push(Row {
-            pin: key.join("."),
-            state: if old.to_string() == FAKE {
-                "added"
-            } else if new.is_some() {
-                "changed"
-            } else {
-                "same, rebuilt"
-            },
-            old: new.map(|_| old.to_string()),
-            new: new.map(Sri::to_string),
-        });
+        let old = old.to_string();
+        let new = found.get(key).map(Sri::to_string);
+        let state = match &new {
+            None => "to be found",
+            Some(_) if old == FAKE => "added",
+            Some(new) if *new == old => "same, rebuilt",
+            Some(_) => "changed",
+        };
+        let new = new.filter(|new| *new != old);
+        let old = new.as_ref().filter(|_| old != FAKE).map(|_| old.as_str());
+        hashes.push(row(key, state, old, new.as_deref()));
     }
-    hashes.extend(plan.stay.iter().map(|key| Row {
-        pin: key.join("."),
-        state: "same, not rebuilt",
-        old: None,
-        new: None,
-    }));
-    hashes.extend(plan.go.iter().map(|(key, old)| Row {
-        pin: key.join("."),
-        state: "removed",
-        old: Some(old.to_string()),
-        new: None,
-    }));
+    let stay = plan.stay.iter();
+    hashes.extend(stay.map(|key| row(key, "same, not rebuilt", None, None)));
+    let go = plan.go.iter();
+    hashes.extend(go.map(|(key, old)| row(key, "removed", Some(&old.to_string()), None)));
     hashes.sort_by(|one, two| one.pin.cmp(&two.pin));
     rows.extend(hashes);
     rows
+}
+
+/// The name of a pin, with that of its container where there are several.
+fn shown(rows: &[Row], row: &Row) -> String {
+    if rows.iter().all(|it| it.container == row.container) {
+        row.pin.clone()
+    } else {
+        format!("{}/{}", row.container, row.pin)
+    }
 }
 
 /// The pins as a table.
@@ -118,7 +124,7 @@ pub fn pins(rows: &[Row]) -> String {
     let mut lines = vec![["pin", "state", "now"].map(str::to_owned).to_vec()];
     for row in rows {
         let now = row.new.clone().unwrap_or_default();
-        lines.push(vec![row.pin.clone(), row.state.to_owned(), now]);
+        lines.push(vec![shown(rows, row), row.state.to_owned(), now]);
     }
     table::table(&lines)
 }
@@ -126,10 +132,12 @@ pub fn pins(rows: &[Row]) -> String {
 /// What a commit says of the pins that changed.
 pub fn commit(rows: &[Row]) -> String {
     let mut text = String::new();
-    for row in rows.iter().filter(|row| row.old.is_some()) {
+    let changed = |row: &&Row| row.old.is_some() || row.new.is_some();
+    for row in rows.iter().filter(changed) {
         let new = row.new.as_deref().unwrap_or("removed");
-        let old = row.old.as_deref().unwrap_or_default();
-        let _ = writeln!(text, "{}\n  old: {old}\n  new: {new}", row.pin);
+        let old = row.old.as_deref().unwrap_or("none");
+        let pin = shown(rows, row);
+        let _ = writeln!(text, "{pin}\n  old: {old}\n  new: {new}");
     }
     text
 }
@@ -141,6 +149,7 @@ pub fn markdown(
     rows: &[Row],
     found: &[Note],
     end: &str,
+    builds: &[(String, Duration)],
 ) -> String {
     let mut text = format!("# {title}\n\n{end}\n");
     if let Some(compare) = compare {
@@ -153,7 +162,15 @@ pub fn markdown(
             value.map_or_else(String::new, |it| format!("`{it}`"))
         };
         let (old, new) = (code(&row.old), code(&row.new));
-        let _ = writeln!(text, "| `{}` | {} | {old} | {new} |", row.pin, row.state);
+        let pin = shown(rows, row);
+        let _ = writeln!(text, "| `{pin}` | {} | {old} | {new} |", row.state);
+    }
+    if !builds.is_empty() {
+        text.push_str("\n| build | time |\n|---|---|\n");
+        for (label, time) in builds {
+            let seconds = table::human_seconds(time.as_secs_f64());
+            let _ = writeln!(text, "| {label} | {seconds} |");
+        }
     }
     if !found.is_empty() {
         // Text of others: in a block it is nothing but text.

@@ -6,6 +6,7 @@ use std::fs::FileType;
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use sys::inside::{Inside, LONGEST_TEXT};
+use sys::scratch::Scratch;
 
 /// The most entries of a tree.
 const MOST: usize = 1_000_000;
@@ -18,6 +19,8 @@ pub struct Tree {
     root: Utf8PathBuf,
     files: BTreeSet<Utf8PathBuf>,
     links: BTreeSet<Utf8PathBuf>,
+    /// Whether there are folders that are no part of a release.
+    has_more: bool,
 }
 
 impl Tree {
@@ -29,6 +32,7 @@ impl Tree {
                 .with_context(|| format!("cannot use `{root}` as a source tree"))?,
             files: BTreeSet::new(),
             links: BTreeSet::new(),
+            has_more: false,
         };
         let mut folders = vec![Utf8PathBuf::new()];
         while let Some(folder) = folders.pop() {
@@ -42,7 +46,9 @@ impl Tree {
                 if kind.is_symlink() {
                     tree.links.insert(path);
                 } else if kind.is_dir() {
-                    if !PASSED_OVER.contains(&name) {
+                    if PASSED_OVER.contains(&name) {
+                        tree.has_more = true;
+                    } else {
                         folders.push(path);
                     }
                 } else if kind.is_file() {
@@ -88,6 +94,29 @@ impl Tree {
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
+    /// What `hash` says of the tree as a release has it: of a copy, if there is more in it.
+    pub fn hashed<T>(&self, hash: impl FnOnce(&Utf8Path) -> Result<T>) -> Result<T> {
+        if !self.has_more {
+            return hash(&self.root);
+        }
+        let scratch = Scratch::new()?;
+        let copy = scratch.path().join("tree");
+        fs_err::create_dir(&copy)?;
+        for path in self.files.iter().chain(&self.links) {
+            let to = copy.join(path);
+            if let Some(folder) = to.parent() {
+                fs_err::create_dir_all(folder)?;
+            }
+            let from = self.root.join(path);
+            if self.links.contains(path) {
+                fs_err::os::unix::fs::symlink(fs_err::read_link(&from)?, &to)?;
+            } else {
+                fs_err::copy(&from, &to)?;
+            }
+        }
+        hash(&copy)
+    }
+
     /// The links in a folder that lead out of it, each with its target.
     pub fn links_out_of(&self, folder: &Utf8Path) -> Result<Vec<(Utf8PathBuf, String)>> {
         let mut found = Vec::new();
@@ -129,6 +158,11 @@ mod tests {
             fs_err::os::unix::fs::symlink(to, tree.join(link)).unwrap();
         }
         let tree = Tree::open(&tree).unwrap();
+        let hashed = tree.hashed(|copy| {
+            assert!(!copy.join("node_modules").exists() && copy.join("web/a.txt").is_file());
+            Ok(fs_err::read_link(copy.join("web/packages/inside"))?)
+        });
+        assert_eq!(hashed.unwrap().to_str(), Some("../a.txt"));
         assert_eq!(tree.text("go.mod".into()).unwrap(), None);
         assert_eq!(tree.text("web/a.txt".into()).unwrap().as_deref(), Some("a"));
         assert!(tree.has("web".into()) && tree.has("go.mod".into()) && !tree.has("we".into()));

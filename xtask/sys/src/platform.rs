@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// Whether this is Linux, where Nix builds the components and services run.
 pub const IS_LINUX: bool = cfg!(target_os = "linux");
@@ -104,9 +105,38 @@ fn parent_in_stat(stat: &str) -> Option<i32> {
         .ok()
 }
 
+/// The processor time of this process, and of all that it and what it started waited for, from
+/// `/proc/self/stat`; none on systems without /proc.
+pub fn processor_time() -> Option<Duration> {
+    let stat = fs_err::read_to_string("/proc/self/stat").ok()?;
+    let ticks = ticks_in_stat(&stat)?;
+    Some(Duration::from_millis(
+        ticks * 1000 / rustix::param::clock_ticks_per_second(),
+    ))
+}
+
+/// The sum of the fields 14 to 17: user and system time, and those of children.
+fn ticks_in_stat(stat: &str) -> Option<u64> {
+    let fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let times: Vec<u64> = fields
+        .skip(11)
+        .take(4)
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .ok()?;
+    (times.len() == 4).then(|| times.iter().sum())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_from_stat() {
+        let stat = "42 (a) b) S 7 42 42 0 -1 4194304 99 98 0 0 1 20 300 4000 20 0 1 0";
+        assert_eq!(ticks_in_stat(stat), Some(4321));
+        assert_eq!(ticks_in_stat("42 (a) S 7"), None);
+    }
 
     #[test]
     fn parents_are_read_from_stat() {

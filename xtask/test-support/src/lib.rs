@@ -15,3 +15,4 @@ pub mod live;
 pub mod mac;
 pub mod spy;
 pub mod terminal;
+pub mod upstream;

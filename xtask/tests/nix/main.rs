@@ -15,5 +15,8 @@ mod logins;
 mod picture;
 mod pins;
 mod test_build;
+mod update_elsewhere;
+mod update_faults;
 mod update_moves;
+mod update_nixpkgs;
 mod ways_in;

@@ -9,3 +9,4 @@ mod hostile;
 mod mac;
 mod remote;
 mod setup_on;
+mod update_on;
