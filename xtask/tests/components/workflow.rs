@@ -186,10 +186,13 @@ fn strangers_get_no_lasting_machine() {
                 || job.contains("if: github.event_name == 'schedule'\n");
             assert!(is_guarded, "{name} runs what a fork proposes");
         }
-        assert!(
-            job.contains("permissions:\n      contents: read\n"),
-            "{name}"
-        );
+        let permissions = if *name == "update:" {
+            assert!(job.contains("if: github.event_name == 'schedule'\n"));
+            "permissions:\n      contents: write\n      pull-requests: write\n    strategy:\n"
+        } else {
+            "permissions:\n      contents: read\n    s"
+        };
+        assert!(job.contains(permissions), "{name}");
         let (uses, kept) = (
             job.matches("uses: ").count(),
             job.matches("persist-credentials: false").count(),
@@ -204,7 +207,7 @@ fn strangers_get_no_lasting_machine() {
             );
         }
     }
-    assert_eq!(own, 2);
+    assert_eq!(own, 3);
     assert!(text.contains("\npermissions: {}\n"));
 }
 
@@ -224,4 +227,24 @@ fn the_build_is_one_that_the_program_knows() {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("error: Nix is not installed"), "{said}");
+}
+
+/// What is to be updated reaches the program that does it, which stops where a runner would have said who it is.
+#[test]
+fn releases_are_proposed_on_a_schedule() {
+    let all = scripts();
+    let found: Vec<&String> = all.iter().filter(|it| it.contains("propose")).collect();
+    let [script] = found[..] else {
+        panic!("{found:?}");
+    };
+    let mut bash = Command::new("bash");
+    bash.args(["-e", "-c", script]).current_dir(root());
+    for name in ["GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_TOKEN"] {
+        bash.env_remove(name);
+    }
+    let output = run(bash.env("WHAT", "caddy"));
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let expected = "error: GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_TOKEN not set";
+    assert!(said.starts_with(expected), "{said}");
 }
