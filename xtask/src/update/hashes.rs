@@ -266,13 +266,15 @@ fn plan_on(work: &Work<'_>, site: &Site<'_>, text: &str) -> Result<Plan> {
         );
     }
     let named = |key: &Key| work.only.iter().any(|only| is_named(key, only));
-    let mut plan = plan::sort(text, &before, &after, &named)?;
+    let is_moved = work.moves.iter().any(|edit| edit.key == ["version"]);
+    let mut plan = plan::sort(text, is_moved, &before, &after, &named)?;
     if !work.only.is_empty() {
         // What depends on them is another derivation once their hashes are.
         let anew = plan::text(text, &plan, &BTreeMap::new())?;
         files::write_atomically(copy, anew.as_bytes(), 0o644)?;
         let after = site.nix.pinned(&site.inputs, work.repo)?;
-        plan = plan::sort(text, &before, &plan::derivations(after, copy), &named)?;
+        let after = plan::derivations(after, copy);
+        plan = plan::sort(text, is_moved, &before, &after, &named)?;
     }
     if work.sources.tree.is_some() {
         plan::follow_tree(&work.sources.pins, work.main, text, &mut plan)?;

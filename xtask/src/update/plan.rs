@@ -61,9 +61,11 @@ pub fn moves(pins: &Pins, to: &str, tree: Option<&Tree>) -> Result<Vec<Edit>> {
 /// Sorts the hashes of a pins file by what the new versions mean for them.
 ///
 /// `before` and `after` are the derivations with the old and the new versions, the hashes being the same;
-/// `named` pins follow in any case.
+/// `named` pins follow in any case. If the version is another one, `is_moved`, what nothing here has a derivation of is
+/// not known to be the same.
 pub fn sort(
     text: &str,
+    is_moved: bool,
     before: &BTreeMap<Key, String>,
     after: &BTreeMap<Key, String>,
     named: &dyn Fn(&Key) -> bool,
@@ -98,12 +100,20 @@ pub fn sort(
         }
     }
     for (key, hash) in others {
-        // Of another system or package set: beside one that follows.
+        // Of another system or package set: beside one that follows. Where there is none beside it, this machine
+        // can't say whether it is the same still with another version.
         let depth = key.len().saturating_sub(2).max(1);
-        let follows = |it: &&Key| it.len() > depth && it[..depth] == key[..depth];
+        let beside = |it: &&Key| it.len() > depth && it[..depth] == key[..depth];
+        let is_unknown = is_moved
+            && !plan
+                .stay
+                .iter()
+                .any(|it| after.contains_key(it) && beside(&it));
+        let may_go = key.len() >= 3 && !["sources", "nixpkgs"].contains(&&*key[0]);
         // Of a fake one nothing is lost.
-        let beside = key.len() >= 3 && key[0] != "sources" && hash.to_string() != FAKE;
-        if beside && plan.follow.keys().any(|it| follows(&it)) {
+        let is_fake = hash.to_string() == FAKE;
+        let follows = plan.follow.keys().any(|it| beside(&it));
+        if may_go && !is_fake && (follows || is_unknown) {
             plan.go.insert(key, hash);
         } else {
             plan.stay.insert(key);
@@ -303,7 +313,7 @@ mod tests {
         after[0].1 = "/a2";
         after[2].1 = "/p2";
         after[3].1 = "/w2";
-        let plan = sort(&text, &drvs(&before), &drvs(&after), &|_| false).unwrap();
+        let plan = sort(&text, false, &drvs(&before), &drvs(&after), &|_| false).unwrap();
         let shown = |keys: Vec<&Key>| keys.iter().map(|it| it.join(".")).collect::<Vec<_>>();
         assert_eq!(
             shown(plan.follow.keys().collect()),
@@ -329,7 +339,7 @@ mod tests {
             [("python.venv.host.x", "/p")],
             [("python.venv.host.x", "/p2")],
         );
-        let plan = sort(&text_of_one, &drvs(&old), &drvs(&new), &|_| false).unwrap();
+        let plan = sort(&text_of_one, false, &drvs(&old), &drvs(&new), &|_| false).unwrap();
         assert_eq!(shown(plan.go.keys().collect()), ["python.venv.nixpkgs.x"]);
         let to_build = self::text(&text_of_one, &plan, &BTreeMap::new()).unwrap();
         assert!(to_build.contains(FAKE), "{to_build}");
@@ -350,16 +360,30 @@ mod tests {
         assert_ne!(text_with_fake, text);
         let mut more = drvs(&after);
         more.insert(key("new.x"), "/x".to_owned());
-        let plan = sort(&text_with_fake, &drvs(&before), &more, &|_| false).unwrap();
+        let plan = sort(&text_with_fake, false, &drvs(&before), &more, &|_| false).unwrap();
         assert_eq!(plan.follow[&key("new.x")].to_string(), FAKE);
         assert_eq!(
             shown(plan.go.keys().collect()),
             ["python.venv.aarch64-linux"]
         );
+        // What nothing here has a derivation of is not kept with another version, and with the same it is.
+        let text_of_others = format!(
+            r#"{{ "version": "1", "nixpkgs": {{ "hash": "{ONE}" }}, "sources": {{ "x": {{ "hash": "{ONE}" }} }},
+            "python": {{ "venv": {{ "nixpkgs": {{ "x": "{ONE}" }} }} }},
+            "web": {{ "modules": {{ "x": "{ONE}", "y": "{ONE}" }} }} }}"#
+        );
+        let here = drvs(&[("web.modules.x", "/m")]);
+        for (is_moved, gone) in [(true, 1), (false, 0)] {
+            let plan = sort(&text_of_others, is_moved, &here, &here, &|_| false).unwrap();
+            assert_eq!((plan.go.len(), plan.stay.len()), (gone, 5 - gone));
+        }
         // Nothing changes: nothing follows, and nothing goes.
-        let plan = sort(&text, &drvs(&before), &drvs(&before), &|_| false).unwrap();
+        let plan = sort(&text, false, &drvs(&before), &drvs(&before), &|_| false).unwrap();
         assert!(plan.follow.is_empty() && plan.go.is_empty());
-        let named = sort(&text, &drvs(&before), &drvs(&before), &|it| it[1] == "npm").unwrap();
+        let named = sort(&text, false, &drvs(&before), &drvs(&before), &|it| {
+            it[1] == "npm"
+        })
+        .unwrap();
         assert_eq!(shown(named.follow.keys().collect()), ["sources.npm.hash"]);
         // Fake ones are in what is built with, and refused in what is written.
         let text_to_build = self::text(&text, &named, &BTreeMap::new()).unwrap();

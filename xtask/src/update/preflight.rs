@@ -344,13 +344,26 @@ impl Notes<'_> {
             let Some(new) = self.new_text(path)? else {
                 continue;
             };
-            let near = nearest(&new, line);
-            return Ok(near.map(|(line, text)| Spot {
-                tree: "now",
-                path: path.to_owned(),
-                line: Some(line),
-                text,
-            }));
+            // What was there before is nothing that took its place.
+            let known: BTreeSet<&str> = text.lines().map(str::trim).collect();
+            let others: Vec<&str> = new
+                .lines()
+                .map(|line| {
+                    if known.contains(line.trim()) {
+                        ""
+                    } else {
+                        line
+                    }
+                })
+                .collect();
+            if let Some((line, text)) = nearest(&others.join("\n"), line) {
+                return Ok(Some(Spot {
+                    tree: "now",
+                    path: path.to_owned(),
+                    line: Some(line),
+                    text,
+                }));
+            }
         }
         Ok(None)
     }
