@@ -164,12 +164,33 @@ pub fn passed_over(missing: &str, package: &str) -> bool {
 
 /// Says why a part of a test is passed over; fails where CI runs.
 ///
-/// It is said past the test harness, which shows nothing of tests that pass.
+/// It is said past the test harness, which shows nothing of tests that pass, and again at the end of a run:
+/// the tests of `tidy` are the last ones.
 pub fn not_tested(said: &str) -> bool {
     assert!(std::env::var_os("CI").is_none(), "{said}");
     let said = format!("NOT TESTED, {said}\n");
     std::io::stderr().write_all(said.as_bytes()).unwrap();
+    let mut file = fs_err::OpenOptions::new();
+    let mut file = file.create(true).append(true).open(not_tested_file());
+    file.as_mut().unwrap().write_all(said.as_bytes()).unwrap();
     false
+}
+
+/// What was passed over since a run's end, a line each.
+fn not_tested_file() -> Utf8PathBuf {
+    program().with_file_name("not-tested.txt")
+}
+
+/// Lists what was passed over since this was last called.
+pub fn list_not_tested() {
+    let Ok(said) = fs_err::read_to_string(not_tested_file()) else {
+        return;
+    };
+    fs_err::remove_file(not_tested_file()).unwrap();
+    let lines: BTreeSet<&str> = said.lines().collect();
+    let list: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+    let list = format!("\nPassed over in this run:\n{list}");
+    std::io::stderr().write_all(list.as_bytes()).unwrap();
 }
 
 /// Whether this is root, who alone can do what is named; where it is not, that is said, and fails in CI.
