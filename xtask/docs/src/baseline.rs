@@ -18,10 +18,17 @@ pub fn known_as(finding: &Finding) -> String {
     )
 }
 
-/// Removes the findings of the baseline, each line once; how many those were.
-pub fn forget_known(findings: &mut Vec<Finding>, baseline: &Utf8Path) -> Result<usize> {
+/// How many findings the baseline knew, and how many of its lines no finding has any more.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    pub known: usize,
+    pub stale: usize,
+}
+
+/// Removes the findings of the baseline, each line once.
+pub fn forget_known(findings: &mut Vec<Finding>, baseline: &Utf8Path) -> Result<Known> {
     if !baseline.is_file() {
-        return Ok(0);
+        return Ok(Known::default());
     }
     let text = read_text(baseline, LARGEST)?;
     let mut known: HashMap<&str, usize> = HashMap::new();
@@ -36,5 +43,8 @@ pub fn forget_known(findings: &mut Vec<Finding>, baseline: &Utf8Path) -> Result<
         }
         _ => true,
     });
-    Ok(before - findings.len())
+    Ok(Known {
+        known: before - findings.len(),
+        stale: known.values().sum(),
+    })
 }

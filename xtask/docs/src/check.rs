@@ -17,7 +17,7 @@ use vault::rules::settings::Environment;
 use vault::tree::{Tree, read_text};
 
 use crate::alone::NamesVault;
-use crate::baseline::{forget_known, known_as};
+use crate::baseline::{Known, forget_known, known_as};
 use crate::commands_in_cards::{command_fault, help};
 use crate::config::Config;
 use crate::fix::fix;
@@ -260,7 +260,7 @@ impl Run<'_> {
             say(format!("{count} written to {path}"));
             return Ok(ExitCode::SUCCESS);
         }
-        let known = forget_known(&mut findings, &baseline)?;
+        let Known { known, stale } = forget_known(&mut findings, &baseline)?;
         let format = if self.args.json {
             Format::Json
         } else {
@@ -283,6 +283,13 @@ impl Run<'_> {
         }
         if fixed > 0 {
             summary = format!("{summary}; {fixed} fixed");
+        }
+        // What was not looked at may still be wrong.
+        if stale > 0 && self.args.paths.is_empty() && self.staged.is_none() {
+            let count = counted(stale, "line");
+            summary = format!(
+                "{summary}; {count} of the baseline not needed any more: `--write-baseline` renews it"
+            );
         }
         say(summary);
         let is_error = findings

@@ -13,7 +13,13 @@ use vault::moves::Texts;
 
 /// Prints what would change as git shows it; `folder` is how the vault's is shown. In a file or pipe the diff is exact;
 /// on a terminal what acts there is shown as escapes.
-pub fn show(root: &Utf8Path, folder: &Utf8Path, before: &Texts, after: &Texts) -> Result<()> {
+/// Of `files`, which are no texts, the names change alone.
+pub fn show(
+    root: &Utf8Path,
+    folder: &Utf8Path,
+    (before, after): (&Texts, &Texts),
+    files: &[(Utf8PathBuf, Utf8PathBuf)],
+) -> Result<()> {
     let scratch = Scratch::new()?;
     let folder = if folder.is_absolute() {
         Utf8Path::new("")
@@ -73,6 +79,13 @@ pub fn show(root: &Utf8Path, folder: &Utf8Path, before: &Texts, after: &Texts) -
     let diff = git.output(&arguments)?;
     if !diff.is_empty() {
         terminal::emit(diff.trim_end_matches('\n'))?;
+    }
+    for (old, new) in files {
+        let [old, new] = [old, new].map(|path| folder.join(path).into_string());
+        let words = format!(
+            "diff --git a/{old} b/{new}\nsimilarity index 100%\nrename from {old}\nrename to {new}"
+        );
+        terminal::emit(&words)?;
     }
     Ok(())
 }

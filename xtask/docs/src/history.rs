@@ -72,9 +72,19 @@ impl Source<'_> {
         listed.split_terminator('\0').filter_map(below).collect()
     }
 
-    /// What cards were called before. Where there is no history, nothing.
+    /// What cards were called before, by what is staged and by the history. Where there is none, nothing.
     pub fn renamed(&self) -> HashMap<String, String> {
         let folder = self.root.as_str();
+        let staged = self.git().output(&[
+            "diff",
+            "--cached",
+            "--diff-filter=R",
+            "-M",
+            "--name-status",
+            "HEAD",
+            "--",
+            folder,
+        ]);
         let log = self.git().output(&[
             "log",
             "--diff-filter=R",
@@ -85,7 +95,8 @@ impl Source<'_> {
             "--",
             folder,
         ]);
-        renames(&log.unwrap_or_default())
+        // The newest comes first.
+        renames(&(staged.unwrap_or_default() + &log.unwrap_or_default()))
     }
 }
 

@@ -147,6 +147,7 @@ fn number(vault: &OnDisk, name: &str) -> Result<usize> {
     let cards = Vault::new(cards.map(|card| (card.path.clone(), ())));
     let names = Names {
         vault: &cards,
+        files: &[],
         root: &vault.root,
         here,
     };

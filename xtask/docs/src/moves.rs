@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use sys::process::Processes;
 use sys::terminal;
 use vault::date::Date;
-use vault::moves::{self, Change, Links, Texts};
+use vault::moves::{self, Among, Change, Concern, Links, Moved, Retarget, Texts, is_document};
 use vault::parallel::in_parallel;
 use vault::resolve::{Vault, stem};
+use vault::rules::settings::Rules;
 use vault::slug::percent_encoded;
 use vault::tree::{LARGEST, Tree, read_text};
 use vault::unicode::folded;
@@ -21,22 +22,23 @@ use vault::{card, edits};
 use crate::alone::NamesVault;
 use crate::config::Config;
 use crate::diff;
-use crate::names::Names;
+use crate::names::{Named, Names};
 use crate::say::{plain, say};
 use crate::source::{Source, shown, vault_root};
 use crate::spelling::Spelling;
 use crate::transaction::{End, Work, check_complete};
 
-/// How many mentions of an old path are listed.
+/// How many mentions of an old path, or links that lead elsewhere, are listed.
 const MOST_PLACES: usize = 10;
 
-/// Rename, move, merge or split cards of docs/, and update every link to them
+/// Rename, move, merge or split cards, other files and folders of docs/, and update every link to them
 ///
-/// A card is named by its stem or by its path. If NEW is a card, OLD becomes a section at its end, and
+/// A card is named by its stem or by its path, an image or another file by its name or path, a folder by its path,
+/// with a `/` at its end where a card has that name. If NEW is a card, OLD becomes a section at its end, and
 /// links to OLD and its headings lead there; if NEW is a folder, OLD moves into it; otherwise OLD gets
-/// that name or path. Links of all forms are updated, prerequisites as well; all other bytes stay. A link
-/// that would lead elsewhere than before is an error. Either all cards are written or none. A run that was
-/// killed leaves a journal outside of the vault: `--finish` completes the move, `--abort` undoes it.
+/// that name or path. Links of all forms are updated, prerequisites as well, also in canvases and tables of Obsidian;
+/// all other bytes stay. A link that would lead elsewhere than before is an error. Either all files are written or none.
+/// A run that was killed leaves a journal outside of the vault: `--finish` completes the move, `--abort` undoes it.
 ///
 /// Exit codes: 0 success, 2 nothing was changed.
 ///
@@ -48,7 +50,7 @@ const MOST_PLACES: usize = 10;
     reason = "each is a flag of the command line"
 )]
 pub struct Args {
-    /// The cards, then the new name, path or folder, or the card to merge them into
+    /// The cards, files or folders, then the new name, path or folder, or the card to merge them into
     #[arg(value_name = "OLD... NEW", required_unless_present_any = ["finish", "abort"])]
     cards: Vec<String>,
     /// Turn a section into a card of its own: NEW is its name or path
@@ -111,39 +113,110 @@ fn moved(args: &Args, repository: &Utf8Path, state: &Utf8Path) -> Result<ExitCod
     } else {
         Some(Work::open(state, &root)?)
     };
-    let cards = read(&root)?;
-    let changes = changes(args, &root, &cards.texts)?;
+    let tree = Tree::walk(&root)?;
+    if let Some((path, why)) = tree.faults.first() {
+        bail!("`{path}` may hold links: {why}");
+    }
+    let files: Vec<String> = tree.other_paths().map(str::to_owned).collect();
+    let changes = changes(args, &root, &tree, &files)?;
+    let rules = Config::of_vault(&root)?.rules;
+    let cards = read(&root, tree, &files, &changes, args.relist.then_some(&rules))?;
     check_unreadable(&cards, &changes)?;
+    let spelling = Spelling::below(&root);
+    let exists = |path: &Utf8Path| spelling.exists(&root.join(path));
+    let among = Among {
+        cards: &cards.others,
+        files: &files,
+        exists: &exists,
+        resolve: rules.resolve,
+    };
     let (before, symbolic) = (cards.texts, cards.links);
     let mut after = before.clone();
-    let categories = Config::of_vault(&root)?.rules.categories;
-    let mut links = Links::default();
-    let spelling = Spelling::below(&root);
-    for change in &changes {
-        let exists = |path: &Utf8Path| spelling.exists(&root.join(path));
-        let done = moves::apply_among(&mut after, change, &exists)?;
-        links.rewritten += done.rewritten;
-        links.found += done.found;
-        match change {
-            Change::Rename { old, new } if args.relist => {
-                moves::retag(&mut after, old, new, &categories)?;
-                moves::relist(&mut after, old, new, &categories)?;
-            }
-            Change::Extract { old, new, .. } => {
-                moves::retag(&mut after, old, new, &categories)?;
-                if args.relist {
-                    moves::relist(&mut after, old, new, &categories)?;
-                }
-            }
-            Change::Rename { .. } | Change::Merge { .. } => {}
-        }
-    }
+    let links = changed(args, &mut after, &changes, &among, &rules)?;
     if args.touch {
         touch(&before, &mut after);
     }
-    for (link, to) in &symbolic {
+    check_symbolic(&root, &symbolic, &before, &after, &cards.others)?;
+    let moved = all_moved(&changes);
+    let folder = shown(repository, &root);
+    let Some(work) = work else {
+        let renamed = moved.files.iter();
+        let renamed = renamed.filter(|(old, _)| !before.contains_key(*old));
+        let renamed: Vec<_> = renamed
+            .map(|(old, new)| (old.clone(), new.clone()))
+            .collect();
+        diff::show(&root, folder, (&before, &after), &renamed)?;
+        say_retargets(&links.retargets, folder);
+        return Ok(ExitCode::SUCCESS);
+    };
+    work.replace(&before, &after, &moved)?;
+    tell_git(&root, &before, &after)?;
+    if args.json {
+        rows(&moved, folder, &before, &after)
+            .iter()
+            .try_for_each(terminal::emit_json)?;
+    }
+    for change in &changes {
+        described(change, folder).into_iter().for_each(say);
+    }
+    let written = after
+        .iter()
+        .filter(|(path, text)| before.get(*path) != Some(text));
+    say(format!(
+        "{} rewritten, {} written",
+        counted(links.rewritten, "link"),
+        counted(written.count(), "card")
+    ));
+    say_retargets(&links.retargets, folder);
+    list_places(&root, &gone(&changes))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the changes.
+fn changed(
+    args: &Args,
+    after: &mut Texts,
+    changes: &[Change],
+    among: &Among<'_>,
+    rules: &Rules,
+) -> Result<Links> {
+    let categories = &rules.categories;
+    let mut links = Links::default();
+    for change in changes {
+        let done = moves::apply_among(after, change, among)?;
+        links.rewritten += done.rewritten;
+        links.retargets.extend(done.retargets);
+        let moved = all_moved(std::slice::from_ref(change));
+        let in_place = match change {
+            Change::Extract { old, new, .. } => Some((old, new)),
+            _ => None,
+        };
+        for (old, new) in moved.files.iter().chain(in_place) {
+            if !after.contains_key(new) || is_document(new) {
+                continue;
+            }
+            if args.relist || in_place.is_some() {
+                moves::retag(after, old, new, categories)?;
+            }
+            if args.relist {
+                moves::relist(after, old, new, categories, among)?;
+            }
+        }
+    }
+    Ok(links)
+}
+
+/// That no symbolic link would lead to nothing or have the name of another card, and none is written through.
+fn check_symbolic(
+    root: &Utf8Path,
+    symbolic: &[(Utf8PathBuf, Utf8PathBuf)],
+    before: &Texts,
+    after: &Texts,
+    others: &[Utf8PathBuf],
+) -> Result<()> {
+    for (link, to) in symbolic {
         ensure!(
-            after.contains_key(to),
+            after.contains_key(to) || others.contains(to),
             "`{link}` is a symbolic link to `{to}`, which would not be there any more: remove the link first"
         );
         let taken = stem(link.as_str());
@@ -152,46 +225,95 @@ fn moved(args: &Args, repository: &Utf8Path, state: &Utf8Path) -> Result<ExitCod
             bail!("`{new}` would have the stem of the symbolic link `{link}`: choose another");
         }
     }
-    for (path, text) in &before {
+    for (path, text) in before {
         ensure!(
             after.get(path) == Some(text) || !root.join(path).is_symlink(),
             "`{path}` is a symbolic link out of the vault, and would have to change: put a file in its place first"
         );
     }
-    let folder = shown(repository, &root);
-    let Some(work) = work else {
-        diff::show(&root, folder, &before, &after)?;
-        return Ok(ExitCode::SUCCESS);
+    Ok(())
+}
+
+/// All files and folders that get other paths.
+fn all_moved(changes: &[Change]) -> Moved {
+    let mut all = Moved::default();
+    for change in changes {
+        match change {
+            Change::Rename { old, new } => drop(all.files.insert(old.clone(), new.clone())),
+            Change::Move(moved) => {
+                all.files.extend(moved.files.clone());
+                all.folders.extend(moved.folders.clone());
+            }
+            Change::Merge { .. } | Change::Extract { .. } => {}
+        }
+    }
+    all
+}
+
+/// The paths that are not there any more, of folders the folder alone.
+fn gone(changes: &[Change]) -> Vec<Utf8PathBuf> {
+    let of = |change: &Change| match change {
+        Change::Rename { old, .. } | Change::Merge { old, .. } => vec![old.clone()],
+        Change::Extract { .. } => Vec::new(),
+        Change::Move(moved) => {
+            let folders = moved.folders.iter().map(|(old, _)| old.clone());
+            let alone = moved.files.keys().filter(|path| {
+                let mut folders = moved.folders.iter();
+                !folders.any(|(folder, _)| path.starts_with(folder))
+            });
+            folders.chain(alone.cloned()).collect()
+        }
     };
-    work.replace(&before, &after)?;
-    tell_git(&root, &before, &after)?;
-    if args.json {
-        rows(&changes, folder, &before, &after)
-            .iter()
-            .try_for_each(terminal::emit_json)?;
+    changes.iter().flat_map(of).collect()
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{end}")
+}
+
+/// Says which links lead elsewhere: those that led nowhere, and those that one of the programs follows by other rules.
+fn say_retargets(retargets: &[Retarget], folder: &Utf8Path) {
+    if retargets.is_empty() {
+        return;
     }
-    for change in &changes {
-        say(described(change, folder));
-    }
-    let cards = after
+    let (found, others): (Vec<_>, Vec<_>) = retargets
         .iter()
-        .filter(|(path, text)| before.get(*path) != Some(text));
-    say(format!(
-        "{} links rewritten, {} cards written",
-        links.rewritten,
-        cards.count()
-    ));
-    if links.found > 0 {
-        say(format!(
-            "{} links that led nowhere lead to a card now",
-            links.found
-        ));
+        .partition(|retarget| retarget.from.is_none());
+    let heads = [
+        (found, "led nowhere before and leads to a card now"),
+        (others, "leads elsewhere now in one of Obsidian and Quartz"),
+    ];
+    for (links, what) in heads {
+        if links.is_empty() {
+            continue;
+        }
+        say(match links.len() {
+            1 => format!("1 link {what}:"),
+            many => format!("{many} links {}:", what.replace("leads", "lead")),
+        });
+        for link in links.iter().take(MOST_PLACES) {
+            let place = |path: &Option<Utf8PathBuf>| match path {
+                Some(path) => format!("`{path}`"),
+                None => "nothing".to_owned(),
+            };
+            let from = link
+                .from
+                .as_ref()
+                .map(|_| format!(", not to {}", place(&link.from)));
+            say(format!(
+                "  {}:{}: `{}` leads to {}{}",
+                folder.join(&link.path),
+                link.line,
+                link.target,
+                place(&link.to),
+                from.unwrap_or_default()
+            ));
+        }
+        if links.len() > MOST_PLACES {
+            say(format!("  and {} more", links.len() - MOST_PLACES));
+        }
     }
-    let gone = before.keys().filter(|path| !after.contains_key(*path));
-    for path in gone {
-        list_places(&root, path)?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Completes or undoes a move that was interrupted; with `--dry-run` only shows it.
@@ -207,7 +329,12 @@ fn end_interrupted(
         return Ok(ExitCode::SUCCESS);
     };
     let (now, then) = record.texts(end);
-    diff::show(root, shown(repository, root), &now, &then)?;
+    diff::show(
+        root,
+        shown(repository, root),
+        (&now, &then),
+        &record.files(end),
+    )?;
     if !args.dry_run {
         work.end(&record, end)?;
         tell_git(root, &now, &then)?;
@@ -219,21 +346,27 @@ fn end_interrupted(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The cards of a vault.
+/// The cards of a vault, and other files with links.
 struct Cards {
+    /// Those that changes can concern.
     texts: Texts,
+    /// The paths of the other cards.
+    others: Vec<Utf8PathBuf>,
     /// Cards that are links to other ones, each with that one's place.
     links: Vec<(Utf8PathBuf, Utf8PathBuf)>,
     /// Cards that are not UTF-8: what they hold as well as it can be read, and why it can't.
     unreadable: Vec<(Utf8PathBuf, String, String)>,
 }
 
-/// The texts of all cards. Of a card that is a symbolic link to another one there is one text, at that one's place.
-fn read(root: &Utf8Path) -> Result<Cards> {
-    let mut tree = Tree::walk(root)?;
-    if let Some((path, why)) = tree.faults.first() {
-        bail!("`{path}` may hold links: {why}");
-    }
+/// The texts of all cards that these changes can concern. Of a card that is a symbolic link to another one there is one
+/// text, at that one's place.
+fn read(
+    root: &Utf8Path,
+    mut tree: Tree,
+    files: &[String],
+    changes: &[Change],
+    relist: Option<&Rules>,
+) -> Result<Cards> {
     let mut links = Vec::new();
     tree.cards.retain(|path| {
         let place = root.join(path);
@@ -243,34 +376,56 @@ fn read(root: &Utf8Path) -> Result<Cards> {
         links.extend(below.map(|below| (path.clone(), below.to_owned())));
         below.is_none()
     });
-    let read = in_parallel(&tree.cards, &|_, path| read_text(&root.join(path)));
-    let mut texts = Texts::new();
-    let mut unreadable = Vec::new();
+    let documents = files.iter().map(Utf8PathBuf::from);
+    tree.cards
+        .extend(documents.filter(|path| is_document(path)));
+    let concern = Concern::of(changes);
+    // A card's line may go to a page that has no link to it yet.
+    let pages = relist.map_or(&[][..], |rules| &rules.categories);
+    let is_page = |path: &Utf8Path| {
+        let mut pages = pages.iter();
+        pages.any(|page| path.as_str().strip_suffix(".md") == Some(&format!("{page}/{page}")))
+    };
+    let read = in_parallel(&tree.cards, &|_, path| {
+        let text = read_text(&root.join(path));
+        text.map(|text| (concern.is_in(path, &text) || is_page(path)).then_some(text))
+    });
+    let mut cards = Cards {
+        texts: Texts::new(),
+        others: Vec::new(),
+        links,
+        unreadable: Vec::new(),
+    };
     for (path, text) in tree.cards.into_iter().zip(read) {
         match text {
-            Ok(text) => drop(texts.insert(path, text)),
+            Ok(Some(text)) => drop(cards.texts.insert(path, text)),
+            Ok(None) => cards.others.push(path),
             Err(why) => {
                 let bytes = sys::inside::read(&root.join(&path), LARGEST);
                 let bytes = bytes.with_context(|| format!("the card `{path}` may hold links"))?;
-                unreadable.push((path, String::from_utf8_lossy(&bytes).into_owned(), why));
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                cards.unreadable.push((path, text, why));
             }
         }
     }
-    Ok(Cards {
-        texts,
-        links,
-        unreadable,
-    })
+    Ok(cards)
 }
 
-/// That no card that can't be rewritten may hold a link to one that changes.
+/// That no card that can't be rewritten moves, or may hold a link to what does.
 fn check_unreadable(cards: &Cards, changes: &[Change]) -> Result<()> {
+    let moved = all_moved(changes);
+    let in_place = changes.iter().filter_map(|change| match change {
+        Change::Merge { old, .. } | Change::Extract { old, .. } => Some(old),
+        _ => None,
+    });
+    let olds: Vec<&Utf8PathBuf> = moved.files.keys().chain(in_place).collect();
     for (path, text, why) in &cards.unreadable {
+        ensure!(
+            !olds.contains(&path),
+            "the card `{path}` can't be read: {why}"
+        );
         let text = text.to_lowercase();
-        for change in changes {
-            let (Change::Rename { old, .. }
-            | Change::Merge { old, .. }
-            | Change::Extract { old, .. }) = change;
+        for old in &olds {
             let stem = stem(old.as_str()).to_lowercase();
             let encoded = percent_encoded(&stem, |_, c| {
                 c.is_ascii_alphanumeric() || "-._~".contains(c)
@@ -285,15 +440,14 @@ fn check_unreadable(cards: &Cards, changes: &[Change]) -> Result<()> {
 }
 
 /// What the command line asks for.
-fn changes(args: &Args, root: &Utf8Path, texts: &Texts) -> Result<Vec<Change>> {
-    let mut cards: Vec<&Utf8PathBuf> = texts.keys().collect();
-    cards.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-    let vault = Vault::new(cards.into_iter().map(|path| (path.clone(), ())));
+fn changes(args: &Args, root: &Utf8Path, tree: &Tree, files: &[String]) -> Result<Vec<Change>> {
+    let vault = Vault::new(tree.cards.iter().map(|path| (path.clone(), ())));
     let here =
         Utf8PathBuf::from_path_buf(std::env::current_dir().context("finding the current folder")?);
     let here = here.unwrap_or_else(|_| root.to_owned());
     let names = Names {
         vault: &vault,
+        files,
         root,
         here,
     };
@@ -312,32 +466,102 @@ fn changes(args: &Args, root: &Utf8Path, texts: &Texts) -> Result<Vec<Change>> {
     let Some((new, olds)) = args.cards.split_last().filter(|(_, olds)| !olds.is_empty()) else {
         bail!("name the card and its new name, path or folder");
     };
-    let olds: Vec<Utf8PathBuf> = olds
+    let olds: Vec<Named> = olds
         .iter()
-        .map(|old| names.card(old))
+        .map(|old| names.named(old))
         .collect::<Result<_>>()?;
-    let into = names.known(new)?;
-    let change = |old: &Utf8PathBuf| -> Result<Change> {
-        let old = old.clone();
-        match &into {
-            Some(into) if *into != old => Ok(Change::Merge {
-                old,
+    let has_card = olds.iter().any(|old| matches!(old, Named::Card(_)));
+    if let Some(into) = names.known(new)?.filter(|_| has_card) {
+        let merge = |old: &Named| match old {
+            Named::Card(old) if *old != into => Some(Ok(Change::Merge {
+                old: old.clone(),
                 into: into.clone(),
-            }),
-            _ => Ok(Change::Rename {
-                new: names.new_path(new, &old)?,
-                old,
-            }),
+            })),
+            // The same card in another case, or by its own path.
+            Named::Card(_) => None,
+            Named::File(path) | Named::Folder(path) => Some(Err(anyhow!(
+                "`{path}` is no card, and only cards can become a section of `{into}`"
+            ))),
+        };
+        let merges: Vec<Change> = olds.iter().filter_map(merge).collect::<Result<_>>()?;
+        if !merges.is_empty() {
+            return Ok(merges);
         }
-    };
-    let changes: Vec<Change> = olds.iter().map(change).collect::<Result<_>>()?;
-    let is_folder = |change: &Change| matches!(change, Change::Rename { old, new } if old.file_name() == new.file_name());
+    }
+    if let [Named::Card(old)] = &olds[..] {
+        return Ok(vec![Change::Rename {
+            new: names.new_path(new, old)?,
+            old: old.clone(),
+        }]);
+    }
+    let mut moved = Moved::default();
+    for old in &olds {
+        match old {
+            Named::Card(old) => drop(moved.files.insert(old.clone(), names.new_path(new, old)?)),
+            Named::File(old) => {
+                let new = names.new_place(new, old, true)?;
+                let is_taken = new != *old && root.join(&new).symlink_metadata().is_ok();
+                ensure!(!is_taken, "`{new}` is there already");
+                moved.files.insert(old.clone(), new);
+            }
+            Named::Folder(old) => {
+                let new = names.new_place(new, old, false)?;
+                folder(root, old, &new, &mut moved)?;
+            }
+        }
+    }
+    let is_folder = |(old, new): (&Utf8PathBuf, &Utf8PathBuf)| old.file_name() == new.file_name();
     ensure!(
-        into.is_some() || changes.len() == 1 || changes.iter().all(is_folder),
+        olds.len() == 1
+            || moved.files.iter().all(is_folder)
+                && !moved
+                    .folders
+                    .iter()
+                    .any(|(_, path)| *path == names.folder(new).unwrap_or_default()),
         "`{new}` is neither a card that could take in several nor a folder: write it first, or name a folder \
          with a `/` at its end"
     );
-    Ok(changes)
+    Ok(vec![Change::Move(moved)])
+}
+
+/// A folder that moves with all that is in it.
+fn folder(root: &Utf8Path, old: &Utf8Path, new: &Utf8Path, moved: &mut Moved) -> Result<()> {
+    ensure!(
+        !new.starts_with(old) || new == old,
+        "`{old}` can't move into itself"
+    );
+    let mut open = vec![old.to_owned()];
+    while let Some(below) = open.pop() {
+        let reading = || format!("reading the folder `{below}`");
+        for entry in root.join(&below).read_dir_utf8().with_context(reading)? {
+            let entry = entry.with_context(reading)?;
+            let path = below.join(entry.file_name());
+            let kind = entry.file_type().with_context(reading)?;
+            ensure!(
+                entry.file_name() != ".git",
+                "`{below}` is a repository of its own: move it with git"
+            );
+            if kind.is_dir() {
+                open.push(path);
+            } else {
+                ensure!(
+                    kind.is_file(),
+                    "`{path}` is a symbolic link or not a file: move it by hand first"
+                );
+                let rest = path.strip_prefix(old).unwrap_or(&path);
+                moved.files.insert(path.clone(), new.join(rest));
+            }
+        }
+    }
+    let taken = moved
+        .files
+        .values()
+        .find(|path| root.join(path).symlink_metadata().is_ok());
+    if let Some(taken) = taken.filter(|path| !moved.files.contains_key(*path)) {
+        bail!("`{taken}` is there already");
+    }
+    moved.folders.push((old.to_owned(), new.to_owned()));
+    Ok(())
 }
 
 /// Sets `modified` in all cards that changed.
@@ -356,20 +580,36 @@ fn touch(before: &Texts, after: &mut Texts) {
     }
 }
 
-/// What was done, in a line.
-fn described(change: &Change, folder: &Utf8Path) -> String {
+/// What was done, a line for each file that moved, or for the folder of all of them.
+fn described(change: &Change, folder: &Utf8Path) -> Vec<String> {
     let shown = |path: &Utf8Path| folder.join(path);
     match change {
-        Change::Rename { old, new } => format!("{} -> {}", shown(old), shown(new)),
-        Change::Merge { old, into } => format!("{} is a section of {}", shown(old), shown(into)),
+        Change::Rename { old, new } => vec![format!("{} -> {}", shown(old), shown(new))],
+        Change::Merge { old, into } => {
+            vec![format!("{} is a section of {}", shown(old), shown(into))]
+        }
         Change::Extract { old, heading, new } => {
-            format!("`{heading}` of {} -> {}", shown(old), shown(new))
+            vec![format!("`{heading}` of {} -> {}", shown(old), shown(new))]
+        }
+        Change::Move(moved) => {
+            let is_alone = |path: &Utf8Path| {
+                let mut folders = moved.folders.iter();
+                !folders.any(|(folder, _)| path.starts_with(folder))
+            };
+            let alone = moved.files.iter().filter(|(old, _)| is_alone(old));
+            let alone = alone.map(|(old, new)| format!("{} -> {}", shown(old), shown(new)));
+            let folders = moved.folders.iter().map(|(old, new)| {
+                let inside = moved.files.keys().filter(|path| path.starts_with(old));
+                let count = counted(inside.count(), "file");
+                format!("{}/ -> {}/ ({count})", shown(old), shown(new))
+            });
+            folders.chain(alone).collect()
         }
     }
 }
 
 /// The files that change, in order of their paths.
-fn rows(changes: &[Change], folder: &Utf8Path, before: &Texts, after: &Texts) -> Vec<Row> {
+fn rows(moved: &Moved, folder: &Utf8Path, before: &Texts, after: &Texts) -> Vec<Row> {
     let mut rows: BTreeMap<&Utf8Path, Row> = BTreeMap::new();
     let row = |path: &Utf8Path, from: Option<&Utf8Path>, action| Row {
         path: folder.join(path),
@@ -390,11 +630,11 @@ fn rows(changes: &[Change], folder: &Utf8Path, before: &Texts, after: &Texts) ->
         };
         rows.insert(path, row(path, None, action));
     }
-    for change in changes {
-        if let Change::Rename { old, new } = change {
-            rows.remove(old.as_path());
-            rows.insert(new, row(new, Some(old), "moved"));
-        }
+    for old in moved.files.keys() {
+        rows.remove(old.as_path());
+    }
+    for (old, new) in &moved.files {
+        rows.insert(new, row(new, Some(old), "moved"));
     }
     rows.into_values().collect()
 }
@@ -439,31 +679,33 @@ fn tell_git(root: &Utf8Path, before: &Texts, after: &Texts) -> Result<()> {
     Ok(())
 }
 
-/// Lists where a path that is gone is still mentioned: these are not links, and not rewritten.
-fn list_places(root: &Utf8Path, path: &Utf8Path) -> Result<()> {
+/// Lists where paths that are gone are still mentioned: these are not links, and not rewritten.
+fn list_places(root: &Utf8Path, gone: &[Utf8PathBuf]) -> Result<()> {
     let processes = Processes::new(false)?;
     let source = Source::new(&processes, root, root.to_owned());
     let git = source.git();
-    let arguments = ["grep", "-nI", "--full-name", "-F", "-e", path.as_str()];
-    // Without git, or outside of a repository, nothing is known.
-    let Ok(captured) = git.capture(&arguments) else {
-        return Ok(());
-    };
-    let places: Vec<&str> = captured.stdout.lines().collect();
-    if !captured.status.success() || places.is_empty() {
-        return Ok(());
-    }
-    say(format!("`{path}` is still mentioned, outside of links:"));
-    for place in places.iter().take(MOST_PLACES) {
-        let mut parts = place.splitn(3, ':');
-        let (file, line) = (
-            parts.next().unwrap_or_default(),
-            parts.next().unwrap_or_default(),
-        );
-        say(format!("  {file}:{line}"));
-    }
-    if places.len() > MOST_PLACES {
-        say(format!("  and {} more", places.len() - MOST_PLACES));
+    for path in gone.iter().take(MOST_PLACES) {
+        let arguments = ["grep", "-nI", "--full-name", "-F", "-e", path.as_str()];
+        // Without git, or outside of a repository, nothing is known.
+        let Ok(captured) = git.capture(&arguments) else {
+            return Ok(());
+        };
+        let places: Vec<&str> = captured.stdout.lines().collect();
+        if !captured.status.success() || places.is_empty() {
+            continue;
+        }
+        say(format!("`{path}` is still mentioned, outside of links:"));
+        for place in places.iter().take(MOST_PLACES) {
+            let mut parts = place.splitn(3, ':');
+            let (file, line) = (
+                parts.next().unwrap_or_default(),
+                parts.next().unwrap_or_default(),
+            );
+            say(format!("  {file}:{line}"));
+        }
+        if places.len() > MOST_PLACES {
+            say(format!("  and {} more", places.len() - MOST_PLACES));
+        }
     }
     Ok(())
 }

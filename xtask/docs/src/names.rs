@@ -1,15 +1,28 @@
-//! How cards are named on the command line.
+//! How cards, other files and folders are named on the command line.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use sys::files::normalized;
 use vault::resolve::{self, Target, Vault, joined, nearest, stem};
 use vault::unicode::composed;
 
+/// What a name on the command line means; paths are those in the vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// A card.
+    Card(Utf8PathBuf),
+    /// Another file.
+    File(Utf8PathBuf),
+    /// A folder.
+    Folder(Utf8PathBuf),
+}
+
 /// Resolves names on the command line to cards.
 pub struct Names<'a, T = ()> {
     /// The cards.
     pub vault: &'a Vault<T>,
+    /// The paths of other files.
+    pub files: &'a [String],
     /// The vault's folder.
     pub root: &'a Utf8Path,
     /// The current folder.
@@ -84,6 +97,65 @@ impl<T> Names<'_, T> {
         }
     }
 
+    /// The card, file or folder with this name or path; `/` at the end names a folder, and a stem is a card's first.
+    pub fn named(&self, name: &str) -> Result<Named> {
+        let below = self.below_root(name)?;
+        let folder = || -> Option<Named> {
+            let mut places = [below.clone(), name.trim_matches('/').into()].into_iter();
+            places
+                .find(|path| !path.as_str().is_empty() && self.root.join(path).is_dir())
+                .map(Named::Folder)
+        };
+        if name.ends_with('/') {
+            return folder()
+                .with_context(|| format!("there is no folder `{name}` in `{}`", self.root));
+        }
+        if let Some(card) = self.known(name)? {
+            return Ok(Named::Card(card));
+        }
+        let at = |path: &str| self.files.iter().find(|file| *file == path);
+        if let Some(file) = at(below.as_str()).or_else(|| at(name)) {
+            return Ok(Named::File(file.into()));
+        }
+        let is_named = |file: &&String| file.rsplit('/').next() == Some(name);
+        let mut same = self.files.iter().filter(is_named);
+        match (same.next(), same.next()) {
+            (Some(file), None) => return Ok(Named::File(file.into())),
+            (Some(one), Some(other)) => {
+                bail!("`{name}` can be `{one}` or `{other}`: name it by its path")
+            }
+            _ => {}
+        }
+        match folder() {
+            Some(folder) => Ok(folder),
+            None => self.card(name).map(Named::Card),
+        }
+    }
+
+    /// The folder that a name on the command line means, whether it is there or not.
+    pub fn folder(&self, name: &str) -> Result<Utf8PathBuf> {
+        self.below_root(name)
+    }
+
+    /// The path that another file or a folder gets.
+    pub fn new_place(&self, name: &str, old: &Utf8Path, is_file: bool) -> Result<Utf8PathBuf> {
+        let below = self.below_root(name)?;
+        let is_there = self.root.join(&below).is_dir();
+        let path = if is_there || is_file && name.ends_with('/') {
+            below.join(old.file_name().unwrap_or_default())
+        } else if !is_file || name.contains('/') {
+            below
+        } else {
+            old.with_file_name(name)
+        };
+        let path = match (path.extension(), old.extension()) {
+            (None, Some(ending)) if is_file => format!("{path}.{ending}").into(),
+            _ => path,
+        };
+        check_name(&path, old)?;
+        Ok(path)
+    }
+
     /// The path of a card that `old` becomes.
     pub fn new_path(&self, name: &str, old: &Utf8Path) -> Result<Utf8PathBuf> {
         let name = &*composed(name);
@@ -100,16 +172,26 @@ impl<T> Names<'_, T> {
             Some(_) => path,
             None => format!("{path}.md").into(),
         };
-        let is_hidden = path.components().any(|part| part.as_str().starts_with('.'));
-        let has_mark = path
-            .as_str()
-            .contains(['#', '|', '^', '[', ']', '\\', '\n']);
-        ensure!(
-            !is_hidden && !has_mark,
-            "no link could name a card `{path}`: use letters, digits and `-`"
-        );
+        check_name(&path, old)?;
         Ok(path)
     }
+}
+
+/// That links can name what gets this path; a name that was there before may stay.
+fn check_name(path: &Utf8Path, old: &Utf8Path) -> Result<()> {
+    let is_kept = path.file_name() == old.file_name();
+    let new = if is_kept {
+        path.parent().unwrap_or(path)
+    } else {
+        path
+    };
+    let is_hidden = new.components().any(|part| part.as_str().starts_with('.'));
+    let has_mark = new.as_str().contains(['#', '|', '^', '[', ']', '\\', '\n']);
+    ensure!(
+        !is_hidden && !has_mark,
+        "no link could name `{path}`: use letters, digits and `-`"
+    );
+    Ok(())
 }
 
 #[cfg(test)]
@@ -123,6 +205,7 @@ mod tests {
         let root = Utf8Path::new("/nowhere/docs");
         let from = |here: &str| Names {
             vault: &vault,
+            files: &[],
             root,
             here: here.into(),
         };

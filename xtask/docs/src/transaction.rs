@@ -3,7 +3,7 @@
 //! A journal with each file's text before and after is kept outside of the vault, where none can be planted.
 //! A text is put in place only where the file has the other one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use sys::files;
 use sys::inside::Inside;
-use vault::moves::Texts;
+use vault::moves::{Moved, Texts};
 use vault::tree::LARGEST;
 use vault::unicode::{composed, folded};
 
@@ -35,6 +35,9 @@ pub struct Record {
     /// What the names of temporary files begin with.
     temporary: String,
     steps: Vec<Step>,
+    /// Files that get other paths and are no texts of ours: old, then new.
+    #[serde(default)]
+    files: Vec<(Utf8PathBuf, Utf8PathBuf)>,
 }
 
 /// A file that changes; its path is that in the vault.
@@ -146,10 +149,11 @@ impl Work {
         Ok(Some(record))
     }
 
-    /// Makes the files those of `after`: all of them, or none.
-    pub fn replace(&self, before: &Texts, after: &Texts) -> Result<()> {
+    /// Makes the files those of `after`, and gives other paths to those of `moved` that are none of these: all of them,
+    /// or none.
+    pub fn replace(&self, before: &Texts, after: &Texts, moved: &Moved) -> Result<()> {
         let inside = Inside::open(&self.root)?;
-        let record = self.record(&inside, before, after)?;
+        let record = self.record(&inside, before, after, moved)?;
         // Whatever can be known to fail does before anything is written.
         let carrier = Carrier::new(&record, &inside, End::Finish);
         let plan = carrier.plan()?;
@@ -186,7 +190,15 @@ impl Work {
         Ok(())
     }
 
-    fn record(&self, inside: &Inside, before: &Texts, after: &Texts) -> Result<Record> {
+    fn record(
+        &self,
+        inside: &Inside,
+        before: &Texts,
+        after: &Texts,
+        moved: &Moved,
+    ) -> Result<Record> {
+        let came_from: HashMap<&Utf8PathBuf, &Utf8PathBuf> =
+            moved.files.iter().map(|(old, new)| (new, old)).collect();
         let mode = |path: &Utf8Path| -> Result<Option<u32>> {
             Ok(inside.find(path)?.map(|found| found.mode))
         };
@@ -215,7 +227,12 @@ impl Work {
             let folder = path.parent().unwrap_or(Utf8Path::new(""));
             let near = before.keys().find(|path| path.parent() == Some(folder));
             let near = near.map(|path| mode(path)).transpose()?.flatten();
-            let mode = usual.or(near).unwrap_or(0o644);
+            let own = came_from
+                .get(path)
+                .map(|old| mode(old))
+                .transpose()?
+                .flatten();
+            let mode = own.or(usual).or(near).unwrap_or(0o644);
             let after = Some(State {
                 text: text.clone(),
                 mode,
@@ -227,9 +244,12 @@ impl Work {
                 after,
             });
         }
+        let files = moved.files.iter();
+        let files = files.filter(|(old, _)| !before.contains_key(*old));
         Ok(Record {
             vault: self.root.clone(),
             temporary: files::temporary_name(),
+            files: files.map(|(old, new)| (old.clone(), new.clone())).collect(),
             steps,
         })
     }
@@ -253,6 +273,21 @@ enum Todo {
 }
 
 impl Record {
+    /// The files that a move would give other paths now: from where to where.
+    pub fn files(&self, end: End) -> Vec<(Utf8PathBuf, Utf8PathBuf)> {
+        let inside = Inside::open(&self.vault);
+        let is_there = |path: &Utf8Path| {
+            let found = inside
+                .as_ref()
+                .ok()
+                .and_then(|inside| inside.find(path).ok());
+            found.flatten().is_some()
+        };
+        let files = self.files.iter().map(|file| directed(file, end));
+        let files = files.filter(|(from, to)| is_there(from) && !is_there(to));
+        files.map(|(from, to)| (from.clone(), to.clone())).collect()
+    }
+
     /// What a move would change now: the texts of its files as they are and as they would be.
     pub fn texts(&self, end: End) -> (Texts, Texts) {
         let inside = Inside::open(&self.vault).ok();
@@ -361,9 +396,42 @@ impl<'a> Carrier<'a> {
         Ok(Some(text.with_context(|| changed(&path))?))
     }
 
+    /// The files that still have to get their other paths.
+    fn files(&self) -> Result<Vec<(&Utf8Path, &Utf8Path)>> {
+        let mut todo = Vec::new();
+        for file in &self.record.files {
+            let (from, to) = directed(file, self.end);
+            let same_but_case = folded(from.as_str()) == folded(to.as_str());
+            let (was, is) = (self.inside.find(from)?, self.inside.find(to)?);
+            let full = |path: &Utf8Path| self.record.vault.join(path);
+            match (was, is) {
+                (None, Some(_)) => {}
+                (Some(found), is) => {
+                    ensure!(
+                        is.is_none() || same_but_case,
+                        "`{}` is there already",
+                        full(to)
+                    );
+                    ensure!(
+                        found.is_file,
+                        "`{}` is a link or not a file: move it by hand",
+                        full(from)
+                    );
+                    if is.is_none() {
+                        self.inside.check_free(to)?;
+                    }
+                    todo.push((from.as_path(), to.as_path()));
+                }
+                (None, None) => bail!("`{}` is gone: put it back first", full(from)),
+            }
+        }
+        Ok(todo)
+    }
+
     /// What is to be done for each step; an error where a file is neither as before nor as after the move, or where it
     /// can't be put.
     fn plan(&self) -> Result<Vec<Todo>> {
+        self.files()?;
         let plan = self.record.steps.iter().map(|step| {
             let (to, from) = step.states(self.end);
             let now = self.text(step)?;
@@ -426,6 +494,10 @@ impl<'a> Carrier<'a> {
                 self.inside.create(&path, to.text.as_bytes(), to.mode)?;
             }
         }
+        for (from, to) in self.files()? {
+            self.inside.rename(from, to)?;
+            self.inside.remove_empty(from);
+        }
         // Where case makes no difference the old name has to go first.
         for (_, step, _) in removed().filter(|(_, step, _)| self.is_twin(step)) {
             self.remove(step)?;
@@ -455,6 +527,14 @@ impl<'a> Carrier<'a> {
 
 fn folder_of(path: &Utf8Path) -> &Utf8Path {
     path.parent().unwrap_or(Utf8Path::new(""))
+}
+
+/// From where to where a file goes.
+fn directed((old, new): &(Utf8PathBuf, Utf8PathBuf), end: End) -> (&Utf8PathBuf, &Utf8PathBuf) {
+    match end {
+        End::Finish => (old, new),
+        End::Abort => (new, old),
+    }
 }
 
 fn changed(path: &Utf8Path) -> String {

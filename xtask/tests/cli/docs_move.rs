@@ -154,7 +154,7 @@ fn what_is_changed_is_told() {
     assert!(card.contains(&format!("modified: {today}")), "{card}");
     let said = text(&output.stderr);
     assert!(
-        said.contains("go-server.md -> ") && said.contains("1 cards written"),
+        said.contains("go-server.md -> ") && said.contains("1 card written"),
         "{said}"
     );
 }
@@ -178,7 +178,7 @@ fn what_can_not_be_done_is_refused_and_changes_nothing() {
             &["go-server", "reference/web-ui"],
             "the stem `web-ui` is taken by `how-to/web-ui.md`",
         ),
-        (&["go-server", "a#b"], "no link could name a card"),
+        (&["go-server", "a#b"], "no link could name `how-to/a#b.md`"),
         (&["--extract", "caddy", "x"], "names no heading"),
         (
             &["--extract", "caddy#Nonsense", "x"],

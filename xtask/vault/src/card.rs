@@ -1,5 +1,6 @@
 //! One card: text in, what a checker and a rewriter need of it out.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -267,7 +268,8 @@ impl Reader<'_> {
         let mut code_block: Option<Range<usize>> = None;
         // The place where the last text ended: a block id is text.
         let mut text_end = 0;
-        for (event, range) in Parser::new_ext(&text[body..], OPTIONS).into_offset_iter() {
+        let shown = with_prices(&text[body..]);
+        for (event, range) in Parser::new_ext(&shown, OPTIONS).into_offset_iter() {
             let range = body + range.start..body + range.end;
             match event {
                 Event::Start(Tag::Heading { level, .. }) => {
@@ -325,14 +327,16 @@ impl Reader<'_> {
                     dest_url,
                     ..
                 }) => {
-                    self.markdown_link(Kind::Markdown, link_type, &dest_url, range);
+                    let url = with_dollars(&dest_url);
+                    self.markdown_link(Kind::Markdown, link_type, &url, range);
                 }
                 Event::Start(Tag::Image {
                     link_type,
                     dest_url,
                     ..
                 }) => {
-                    self.markdown_link(Kind::Image, link_type, &dest_url, range);
+                    let url = with_dollars(&dest_url);
+                    self.markdown_link(Kind::Image, link_type, &url, range);
                 }
                 Event::Code(code) => {
                     let code = with_single_blanks(code, &text[range.clone()]);
@@ -355,7 +359,7 @@ impl Reader<'_> {
                     } else {
                         text_end = range.end;
                         if let Some((_, text, _)) = &mut heading {
-                            text.push_str(&words);
+                            text.push_str(&with_dollars(&words));
                         }
                     }
                 }
@@ -660,6 +664,49 @@ impl Reader<'_> {
     }
 }
 
+/// What stands for a `$` that begins no math.
+const PRICE: char = '\u{1}';
+
+/// A body in which no math ends with a `$` that a digit follows: `$5 or $6` are prices, for Obsidian as for Pandoc. Bytes are
+/// where they were.
+fn with_prices(body: &str) -> Cow<'_, str> {
+    let mut shown = Cow::Borrowed(body);
+    let ends_at_digit = |at: usize| body.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+    let mut dollars = memchr_iter(b'$', body.as_bytes()).skip(1);
+    if !dollars.any(|at| ends_at_digit(at + 1)) {
+        return shown;
+    }
+    for _ in 0..MOST_PRICES {
+        let events = Parser::new_ext(&shown, OPTIONS).into_offset_iter();
+        let prices = events.filter_map(|(event, range)| {
+            let is_price = matches!(event, Event::InlineMath(_)) && ends_at_digit(range.end);
+            is_price.then_some(range.start)
+        });
+        let prices: Vec<usize> = prices.collect();
+        if prices.is_empty() {
+            break;
+        }
+        let mut bytes = shown.into_owned().into_bytes();
+        for at in prices {
+            bytes[at] = PRICE as u8;
+        }
+        shown = Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|_| body.to_owned()));
+    }
+    shown
+}
+
+/// How often math is looked for anew: what one `$` begins no more, the next one may.
+const MOST_PRICES: usize = 8;
+
+/// Words with the `$` that were hidden.
+fn with_dollars(words: &str) -> Cow<'_, str> {
+    if words.contains(PRICE) {
+        Cow::Owned(words.replace(PRICE, "$"))
+    } else {
+        Cow::Borrowed(words)
+    }
+}
+
 /// How long the address of a link may be whose text is in brackets, in bytes.
 const LONGEST_URL: usize = 2048;
 
@@ -763,7 +810,7 @@ fn is_closed(block: &str) -> bool {
 }
 
 /// A percent-encoded text, decoded.
-fn decoded(url: &str) -> String {
+pub(crate) fn decoded(url: &str) -> String {
     let bytes = url.as_bytes();
     let hex = |at: usize| -> Option<u8> {
         let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
@@ -851,6 +898,10 @@ mod tests {
             ("%%\n[[b]]\n\n[[d]]\n%%\n[[c]]", &["c@6:1"]),
             ("100 %% of [[b]]", &["b@1:11"]),
             ("$$ [[1,2],[3,4]] $$", &[]),
+            (
+                "$[[1,2]]$ $5-$6 [[b]] $7 [a$1](c$2.md)",
+                &["b@1:17", "md:c$2.md@1:26"],
+            ),
             ("\\`[[b]]\\`", &["b@1:3"]),
             ("---\ntitle: '[[x]]'\n---\n[[b]]", &["b@4:1"]),
             ("\\[\\[b\\]\\]", &[]),
@@ -879,6 +930,12 @@ mod tests {
             (heading.text.as_str(), heading.slug.as_str()),
             ("Math $x^2$ here", "math-x2-here")
         );
+    }
+
+    #[test]
+    fn prices_are_words_of_a_heading() {
+        let headings = read("## From $5-$10 or $x$\n").headings;
+        assert_eq!(headings[0].text, "From $5-$10 or $x$");
     }
 
     #[test]

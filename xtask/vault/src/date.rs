@@ -36,8 +36,18 @@ impl Date {
             .then_some(date)
     }
 
-    /// The day of a text that names a day, and may name a time of it: `YYYY-MM-DDTHH:MM`, and more.
+    /// The day of a text that names a day, and may name a time of it: `YYYY-MM-DDTHH:MM`, and more; or of the seconds or
+    /// milliseconds since 1970, as some plugins write them.
     pub fn of_text(text: &str) -> Option<Self> {
+        if let Ok(count) = text.parse::<u64>()
+            && let Some(seconds) = match text.len() {
+                10 => Some(count),
+                13 => Some(count / 1000),
+                _ => None,
+            }
+        {
+            return Some(Self::from_days(i64::try_from(seconds / 86400).ok()?));
+        }
         let day = Self::parse(text.get(..10)?)?;
         let rest = &text[10..];
         let Some(time) = rest.strip_prefix(['T', 't', ' ']) else {

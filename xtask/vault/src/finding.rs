@@ -118,6 +118,8 @@ codes! {
     PathUnknown = "path-unknown", "name a path that exists";
     /// A `cargo xtask` line that its own command line refuses
     CommandInvalid = "command-invalid", "write a command that runs";
+    /// A comment `docs-check:` with a word or a code that there is not
+    IgnoreUnknown = "ignore-unknown", "write `ignore`, `ignore-file`, `off` or `on`, and codes that exist";
     /// A block that shows what `--help` prints, and it prints something else
     HelpStale = "help-stale", "`cargo xtask docs-check --fix` updates it";
 }
@@ -172,6 +174,7 @@ impl Levels {
             Code::AnchorUnknown,
             Code::BlockUnknown,
             Code::FileUnknown,
+            Code::IgnoreUnknown,
             Code::DateStale,
         ] {
             levels.set(code, Level::Error);

@@ -1,6 +1,7 @@
 //! The YAML block at the beginning of a card.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
@@ -11,6 +12,8 @@ use crate::place::Place;
 pub struct FrontMatter {
     /// The keys at the top, in order; a duplicate key is in here twice.
     pub entries: Vec<Entry>,
+    /// Keys of mappings below the top that are there twice, with where the second one is.
+    pub duplicates: Vec<(String, Place)>,
     /// What is wrong with the block, if anything.
     pub fault: Option<Fault>,
 }
@@ -111,11 +114,13 @@ pub fn parse(block: &str) -> FrontMatter {
     let mut front = FrontMatter::default();
     let block = with_plain_line_ends(block);
     let mut parser = Parser::new_from_str(&block);
+    let mut nested = Nested::default();
     let mut next = || -> Option<Result<(Event<'_>, Place), Fault>> {
         let event = parser.next()?;
         Some(match event {
             Ok((event, span)) => {
                 let place = Place::new(span.start.line() + 1, span.start.col() + 1);
+                nested.see(&event, place);
                 Ok((event, place))
             }
             Err(error) => {
@@ -129,7 +134,53 @@ pub fn parse(block: &str) -> FrontMatter {
     };
     let read = read(&mut next, &mut front.entries);
     front.fault = read.err();
+    front.duplicates = nested.duplicates;
     front
+}
+
+/// The mappings and lists that are open, and the keys that were there twice.
+#[derive(Default)]
+struct Nested {
+    open: Vec<Open>,
+    duplicates: Vec<(String, Place)>,
+}
+
+enum Open {
+    List,
+    /// The keys so far, and whether a key comes next.
+    Mapping(BTreeSet<String>, bool),
+}
+
+impl Nested {
+    fn see(&mut self, event: &Event<'_>, place: Place) {
+        if matches!(event, Event::SequenceEnd | Event::MappingEnd) {
+            self.open.pop();
+            return;
+        }
+        let is_value = matches!(
+            event,
+            Event::Scalar(..)
+                | Event::SequenceStart(..)
+                | Event::MappingStart(..)
+                | Event::Alias(_)
+        );
+        let depth = self.open.len();
+        if let Some(Open::Mapping(keys, is_key)) = self.open.last_mut().filter(|_| is_value) {
+            if let Event::Scalar(key, ..) = event
+                && *is_key
+                && depth > 1
+                && !keys.insert(key.to_string())
+            {
+                self.duplicates.push((key.to_string(), place));
+            }
+            *is_key = !*is_key;
+        }
+        match event {
+            Event::SequenceStart(..) => self.open.push(Open::List),
+            Event::MappingStart(..) => self.open.push(Open::Mapping(BTreeSet::new(), true)),
+            _ => {}
+        }
+    }
 }
 
 /// The block with blanks for lone carriage returns: lines end there in YAML, and nowhere else.

@@ -57,6 +57,11 @@ impl<'a, T> Programs<'a, T> {
 
     /// Where a target without anchor leads in Obsidian; `from` is the card's path.
     pub fn obsidian(&self, from: &Utf8Path, target: &str) -> Option<Goal> {
+        self.obsidian_or_tied(from, target).map(|(goal, _)| goal)
+    }
+
+    /// Where a target leads in Obsidian, and whether its rules prefer no other file as much: of these it takes any.
+    pub fn obsidian_or_tied(&self, from: &Utf8Path, target: &str) -> Option<(Goal, bool)> {
         let is_relative = target.starts_with("./") || target.starts_with("../");
         let path = if is_relative {
             joined(from, target)?.into_string()
@@ -78,8 +83,8 @@ impl<'a, T> Programs<'a, T> {
         };
         if let Some(files) = self.files().get(name) {
             let paths = files.iter().copied().filter(|file| ends(file, &path));
-            if let Some(best) = best(from, paths.map(|file| (file, file)), &path) {
-                return Some(Goal::File(best.into()));
+            if let Some((best, is_tied)) = best(from, paths.map(|file| (file, file)), &path) {
+                return Some((Goal::File(best.into()), is_tied));
             }
         }
         let path = path.strip_suffix(".md").unwrap_or(&path);
@@ -89,19 +94,20 @@ impl<'a, T> Programs<'a, T> {
             let whole = whole.strip_suffix(".md").unwrap_or(whole);
             ends(whole, path).then_some((whole, card))
         });
-        best(from, cards, path).map(Goal::Card)
+        best(from, cards, path).map(|(card, is_tied)| (Goal::Card(card), is_tied))
     }
 
-    /// Where a target without anchor leads in Quartz.
-    pub fn quartz(&self, from: &Utf8Path, target: &str) -> Option<Goal> {
-        let is_relative = target.starts_with("./") || target.starts_with("../");
-        let path = if is_relative {
-            joined(from, target)?.into_string()
-        } else {
-            target.trim_matches('/').to_owned()
-        };
+    /// Where a target without anchor leads in Quartz. It takes no path from the card: one that climbs begins at the root.
+    pub fn quartz(&self, target: &str) -> Option<Goal> {
+        let is_name = |part: &&str| !matches!(*part, "" | "." | "..");
+        let parts: Vec<&str> = target.split('/').filter(is_name).collect();
+        let climbs = target.split('/').any(|part| part == "..");
+        let path = parts.join("/");
         let path = path.strip_suffix(".md").unwrap_or(&path);
-        if !path.contains('/') && !is_relative {
+        if path.is_empty() {
+            return None;
+        }
+        if !path.contains('/') && !climbs && !target.ends_with('/') {
             let slug = sluggish(path);
             let cards = self.vault.of_stem(path).iter();
             let hyphened = path.replace(' ', "-");
@@ -161,8 +167,8 @@ impl<'a, T> Programs<'a, T> {
         after: &str,
         to: Option<usize>,
     ) -> bool {
-        let was = [self.obsidian(from, before), self.quartz(from, before)];
-        let is = [self.obsidian(from, after), self.quartz(from, after)];
+        let was = [self.obsidian(from, before), self.quartz(before)];
+        let is = [self.obsidian(from, after), self.quartz(after)];
         let goal = to.map(Goal::Card);
         let same = was.iter().zip(&is).all(|(was, is)| match was {
             Some(was) => is.as_ref() == Some(was),
@@ -173,12 +179,12 @@ impl<'a, T> Programs<'a, T> {
     }
 }
 
-/// Of candidates, each a path whose name is found, the one that Obsidian takes.
+/// Of candidates, each a path whose name is found, the one that Obsidian takes, and whether another is as good.
 fn best<'p, V>(
     from: &Utf8Path,
     candidates: impl Iterator<Item = (&'p str, V)>,
     wanted: &str,
-) -> Option<V> {
+) -> Option<(V, bool)> {
     let folder = from.parent().map(Utf8Path::as_str).unwrap_or_default();
     let rank = |path: &str| {
         let own = path.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -189,14 +195,29 @@ fn best<'p, V>(
             path.len(),
         )
     };
-    let ranked = candidates.map(|(path, value)| ((rank(path), path), value));
-    ranked
-        .min_by(|(a, _), (b, _)| a.cmp(b))
-        .map(|(_, value)| value)
+    let mut found: Option<((_, &str), V)> = None;
+    let mut is_tied = false;
+    for (path, value) in candidates {
+        let ranked = (rank(path), path);
+        match &found {
+            Some((best, _)) if best.0 < ranked.0 => {}
+            Some((best, _)) if best.0 == ranked.0 => {
+                is_tied = true;
+                if ranked < *best {
+                    found = Some((ranked, value));
+                }
+            }
+            _ => {
+                is_tied = false;
+                found = Some((ranked, value));
+            }
+        }
+    }
+    found.map(|(_, value)| (value, is_tied))
 }
 
 /// A name as Quartz's slugs have it, as far as names differ by it.
-fn sluggish(name: &str) -> String {
+pub(crate) fn sluggish(name: &str) -> String {
     name.replace(' ', "-")
         .replace('&', "-and-")
         .replace('%', "-percent")
@@ -269,7 +290,9 @@ mod tests {
             ("n.md", "c/x", "b/c/x.md", ""),
             ("n.md", "/b/x.md", "b/x.md", "b/x.md"),
             ("b/n.md", "../a/x", "a/x.md", "a/x.md"),
-            ("b/n.md", "./x", "b/x.md", "b/x.md"),
+            ("b/n.md", "./x", "b/x.md", ""),
+            ("b/n.md", "../c/x", "", ""),
+            ("n.md", "./one-word", "one-word.md", "one-word.md"),
             ("n.md", "./x", "", ""),
             ("n.md", "a", "", "a/index.md"),
             ("n.md", "a/", "", "a/index.md"),
@@ -288,11 +311,7 @@ mod tests {
                 obsidian,
                 "{from} {target}"
             );
-            assert_eq!(
-                shown(programs.quartz(from, target)),
-                quartz,
-                "{from} {target}"
-            );
+            assert_eq!(shown(programs.quartz(target)), quartz, "{from} {target}");
         }
         let from = Utf8Path::new("n.md");
         assert!(!programs.is_certain(from, "API/command", "command", Some(1)));

@@ -11,7 +11,14 @@ pub fn page(graph: &Graph, name: &str, link: &dyn Fn(&Utf8Path) -> String) -> St
     let cards = graph.cards().len();
     let links: usize = graph.cards().iter().map(|card| card.links.len()).sum();
     let broken: usize = graph.cards().iter().map(|card| card.broken.len()).sum();
-    let orphans = graph.orphans().count();
+    let counted = |count: usize, one: &str, many: &str| match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {many}"),
+    };
+    let cards = counted(cards, "card", "cards");
+    let links = counted(links, "link", "links");
+    let orphans = counted(graph.orphans().count(), "orphan", "orphans");
+    let broken = counted(broken, "link that leads nowhere", "links that lead nowhere");
     let parts = [
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>",
         &escaped(name),
@@ -22,8 +29,8 @@ pub fn page(graph: &Graph, name: &str, link: &dyn Fn(&Utf8Path) -> String) -> St
         &escaped(name),
         "</b><input type=\"search\" placeholder=\"Search cards\" aria-label=\"Search cards\">",
         &format!(
-            "<span id=\"found\">{cards} cards, {links} links, \
-             <i class=\"o\">{orphans} orphans</i>, <i class=\"b\">{broken} links that lead nowhere</i></span>\
+            "<span id=\"found\">{cards}, {links}, \
+             <i class=\"o\">{orphans}</i>, <i class=\"b\">{broken}</i></span>\
              <button id=\"all\">Show all</button></header>\n"
         ),
         &svg(graph, link, false),

@@ -8,6 +8,7 @@
 mod anywhere;
 mod common;
 mod hostile;
+mod moves;
 mod picture;
 mod presets;
 mod questions;

@@ -150,7 +150,7 @@ document.title = said.join("; ");
         title,
         Some(
             "1 found; 1; repository/docs/in/deep/two%20words.md; 3; 2; true; \
-             4 cards, 5 links, 1 orphans, 1 links that lead nowhere"
+             4 cards, 5 links, 1 orphan, 1 link that leads nowhere"
         )
     );
     // What fails there is seen here.

@@ -101,6 +101,7 @@ const FAULTS: &[&str] = &[
     // What is not true
     "Edit `README.md` and ⟦path-unknown⟧`containers/nowhere/file-{n}.nix`.",
     "Run ⟦command-invalid⟧`cargo xtask nonsense`.",
+    "⟦ignore-unknown⟧<!-- docs-check: ignore link-unkown -->",
     "```console\n$ ⟦command-invalid⟧cargo xtask hash --nonsense PATH\n```",
     "```console\n$ ⟦help-stale⟧cargo xtask hash --help\nHash\n```",
     // What nothing closes: it comes last
@@ -120,6 +121,7 @@ const FRONT_FAULTS: &[&str] = &[
     "---\ntitle: {title}\nmodified: {day}\ntags: [{category}\n⟦front-matter-invalid⟧---\n",
     "---\ntitle: {title}⟦front-matter-invalid⟧: more\nmodified: {day}\n---\n",
     "---\ntitle: {title}\n⟦key-duplicate⟧title: {title}\nmodified: {day}\ntags: [{category}]\n---\n",
+    "---\ntitle: {title}\nmodified: {day}\ntags: [{category}]\nmore: {a: 1, ⟦key-duplicate⟧a: 2}\n---\n",
     "⟦key-missing⟧---\nmodified: {day}\ntags: [{category}]\n---\n",
     "⟦key-missing⟧⟦key-missing⟧⟦key-missing⟧---\n---\n",
     "---\ntitle: {title}\n⟦key-missing⟧modified:\n⟦key-missing⟧tags: []\n---\n",
@@ -199,7 +201,7 @@ const LOOK_ALIKES: &[&str] = &[
 const FRONTS: &[&str] = &[
     "---\ntitle: {title}\nmodified: {day}\nlast-reviewed: {day}\ntags: [{category}]\n---\n",
     "---\ntitle: \"{title}\"\nmodified: '{day}'\ntags:\n  - {category}\n  - nix # a comment\n---\n",
-    "---\n# a comment\ntitle: {title}\nmodified: {day}\ntags: {category}\nmore: {a: [b, {c: d}]}\nquoted: 'a --- b'\n---\n",
+    "---\n# a comment\ntitle: {title}\nmodified: {day}\ntags: {category}\ncreated: 1764000000\nmore: {a: [b, {c: d}]}\nquoted: 'a --- b'\n---\n",
     "---\ntitle: >-\n  {title}\nmodified: {day}\ntags: [web]\nlong: |\n  ---\n  - a\ncreated: {day} 10:11:12\n...\n",
     "---\ntitle: {title}\nmodified: {day}\ntags: [{category}]\naliases: [Alias of {self}]\n---\n",
 ];

@@ -6,13 +6,16 @@ use std::ops::Range;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::documents::in_json;
+use super::follow::{Anchor, Follower, Goals, LinkTarget};
+use super::moved::Moved;
 use super::old_vault::OldVault;
 use super::plan::{Part, Piece, Plan, parts, top, tops};
-use super::references::{Anchor, LinkPath, LinkTarget, Style, style, written};
+use super::references::{Form, LinkPath, Reference, Style, decoded_target, style, written};
 use crate::card::{self, Content, Heading};
 use crate::edits::{self, Edit};
 use crate::place::offset;
-use crate::resolve::stem;
+use crate::programs::Goal;
 use crate::slug::slug;
 
 /// A new text.
@@ -31,14 +34,17 @@ pub(super) type Home = (Utf8PathBuf, Option<String>);
 
 pub(super) struct Composer<'a> {
     pub(super) before: &'a OldVault<'a>,
+    /// How links are followed as they are, and when all files are where they will be.
+    pub(super) was: &'a Follower<'a>,
+    pub(super) is: &'a Follower<'a>,
     pub(super) link_targets: &'a [Vec<LinkTarget>],
     pub(super) plan: &'a Plan,
+    /// Files that get other paths.
+    pub(super) moved: &'a Moved,
     /// Where each old card's beginning is; the anchor is that of the first heading behind it.
     pub(super) tops: HashMap<usize, Home>,
     /// The card that becomes a section of another: links to it lead to its heading.
     pub(super) section: Option<usize>,
-    /// How many cards of the new vault have each stem, in lower case.
-    pub(super) stems: HashMap<String, usize>,
     /// Where each heading and block is now, if in another card or with another anchor.
     pub(super) homes: HashMap<(usize, Anchor), Home>,
 }
@@ -52,12 +58,6 @@ impl Composer<'_> {
             }
             _ => None,
         }
-    }
-
-    /// Whether several cards of the new vault have this card's stem, in any case.
-    fn is_shared(&self, path: &Utf8Path) -> bool {
-        let stem = stem(path.as_str()).to_lowercase();
-        self.stems.get(&stem).is_some_and(|count| *count > 1)
     }
 
     /// Notes where what moves is now; before the first drafts anchors are taken as they were.
@@ -86,10 +86,12 @@ impl Composer<'_> {
                     &part.range,
                 );
                 for (n, (was, words)) in was.into_iter().enumerate() {
-                    let words = match &now {
-                        Some(now) => now.get(n).map(|(_, words)| words.clone()),
-                        None => Some(words),
-                    };
+                    let now = now.as_ref().and_then(|now| now.get(n));
+                    // An anchor that stays may be written in many ways.
+                    let words = now
+                        .map(|(_, now)| now)
+                        .filter(|now| **now != words)
+                        .cloned();
                     self.homes.insert((part.card, was), (path.clone(), words));
                 }
             }
@@ -104,8 +106,10 @@ impl Composer<'_> {
 
     /// Where what a link leads to is now; nothing where it did not move.
     pub(super) fn home(&self, target: &LinkTarget) -> Option<Home> {
-        let LinkTarget::Card(card, anchor) = target else {
-            return None;
+        let (card, anchor) = match target {
+            LinkTarget::Card(card, anchor) => (card, anchor),
+            LinkTarget::File(path) => return Some((self.moved.now(path)?, None)),
+            LinkTarget::Nothing => return None,
         };
         if let Some(home) = self.homes.get(&(*card, *anchor)) {
             return Some(home.clone());
@@ -120,13 +124,6 @@ impl Composer<'_> {
         let mut all = BTreeMap::new();
         for (path, pieces) in self.plan {
             let kept = self.is_kept(path, pieces);
-            if let Some(card) = kept
-                && !self.link_targets[card]
-                    .iter()
-                    .any(|target| self.home(target).is_some())
-            {
-                continue;
-            }
             let mut composed = Composed::default();
             for (number, piece) in pieces.iter().enumerate() {
                 let top = top(number, piece);
@@ -173,7 +170,6 @@ impl Composer<'_> {
             let home = match (target, self.home(target)) {
                 (LinkTarget::Nothing, _) => continue,
                 (_, Some(home)) => home,
-                _ if !moved => continue,
                 (LinkTarget::File(file), _) => (file.clone(), None),
                 (LinkTarget::Card(card, _), None) => (before.path(*card).to_owned(), None),
             };
@@ -197,27 +193,33 @@ impl Composer<'_> {
                     LinkTarget::Nothing => continue,
                 },
             };
-            let is_card = matches!(target, LinkTarget::Card(..));
-            let style = if !is_card {
-                Style::Usual
-            } else if reference.is_wiki && self.is_shared(&home.0) {
-                Style::WholePath
-            } else {
-                style(reference, was.from, was.to)
+            let is = LinkPath {
+                from: path,
+                to: &home.0,
             };
-            let new = written(
-                &text[place.clone()],
-                reference,
-                was,
-                LinkPath {
-                    from: path,
-                    to: &home.0,
-                },
-                home.1.as_ref(),
-                became_one,
-                style,
-            );
-            if text[place.clone()] != new {
+            let now = reference.now.as_deref().unwrap_or(&text[place.clone()]);
+            let write =
+                |style| written(now, reference, was, is, home.1.as_ref(), became_one, style);
+            // What is empty names its own card, and what leaves the vault is known by its path alone.
+            let new = if reference.target.trim().is_empty() {
+                write(Style::Usual)
+            } else {
+                let is_same = !moved && self.home(target).is_none();
+                self.chosen(
+                    part.card,
+                    reference,
+                    is,
+                    is_same.then_some(now),
+                    &write,
+                    was,
+                )
+            };
+            if now != new {
+                let new = if reference.now.is_some() {
+                    in_json(&new)
+                } else {
+                    new
+                };
                 edits.push((place.clone(), new));
                 *rewritten += 1;
             }
@@ -228,6 +230,76 @@ impl Composer<'_> {
             }
         }
         edits
+    }
+}
+
+impl Composer<'_> {
+    /// Of the ways in which a link can be written the first that leads where it led, in each program in which it did.
+    fn chosen(
+        &self,
+        card: usize,
+        reference: &Reference,
+        is: LinkPath<'_>,
+        unchanged: Option<&str>,
+        write: &dyn Fn(Style) -> String,
+        was: LinkPath<'_>,
+    ) -> String {
+        let goals = self.was.goals_of(card, reference);
+        let first = Follower::first(&goals);
+        let expected: Goals = [0, 1].map(|program| {
+            let goal = goals[program].as_ref()?;
+            // Both may lead to one card, of which an anchor is in another one now.
+            if Some(program) == first || Some(goal) == first.and_then(|first| goals[first].as_ref())
+            {
+                return Some(self.goal_at(is.to));
+            }
+            Some(match goal {
+                Goal::Card(card) => {
+                    let top = self.tops.get(card).map(|(path, _)| path.as_path());
+                    self.goal_at(top.unwrap_or_else(|| self.before.path(*card)))
+                }
+                Goal::File(path) => {
+                    Goal::File(self.moved.now(path).unwrap_or_else(|| path.clone()))
+                }
+            })
+        });
+        // The same words lead there still, nearly always.
+        let leads = |text: &str, programs: &[usize]| {
+            let target = decoded_target(reference.form, text);
+            if target.trim().is_empty() {
+                return is.to == is.from;
+            }
+            let now = self.is.goals(is.from, reference.form, &target);
+            programs
+                .iter()
+                .all(|program| expected[*program].is_none() || now[*program] == expected[*program])
+        };
+        if let Some(unchanged) = unchanged
+            && (leads(unchanged, &[0, 1]) || self.was.is_tied(card, reference))
+        {
+            return unchanged.to_owned();
+        }
+        let usual = if reference.form == Form::Path {
+            Style::Usual
+        } else {
+            style(reference, was.from, was.to)
+        };
+        let styles = [usual, Style::Usual, Style::WholePath, Style::Root];
+        let ways: Vec<String> = styles.into_iter().map(write).collect();
+        let both = ways.iter().find(|way| leads(way, &[0, 1]));
+        let only = || {
+            let first = first?;
+            ways.iter().find(|way| leads(way, &[first]))
+        };
+        both.or_else(only).unwrap_or(&ways[0]).clone()
+    }
+
+    /// What is at a path when all files are where they will be.
+    fn goal_at(&self, path: &Utf8Path) -> Goal {
+        match self.is.among.vault.at(path.as_str()) {
+            Some(card) => Goal::Card(card),
+            None => Goal::File(path.to_owned()),
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::old_vault::{Texts, read};
-use super::references::LinkTarget;
+use super::follow::{Follower, LinkTarget};
+use super::old_vault::{Among, Texts, read};
 use crate::card;
 use crate::edits::{self, Edit};
 use crate::resolve::category;
@@ -50,6 +50,7 @@ pub fn relist(
     old: &Utf8Path,
     new: &Utf8Path,
     categories: &[String],
+    among: &Among<'_>,
 ) -> Result<()> {
     let (was, is) = (category(old, categories), category(new, categories));
     let page = |category: Option<&str>| {
@@ -57,11 +58,12 @@ pub fn relist(
         (texts.contains_key(&path) && path != new).then_some(path)
     };
     let (from, to) = (page(was), page(is));
-    let before = read(texts, &|_| true);
+    let before = read(texts, among, None);
+    let follower = Follower::new(&before);
     let card = before.at(new)?;
     let entries = |page: &Utf8Path, wanted: Option<usize>| -> Result<Vec<Range<usize>>> {
         let page = before.at(page)?;
-        let link_targets = before.link_targets(page);
+        let link_targets = follower.link_targets(page);
         let links = before.references[page].iter().zip(link_targets);
         let led = links.filter(|(_, target)| {
             matches!(target, LinkTarget::Card(found, _) if wanted.is_none_or(|wanted| wanted == *found))

@@ -3,9 +3,14 @@
 //! A new card is put together from parts of old ones. Where each link led is known before; it is
 //! rewritten where it must be, the result is read again, and a link that would lead elsewhere is an error.
 
+mod change;
 mod compose;
+mod concern;
+mod documents;
+mod follow;
 mod footnotes;
 mod landing_pages;
+mod moved;
 mod old_vault;
 mod plan;
 mod references;
@@ -16,104 +21,97 @@ use std::collections::HashMap;
 use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
+pub use self::change::{Change, Links, Retarget};
 use self::compose::Composer;
+pub use self::concern::Concern;
+pub use self::documents::is_document;
+use self::follow::{Follower, LinkTarget};
 pub use self::landing_pages::{relist, retag};
-pub use self::old_vault::Texts;
-use self::old_vault::{numbers, read};
-use self::plan::{extracted, merged, renamed};
+pub use self::moved::Moved;
+use self::old_vault::read;
+pub use self::old_vault::{Among, Texts};
+use self::plan::{extracted, merged};
 pub use self::references::Exists;
-use self::references::LinkTarget;
-use crate::resolve::stem;
-
-/// What is to be done; paths are those of cards in the vault.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// A card gets another path.
-    Rename {
-        /// The card.
-        old: Utf8PathBuf,
-        /// Its new path.
-        new: Utf8PathBuf,
-    },
-    /// A card's body is put at the end of another one.
-    Merge {
-        /// The card that goes.
-        old: Utf8PathBuf,
-        /// The card that stays.
-        into: Utf8PathBuf,
-    },
-    /// A section becomes a card, and a link to it stays in its place.
-    Extract {
-        /// The card that holds the section.
-        old: Utf8PathBuf,
-        /// The section's heading, or its anchor.
-        heading: String,
-        /// The new card's path.
-        new: Utf8PathBuf,
-    },
-}
-
-/// How links changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Links {
-    /// Links that were rewritten.
-    pub rewritten: usize,
-    /// Links that led nowhere and now lead to a card.
-    pub found: usize,
-}
 
 /// Makes a change; on errors the texts are as they were. All files that links name are there.
 pub fn apply(texts: &mut Texts, change: &Change) -> Result<Links> {
-    apply_among(texts, change, &|_| true)
+    apply_among(texts, change, &Among::nothing())
 }
 
-/// Makes a change among other files, which may exist; on errors the texts are as they were.
-pub fn apply_among(texts: &mut Texts, change: &Change, exists: Exists<'_>) -> Result<Links> {
-    let before = read(texts, exists);
-    let link_targets: Vec<Vec<LinkTarget>> = numbers(&before.vault)
-        .map(|card| before.link_targets(card))
-        .collect();
+/// Makes a change among what else is in the vault; on errors the texts are as they were.
+pub fn apply_among(texts: &mut Texts, change: &Change, among: &Among<'_>) -> Result<Links> {
+    let before = read(texts, among, None);
+    let was = Follower::new(&before);
+    let mut link_targets: Vec<Vec<LinkTarget>> = Vec::new();
+    link_targets.resize_with(before.texts.len(), Vec::new);
+    for card in &before.read {
+        link_targets[*card] = was.link_targets(*card);
+    }
+    let moved = match change {
+        Change::Rename { old, new } => Moved::file(old, new),
+        Change::Move(moved) => moved.clone(),
+        Change::Merge { .. } | Change::Extract { .. } => Moved::default(),
+    };
     let plan = match change {
-        Change::Rename { old, new } => renamed(&before, old, new)?,
+        Change::Rename { old, .. } => {
+            before.at(old)?;
+            plan::moved(&before, &moved)?
+        }
+        Change::Move(_) => plan::moved(&before, &moved)?,
         Change::Merge { old, into } => merged(&before, old, into)?,
         Change::Extract { old, heading, new } => extracted(&before, old, heading, new)
             .with_context(|| format!("taking a section out of `{old}`"))?,
     };
+    let no_texts = Texts::new();
+    let cards = plan.keys().filter(|path| !is_document(path));
+    let cards: Vec<Utf8PathBuf> = cards.chain(among.cards).cloned().collect();
+    let among_after = Among {
+        cards: &cards,
+        ..*among
+    };
+    let after = read(&no_texts, &among_after, Some(&moved));
+    let is = Follower {
+        is_strict: true,
+        ..Follower::new(&after)
+    };
     let mut composer = Composer {
         before: &before,
+        was: &was,
+        is: &is,
         link_targets: &link_targets,
         plan: &plan,
+        moved: &moved,
         tops: HashMap::new(),
         section: match change {
             Change::Merge { old, .. } => Some(before.at(old)?),
-            Change::Rename { .. } | Change::Extract { .. } => None,
+            _ => None,
         },
         homes: HashMap::new(),
-        stems: HashMap::new(),
     };
-    for path in plan.keys() {
-        *composer
-            .stems
-            .entry(stem(path.as_str()).to_lowercase())
-            .or_default() += 1;
-    }
     // The anchors of moved headings are known when they are read in their new cards.
     composer.note_homes(None);
     let drafts = composer.compose()?;
     composer.note_homes(Some(&drafts));
     let new = composer.compose()?;
-    let found = composer.verify(&new)?;
-    for path in before.vault.cards.iter().map(|card| &card.path) {
-        if !plan.contains_key(path) {
-            texts.remove(path);
-        }
-    }
+    let retargets = composer.verify(&new, among)?;
+    let gone = before.read.iter().map(|card| before.path(*card));
+    let gone: Vec<Utf8PathBuf> = gone
+        .filter(|path| !plan.contains_key(*path))
+        .map(ToOwned::to_owned)
+        .collect();
     let rewritten = new.values().map(|composed| composed.rewritten).sum();
     let changed = new
         .into_iter()
         .map(|(path, composed)| (path, composed.text));
+    let changed: Vec<_> = changed.collect();
+    for path in gone {
+        texts.remove(&path);
+    }
     texts.extend(changed);
-    Ok(Links { rewritten, found })
+    Ok(Links {
+        rewritten,
+        retargets,
+    })
 }
 
 #[cfg(test)]
@@ -121,6 +119,8 @@ mod tests {
     use camino::Utf8Path;
 
     use super::*;
+    use crate::place::Place;
+    use crate::rules::settings::Resolve;
 
     fn texts(cards: &[(&str, &str)]) -> Texts {
         let card = |(path, text): &(&str, &str)| ((*path).into(), (*text).to_owned());
@@ -242,10 +242,15 @@ mod tests {
             ]);
             let mut now = first.clone();
             let exists = |path: &Utf8Path| path == "pics/p.png";
-            apply_among(&mut now, &rename("a/old.md", "b/new.md"), &exists).unwrap();
+            let among = Among {
+                files: &["pics/p.png".to_owned()],
+                exists: &exists,
+                ..Among::nothing()
+            };
+            apply_among(&mut now, &rename("a/old.md", "b/new.md"), &among).unwrap();
             assert_eq!(now[Utf8Path::new("a/two.md")], after);
             assert!(now[Utf8Path::new("b/new.md")].contains("[r](a/two.md) ![p](pics/p.png)"));
-            apply_among(&mut now, &rename("b/new.md", "a/old.md"), &exists).unwrap();
+            apply_among(&mut now, &rename("b/new.md", "a/old.md"), &among).unwrap();
             assert_eq!(now, first);
         }
     }
@@ -519,12 +524,24 @@ mod tests {
             ),
             ("d.md", ""),
         ]);
-        let links = apply(&mut now, &merge("b.md", "a.md")).unwrap();
+        // Obsidian has no anchor for the second heading of a name.
+        let first = now.clone();
+        let error = format!("{:#}", apply(&mut now, &merge("b.md", "a.md")).unwrap_err());
+        assert!(
+            error.contains("a second heading of its name in `a.md`"),
+            "{error}"
+        );
+        assert_eq!(now, first);
+        let quartz = Among {
+            resolve: Resolve::Quartz,
+            ..Among::nothing()
+        };
+        let links = apply_among(&mut now, &merge("b.md", "a.md"), &quartz).unwrap();
         assert_eq!(
             links,
             Links {
                 rewritten: 6,
-                found: 0
+                retargets: Vec::new()
             }
         );
         assert_eq!(
@@ -623,11 +640,18 @@ mod tests {
     fn links_that_lead_nowhere_may_find_a_card() {
         let mut now = texts(&[("old.md", ""), ("two.md", "[[new]] [[old]]")]);
         let links = apply(&mut now, &rename("old.md", "new.md")).unwrap();
+        let found = Retarget {
+            path: "two.md".into(),
+            line: Place::new(1, 1),
+            target: "new".to_owned(),
+            from: None,
+            to: Some("new.md".into()),
+        };
         assert_eq!(
             links,
             Links {
                 rewritten: 1,
-                found: 1
+                retargets: vec![found]
             }
         );
     }
@@ -652,7 +676,7 @@ mod tests {
         );
         apply(&mut now, &rename("how-to/one.md", "reference/uno.md")).unwrap();
         retag(&mut now, old, new, &categories).unwrap();
-        relist(&mut now, old, new, &categories).unwrap();
+        relist(&mut now, old, new, &categories, &Among::nothing()).unwrap();
         assert_eq!(
             now[Utf8Path::new("how-to/how-to.md")],
             "# How\n\n- [[two]]\n"
@@ -663,7 +687,7 @@ mod tests {
         );
         assert_eq!(now[new], front("reference"));
         let before = now.clone();
-        relist(&mut now, new, new, &categories).unwrap();
+        relist(&mut now, new, new, &categories, &Among::nothing()).unwrap();
         assert_eq!(now, before);
     }
 }

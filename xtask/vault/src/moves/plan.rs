@@ -8,7 +8,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
 use super::footnotes::{left_of, notes_between, other_labels};
-use super::old_vault::{OldVault, numbers};
+use super::moved::Moved;
+use super::old_vault::OldVault;
 use crate::card::{self, Heading};
 use crate::edits::{self, Edit};
 use crate::place::bom;
@@ -71,36 +72,55 @@ fn whole(before: &OldVault<'_>, card: usize) -> Part {
 
 /// Each card as it is.
 fn as_it_is(before: &OldVault<'_>) -> Plan {
-    numbers(&before.vault)
-        .map(|card| {
-            (
-                before.path(card).to_owned(),
-                vec![Piece::Part(whole(before, card))],
-            )
-        })
-        .collect()
+    let cards = before.read.iter().map(|card| {
+        (
+            before.path(*card).to_owned(),
+            vec![Piece::Part(whole(before, *card))],
+        )
+    });
+    cards.collect()
 }
 
-pub(super) fn renamed(before: &OldVault<'_>, old: &Utf8Path, new: &Utf8Path) -> Result<Plan> {
-    let card = before.at(old)?;
-    before.check_free(new, Some(card))?;
+/// Files at other paths: those that are neither cards nor have links matter as what links lead to.
+pub(super) fn moved(before: &OldVault<'_>, moved: &Moved) -> Result<Plan> {
     let mut plan = as_it_is(before);
-    plan.remove(old);
-    plan.insert(new.to_owned(), vec![Piece::Part(whole(before, card))]);
-    prerequisites(before, &mut plan, card, stem(new.as_str()), false)?;
+    let mut arrived: Vec<(&Utf8Path, usize)> = Vec::new();
+    for (old, new) in &moved.files {
+        let number = before.number(old);
+        let is_card = number.is_some_and(|number| before.vault.cards.get(number).is_some());
+        if is_card {
+            // What is there may go in the same move.
+            if !moved.files.contains_key(new) {
+                before.check_free(new, number)?;
+            }
+        } else {
+            let is_taken = before.files.has_path(new.as_str()) && !moved.files.contains_key(new);
+            ensure!(!is_taken, "`{new}` is there already");
+        }
+        if let Some(number) = number {
+            plan.remove(old);
+            arrived.push((new, number));
+        }
+    }
+    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
+    for (new, number) in arrived {
+        plan.insert(new.to_owned(), vec![Piece::Part(whole(before, number))]);
+        if before.stem(number) != stem(new.as_str()) {
+            names.insert(before.stem(number), stem(new.as_str()));
+        }
+    }
+    prerequisites(before, &mut plan, &names, false)?;
     Ok(plan)
 }
 
-/// The names under `requires` of all cards, with another name for one card. Where two cards become one,
+/// The names under `requires` of all cards, with other names for some cards. Where two cards become one,
 /// no card names one twice, or itself.
 fn prerequisites(
     before: &OldVault<'_>,
     plan: &mut Plan,
-    card: usize,
-    new: &str,
+    others: &BTreeMap<&str, &str>,
     become_one: bool,
 ) -> Result<()> {
-    let old = before.stem(card);
     for pieces in plan.values_mut() {
         for piece in pieces {
             let Piece::Part(part) = piece else { continue };
@@ -108,12 +128,12 @@ fn prerequisites(
                 continue;
             };
             let names = front.texts("requires");
-            if part.range.start > 0 || !names.contains(&old) {
+            if part.range.start > 0 || !names.iter().any(|name| others.contains_key(name)) {
                 continue;
             }
             let mut now: Vec<&str> = Vec::new();
             for name in names {
-                let name = if name == old { new } else { name };
+                let name = others.get(name).copied().unwrap_or(name);
                 let is_other = !now.contains(&name) && name != before.stem(part.card);
                 if is_other || !become_one {
                     now.push(name);
@@ -155,7 +175,8 @@ pub(super) fn merged(before: &OldVault<'_>, old: &Utf8Path, into: &Utf8Path) -> 
     }
     let mut plan = as_it_is(before);
     plan.remove(old);
-    prerequisites(before, &mut plan, from, before.stem(to), true)?;
+    let names = BTreeMap::from([(before.stem(from), before.stem(to))]);
+    prerequisites(before, &mut plan, &names, true)?;
     let text = before.texts[from];
     let end = before.line_end(to);
     let body = edits::body(text);

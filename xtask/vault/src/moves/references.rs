@@ -1,9 +1,8 @@
-//! Links as a rewriter sees them: where their targets are in the text, what they lead to, and how a
+//! Links as a rewriter sees them: where their targets are in the text, and how a
 //! target is written when it changes.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use pulldown_cmark::{Options, Parser};
@@ -11,16 +10,26 @@ use pulldown_cmark::{Options, Parser};
 use crate::card::{self, Content, Kind, Link, SyntaxIssue};
 use crate::edits;
 use crate::place::{Place, offset};
-use crate::programs::{Aliases, Goal, Programs};
-use crate::resolve::{Target, Vault, by_name, by_path, joined, stem};
+use crate::programs::heading_key;
+use crate::resolve::{joined, stem};
 use crate::slug::{percent_encoded, slug};
-use crate::tree::Tree;
+
+/// How a link names what it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As wiki links do.
+    Wiki,
+    /// As Markdown links do, percent-encoded.
+    Markdown,
+    /// By its path from the vault's root.
+    Path,
+}
 
 /// A link, or the definition of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reference {
-    /// Whether it is a wiki link.
-    pub(crate) is_wiki: bool,
+    /// How it is written.
+    pub(crate) form: Form,
     /// What it leads to, decoded.
     pub(crate) target: String,
     /// What follows `#`, decoded.
@@ -32,31 +41,16 @@ pub(crate) struct Reference {
     /// The range of the target with its anchor; none where a definition holds it.
     pub(crate) place: Option<Range<usize>>,
     /// Whether the target is enclosed in `<` and `>`.
-    is_bracketed: bool,
+    pub(crate) is_bracketed: bool,
+    /// What is at its place, decoded, where that is in a string of JSON.
+    pub(crate) now: Option<String>,
 }
 
-/// Where a link leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum LinkTarget {
-    /// To an anchor of a card.
-    Card(usize, Anchor),
-    /// To a file that is not a card, by its path from the vault's root; it need not exist.
-    File(Utf8PathBuf),
-    /// To nothing, to several cards, or to what does not depend on the folder of the card.
-    Nothing,
-}
-
-/// What a link leads to within a card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Anchor {
-    /// Its beginning.
-    Top,
-    /// A heading, by its number.
-    Heading(usize),
-    /// A block with an id, by its number.
-    Block(usize),
-    /// An anchor that the card does not have.
-    Broken,
+impl Reference {
+    /// Whether it is a wiki link.
+    pub(crate) fn is_wiki(&self) -> bool {
+        self.form == Form::Wiki
+    }
 }
 
 /// The links of a card, then the definitions of links.
@@ -104,13 +98,14 @@ fn raw_pipes(text: &str, content: &Content) -> Vec<Reference> {
                 None => (link, None),
             };
             let reference = Reference {
-                is_wiki: true,
+                form: Form::Wiki,
                 target: target.to_owned(),
                 anchor,
                 start: inside - 2,
                 line: *place,
                 place: Some(inside..inside + link.len()),
                 is_bracketed: false,
+                now: None,
             };
             found.insert(inside, reference);
         }
@@ -128,7 +123,8 @@ fn reference(text: &str, link: &Link) -> Reference {
         destination(text, link)
     };
     Reference {
-        is_wiki,
+        form: if is_wiki { Form::Wiki } else { Form::Markdown },
+        now: None,
         target: link.target.clone(),
         anchor: link.anchor.clone(),
         start: link.span.start(),
@@ -207,7 +203,8 @@ fn definitions(text: &str) -> Vec<Reference> {
             let link = meant(text, &place)?;
             let lines = text[..span.start].matches('\n').count();
             Some(Reference {
-                is_wiki: false,
+                form: Form::Markdown,
+                now: None,
                 target: link.target,
                 anchor: link.anchor,
                 start: span.start,
@@ -221,113 +218,11 @@ fn definitions(text: &str) -> Vec<Reference> {
     found
 }
 
-/// What a card's links lead to.
-pub(crate) fn link_targets(
-    vault: &Vault<Content>,
-    from: usize,
-    references: &[Reference],
-    exists: Exists<'_>,
-) -> Vec<LinkTarget> {
-    references
-        .iter()
-        .map(|reference| link_target(vault, from, reference, exists))
-        .collect()
-}
-
 /// Whether there is a file other than cards at a path from the vault's root.
 pub type Exists<'a> = &'a (dyn Fn(&Utf8Path) -> bool + Sync);
 
-fn link_target(
-    vault: &Vault<Content>,
-    from: usize,
-    reference: &Reference,
-    exists: Exists<'_>,
-) -> LinkTarget {
-    let target = reference.target.trim();
-    let card = if target.is_empty() {
-        from
-    } else if reference.is_wiki {
-        let from = &vault.cards[from].path;
-        match by_wiki_link(vault, from, target) {
-            Some(card) => card,
-            None if is_relative(target) => return LinkTarget::File(from_root(from, target)),
-            None => return LinkTarget::Nothing,
-        }
-    } else {
-        let from = &vault.cards[from].path;
-        let path = match target.strip_prefix('/') {
-            Some(target) => Utf8PathBuf::from(target),
-            None => from_root(from, target),
-        };
-        let card = vault
-            .at(path.as_str())
-            .or_else(|| vault.at(&format!("{path}.md")))
-            .or_else(|| by_name(vault, target))
-            .or_else(|| from_vault_root(vault, target).filter(|_| !exists(&path)));
-        match card {
-            Some(card) => card,
-            // The renderer resolves paths from the site's root.
-            None if target.starts_with('/') => return LinkTarget::Nothing,
-            // So does Obsidian, and it finds names in the whole vault.
-            None if !is_relative(target) && !exists(&path) => return LinkTarget::Nothing,
-            None => return LinkTarget::File(path),
-        }
-    };
-    let known = &vault.cards[card].known;
-    let anchor = match reference.anchor.as_deref().map(str::trim) {
-        None | Some("") => Anchor::Top,
-        Some(anchor) => {
-            let found = if let Some(id) = anchor.strip_prefix('^') {
-                let number = known.blocks.iter().position(|(known, _)| known == id);
-                number.map(Anchor::Block)
-            } else {
-                let wanted = slug(anchor);
-                let mut headings = known.headings.iter();
-                let number = headings.position(|heading| heading.slug == wanted);
-                number.map(Anchor::Heading)
-            };
-            found.unwrap_or(Anchor::Broken)
-        }
-    };
-    LinkTarget::Card(card, anchor)
-}
-
-fn by_wiki_link(vault: &Vault<Content>, from: &Utf8Path, target: &str) -> Option<usize> {
-    let without = target.strip_suffix(".md").unwrap_or(target);
-    let card = if without.contains('/') {
-        by_path(vault, from, without)
-    } else {
-        match vault.resolve(without) {
-            Target::Card(card) => Some(card),
-            _ => None,
-        }
-    };
-    // Obsidian follows it in any case, and takes one of several.
-    card.or_else(|| match obsidian(vault, from, target)? {
-        Goal::Card(card) => Some(card),
-        Goal::File(_) => None,
-    })
-}
-
-/// Where a link to a card leads in Obsidian.
-fn obsidian(vault: &Vault<Content>, from: &Utf8Path, target: &str) -> Option<Goal> {
-    static NO_FILES: LazyLock<(Tree, Aliases)> = LazyLock::new(Default::default);
-    Programs::new(vault, &NO_FILES.0, &NO_FILES.1).obsidian(from, target)
-}
-
-/// The card that a Markdown link names by its path from the vault's root, as Obsidian writes it.
-pub(crate) fn from_vault_root<T>(vault: &Vault<T>, target: &str) -> Option<usize> {
-    let is_path = target.contains('/') && !target.starts_with('/') && !is_relative(target);
-    let card = is_path.then(|| {
-        vault
-            .at(target)
-            .or_else(|| vault.at(&format!("{target}.md")))
-    });
-    card.flatten()
-}
-
 /// Whether a wiki link's target is a path from the card.
-fn is_relative(target: &str) -> bool {
+pub(crate) fn is_relative(target: &str) -> bool {
     target.starts_with("./") || target.starts_with("../")
 }
 
@@ -336,7 +231,7 @@ pub(crate) fn style(reference: &Reference, from: &Utf8Path, to: &Utf8Path) -> St
     let target = &reference.target;
     let path = from_root(from, target);
     let is = |path: &str| path == to || to.as_str().strip_suffix(".md") == Some(path);
-    if reference.is_wiki || target.is_empty() || is(path.as_str()) {
+    if reference.form != Form::Markdown || target.is_empty() || is(path.as_str()) {
         Style::Usual
     } else if !target.contains('/') {
         Style::Name
@@ -348,7 +243,7 @@ pub(crate) fn style(reference: &Reference, from: &Utf8Path, to: &Utf8Path) -> St
 }
 
 /// A relative path seen from the vault's root; what leaves the vault begins with `..`.
-fn from_root(from: &Utf8Path, target: &str) -> Utf8PathBuf {
+pub(crate) fn from_root(from: &Utf8Path, target: &str) -> Utf8PathBuf {
     if let Some(path) = joined(from, target) {
         return path;
     }
@@ -382,7 +277,7 @@ pub(crate) enum Style {
     Name,
     /// A Markdown link by the path from the vault's root, without `/`.
     Root,
-    /// A wiki link whose stem several cards have then: by its whole path.
+    /// By the whole path from the vault's root, whatever it was before: another file has the name.
     WholePath,
 }
 
@@ -397,6 +292,9 @@ pub(crate) fn written(
     became_one: bool,
     style: Style,
 ) -> String {
+    if reference.form == Form::Path {
+        return is.to.to_string();
+    }
     let (target, old_anchor) = match now.split_once('#') {
         Some((target, anchor)) => (target, Some(anchor)),
         None => (now, None),
@@ -404,7 +302,9 @@ pub(crate) fn written(
     let anchor = match (anchor, old_anchor) {
         (Some(new), Some(old)) => {
             let meant = reference.anchor.as_deref().unwrap_or(old);
-            let same = slug(meant) == slug(new) || meant.trim() == new;
+            let same = slug(meant) == slug(new)
+                || meant.trim() == new
+                || !meant.starts_with('^') && heading_key(meant) == heading_key(new);
             Some(if same { old } else { new })
         }
         (Some(new), None) => Some(new.as_str()),
@@ -414,17 +314,17 @@ pub(crate) fn written(
         Some(old) if old == anchor => anchor.to_owned(),
         _ if anchor.starts_with('^') => anchor.to_owned(),
         Some(old) if slug(old) == old => slug(anchor),
-        _ if reference.is_wiki => anchor.to_owned(),
+        _ if reference.is_wiki() => anchor.to_owned(),
         _ => slug(anchor),
     });
     let meant = reference.target.trim();
     let depends_on_folder = match style {
         Style::Name | Style::Root => false,
-        Style::Usual | Style::WholePath => !reference.is_wiki || is_relative(meant),
+        Style::Usual | Style::WholePath => !reference.is_wiki() || is_relative(meant),
     };
     let same_folder = was.from.parent() == is.from.parent() || !depends_on_folder;
     // A stem does not depend on the card's folder.
-    let is_by_stem = reference.is_wiki && !meant.contains('/') && style != Style::WholePath;
+    let is_by_stem = reference.is_wiki() && !meant.contains('/') && style != Style::WholePath;
     let same_goal =
         was.to == is.to || (is_by_stem && stem(was.to.as_str()) == stem(is.to.as_str()));
     let is_as_it_was = if meant.is_empty() {
@@ -434,15 +334,20 @@ pub(crate) fn written(
     };
     let target = if is.to == is.from && became_one && anchor.is_some() {
         String::new()
-    } else if is_as_it_was {
+    } else if is_as_it_was && style != Style::WholePath {
         target.to_owned()
-    } else if style == Style::WholePath {
+    } else if reference.is_wiki() && matches!(style, Style::WholePath | Style::Root) {
         let ending = if is_file(meant) { ".md" } else { "" };
         let path = is.to.as_str();
-        path.strip_suffix(".md").unwrap_or(path).to_owned() + ending
-    } else if reference.is_wiki {
+        let path = path.strip_suffix(".md").unwrap_or(path).to_owned() + ending;
+        if style == Style::Root {
+            format!("/{path}")
+        } else {
+            path
+        }
+    } else if reference.is_wiki() {
         wiki_target(target, was, is)
-    } else if style == Style::Root {
+    } else if matches!(style, Style::Root | Style::WholePath) {
         let path = is.to.as_str();
         let bare = path.strip_suffix(".md").unwrap_or(path);
         encoded(
@@ -468,6 +373,21 @@ pub(crate) fn written(
     match anchor {
         Some(anchor) => format!("{target}#{anchor}"),
         None => target,
+    }
+}
+
+/// The target that a link has which is written so.
+pub(crate) fn decoded_target(form: Form, text: &str) -> String {
+    if form == Form::Path {
+        return text.to_owned();
+    }
+    let target = text.split_once('#').map_or(text, |(target, _)| target);
+    match form {
+        Form::Markdown => {
+            let path = target.split_once('?').map_or(target, |(path, _)| path);
+            card::decoded(path)
+        }
+        _ => target.to_owned(),
     }
 }
 

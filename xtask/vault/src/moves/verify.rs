@@ -6,15 +6,24 @@ use std::ops::Range;
 use anyhow::{Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::change::Retarget;
 use super::compose::{Composed, Composer, anchors};
+use super::follow::{Anchor, Follower, LinkTarget, heading_of_chain};
 use super::footnotes::labels;
-use super::old_vault::{Texts, numbers, read};
+use super::old_vault::{Among, OldVault, Texts, read};
 use super::plan::{Part, Piece, parts};
-use super::references::{Anchor, LinkTarget, Reference};
+use super::references::Reference;
+use crate::card::Content;
+use crate::programs::Goal;
+use crate::rules::settings::Resolve;
 
 impl Composer<'_> {
-    /// That each link leads where it led; how many lead somewhere that led nowhere.
-    pub(super) fn verify(&self, new: &BTreeMap<Utf8PathBuf, Composed>) -> Result<usize> {
+    /// That each link leads where it led; those are listed that lead somewhere else now in a program, or led nowhere.
+    pub(super) fn verify(
+        &self,
+        new: &BTreeMap<Utf8PathBuf, Composed>,
+        among: &Among<'_>,
+    ) -> Result<Vec<Retarget>> {
         let before = self.before;
         let text = |(path, pieces): (&Utf8PathBuf, &Vec<Piece>)| {
             let old = parts(pieces).next().map(|part| before.texts[part.card]);
@@ -22,10 +31,11 @@ impl Composer<'_> {
             (path.clone(), text.or(old).unwrap_or_default().to_owned())
         };
         let texts: Texts = self.plan.iter().map(text).collect();
-        let after = read(&texts, before.exists);
+        let after = read(&texts, among, Some(self.moved));
+        let follower = Follower::new(&after);
         // Each part of an old card, and where it is now.
         let mut places: Vec<(Part, usize, Range<usize>)> = Vec::new();
-        for card in numbers(&after.vault) {
+        for card in after.read.iter().copied() {
             let path = after.path(card);
             if let Some(composed) = new.get(path) {
                 let parts = composed.parts.iter().cloned();
@@ -63,9 +73,9 @@ impl Composer<'_> {
                 );
             }
         }
-        let mut found = 0;
+        let mut retargets = Vec::new();
         for (part, card, now) in &places {
-            let link_targets = after.link_targets(*card);
+            let link_targets = follower.link_targets(*card);
             let was = within(
                 &before.references[part.card],
                 &self.link_targets[part.card],
@@ -85,9 +95,12 @@ impl Composer<'_> {
                 ensure!(same, "{}", self.connected(part.card));
             }
             for ((link, old), (now, new)) in was.iter().zip(&is) {
-                ensure!(link.is_wiki == now.is_wiki, "{}", self.connected(part.card));
-                let leads = |target: &LinkTarget| matches!(target, LinkTarget::Card(..));
-                found += usize::from(!leads(old) && leads(new));
+                ensure!(link.form == now.form, "{}", self.connected(part.card));
+                retargets.extend(self.retarget(
+                    &follower,
+                    (part.card, link, old),
+                    (*card, now, new),
+                ));
                 let same = match (old, new) {
                     (LinkTarget::Card(old, anchor), LinkTarget::Card(to, is)) => {
                         let to_top = self.top(*old) == after.path(*to);
@@ -98,7 +111,9 @@ impl Composer<'_> {
                             .get(&(*old, *anchor))
                             .map_or(stayed, |now| *now == (*to, *is))
                     }
-                    (LinkTarget::File(old), LinkTarget::File(new)) => old == new,
+                    (LinkTarget::File(old), LinkTarget::File(new)) => {
+                        self.moved.now(old).as_ref().unwrap_or(old) == new
+                    }
                     // A card that there was not: the link led nowhere.
                     (LinkTarget::File(path), LinkTarget::Card(..)) => {
                         path.extension().is_none_or(|ending| ending == "md")
@@ -116,9 +131,92 @@ impl Composer<'_> {
                     before.path(part.card),
                     link.line,
                 );
+                self.check_known((part.card, link, old), (&after, now, new))?;
             }
         }
-        Ok(found)
+        Ok(retargets)
+    }
+
+    /// That Obsidian, if it counts, still finds a heading that it found by its name.
+    fn check_known(
+        &self,
+        (from, was, old): (usize, &Reference, &LinkTarget),
+        (after, is, new): (&OldVault<'_>, &Reference, &LinkTarget),
+    ) -> Result<()> {
+        let (
+            LinkTarget::Card(old, Anchor::Heading(number)),
+            LinkTarget::Card(to, Anchor::Heading(now)),
+        ) = (old, new)
+        else {
+            return Ok(());
+        };
+        let before = self.before;
+        let knows = |content: &Content, heading: usize, link: &Reference| {
+            let anchor = link.anchor.as_deref().unwrap_or_default();
+            heading_of_chain(content, anchor) == Some(heading)
+        };
+        ensure!(
+            before.resolve == Resolve::Quartz
+                || !knows(before.content(*old), *number, was)
+                || knows(after.content(*to), *now, is),
+            "the link to `{}#{}` at `{}:{}` would lead to a second heading of its name in `{}`, for which Obsidian has no \
+             anchor: rename one of the headings first",
+            was.target,
+            was.anchor.as_deref().unwrap_or_default(),
+            before.path(from),
+            was.line,
+            after.path(*to),
+        );
+        Ok(())
+    }
+
+    /// Where a link leads somewhere else than before in one of the programs, or led nowhere.
+    fn retarget(
+        &self,
+        after: &Follower<'_>,
+        (was_in, was, old): (usize, &Reference, &LinkTarget),
+        (is_in, is, new): (usize, &Reference, &LinkTarget),
+    ) -> Option<Retarget> {
+        if was.target.trim().is_empty() {
+            return None;
+        }
+        let path = |follower: &Follower<'_>, goal: &Goal| match goal {
+            Goal::Card(card) => follower.among.path(*card).to_owned(),
+            Goal::File(path) => path.clone(),
+        };
+        let is_card = |target: &LinkTarget| matches!(target, LinkTarget::Card(..));
+        let goals_before = self.was.goals_of(was_in, was);
+        let goals_after = after.goals_of(is_in, is);
+        let both = goals_before.iter().zip(&goals_after);
+        let mut others = both.filter_map(|(old, new)| {
+            let old = path(self.was, old.as_ref()?);
+            let expected = match self.before.vault.at(old.as_str()) {
+                Some(card) => self.top(card).to_owned(),
+                None => self.moved.now(&old).unwrap_or(old),
+            };
+            let now = new.as_ref().map(|new| path(after, new));
+            (now.as_ref() != Some(&expected)).then_some((expected, now))
+        });
+        let found = !is_card(old) && is_card(new);
+        // An anchor's own card may be another one than that in which the link's card is now.
+        let other = others.next().filter(|(expected, _)| match (old, new) {
+            (LinkTarget::Card(card, _), LinkTarget::Card(to, _)) => {
+                self.top(*card) != expected || after.among.path(*to) == expected
+            }
+            _ => true,
+        });
+        let (from, to) = match (found, other) {
+            (true, _) => (None, Some(after.among.path(target_card(new)?).to_owned())),
+            (false, Some((from, to))) => (Some(from), to),
+            (false, None) => return None,
+        };
+        Some(Retarget {
+            path: after.among.path(is_in).to_owned(),
+            line: is.line,
+            target: is.target.clone(),
+            from,
+            to,
+        })
     }
 
     /// The card in which an old card's beginning is now.
@@ -133,6 +231,13 @@ impl Composer<'_> {
              write the links out, or close it first",
             self.before.path(card)
         )
+    }
+}
+
+fn target_card(target: &LinkTarget) -> Option<usize> {
+    match target {
+        LinkTarget::Card(card, _) => Some(*card),
+        _ => None,
     }
 }
 

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 
 use super::known::{Known, KnownLink, Lines};
 use super::settings::{Environment, Resolve, Rules, is_unpublished};
-use super::suppressions::suppressions;
+use super::suppressions::{suppressions, unknown_words};
 use crate::card::{self, Code as CodeText, Content, Help, Kind, Link, SyntaxIssue};
 use crate::date::Date;
 use crate::finding::{Code, Finding, Fix};
@@ -31,6 +31,11 @@ pub(crate) fn check(
         findings: Vec::new(),
     };
     checker.syntax_issues(content);
+    for (words, place) in &content.controls {
+        for message in unknown_words(words) {
+            checker.add(*place, Code::IgnoreUnknown, message);
+        }
+    }
     if categories.is_some() {
         checker.front_matter(content);
     }
@@ -201,6 +206,10 @@ impl Checker<'_> {
                 self.add(entry.place, Code::KeyDuplicate, message);
             }
         }
+        for (key, place) in &front.duplicates {
+            let message = format!("duplicate key `{key}` in one mapping");
+            self.add(*place, Code::KeyDuplicate, message);
+        }
         for key in &self.rules.required {
             let entry = front.get(key);
             if entry
@@ -250,7 +259,8 @@ impl Checker<'_> {
                 self.add(entry.place, Code::DateInvalid, message);
                 continue;
             };
-            if text.is_empty() {
+            // A template fills it in.
+            if text.is_empty() || text.contains("{{") || text.contains("<%") {
                 continue;
             }
             let Some(date) = Date::of_text(text) else {
@@ -288,6 +298,11 @@ impl Checker<'_> {
         };
         let folder = category(self.path, &self.rules.categories);
         for (tag, place) in entry.value.texts() {
+            if tag.bytes().all(|b| b.is_ascii_digit()) {
+                let message = format!("`{tag}` is a number, and a tag has a letter in it");
+                self.add(place, Code::TagUnknown, message);
+                continue;
+            }
             if !self.rules.tags.is_empty() && !self.rules.tags.iter().any(|known| known == tag) {
                 let mut message = format!("`{tag}` is not among the tags");
                 if let Some(near) = nearest(tag, self.rules.tags.iter().map(String::as_str)) {

@@ -300,10 +300,10 @@ impl<'a> Follower<'a> {
         let from = &self.card.path;
         match self.surroundings.resolve {
             Resolve::Obsidian => programs.obsidian(from, target),
-            Resolve::Quartz => programs.quartz(from, target),
+            Resolve::Quartz => programs.quartz(target),
             Resolve::Both | Resolve::Either => {
                 let goal = programs.obsidian(from, target);
-                goal.or_else(|| programs.quartz(from, target))
+                goal.or_else(|| programs.quartz(target))
             }
         }
     }

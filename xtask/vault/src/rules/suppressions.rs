@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 
 use crate::card::Content;
-use crate::finding::Finding;
+use crate::finding::{Code, Finding};
+use crate::resolve::nearest;
 
 /// A range of lines, and the codes that are switched off in it; no codes: all.
 pub(crate) type Suppression = (RangeInclusive<u32>, Vec<String>);
@@ -35,6 +36,23 @@ pub(crate) fn suppressions(content: &Content) -> Vec<Suppression> {
         ranges.push((first..=u32::MAX, codes));
     }
     ranges
+}
+
+/// What is wrong with the words of a comment: they switch nothing off, and somebody believes that they do.
+pub(crate) fn unknown_words(words: &str) -> Vec<String> {
+    let mut words = words.split([' ', ',']).filter(|word| !word.is_empty());
+    let verb = words.next().unwrap_or_default();
+    if !["ignore", "ignore-file", "off", "on"].contains(&verb) {
+        return vec![format!("`{verb}` is not known here")];
+    }
+    let names = || Code::ALL.iter().map(|code| code.name());
+    let unknown = words.filter(|word| !names().any(|name| name == *word));
+    unknown
+        .map(|word| match nearest(word, names()) {
+            Some(near) => format!("there is no code `{word}`: did you mean `{near}`?"),
+            None => format!("there is no code `{word}`"),
+        })
+        .collect()
 }
 
 /// Whether a finding is suppressed by its card.

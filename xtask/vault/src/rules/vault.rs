@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use super::known::Known;
 use super::links::Outgoing;
 use super::settings::Rules;
+use camino::Utf8Path;
+
 use crate::finding::{Code, Finding, Fix};
 use crate::place::Place;
 use crate::resolve::{Card, Target, Vault, category};
@@ -39,6 +41,28 @@ fn names(vault: &Vault<Known>, findings: &mut Vec<Finding>) {
         if !is_kebab {
             let message = format!("`{stem}` is not in kebab case");
             findings.push(at_top(card, Code::NameNotKebab, message));
+        }
+    }
+    let mut folders: HashSet<&str> = HashSet::new();
+    for card in &vault.cards {
+        let parents = card.path.ancestors().skip(1);
+        for folder in parents
+            .map(Utf8Path::as_str)
+            .filter(|folder| !folder.is_empty())
+        {
+            if !folders.insert(folder) {
+                break;
+            }
+        }
+    }
+    for card in &vault.cards {
+        let path = card.path.as_str();
+        let folder = path.strip_suffix(".md").unwrap_or(path);
+        if folders.contains(folder) {
+            let message = format!(
+                "the folder `{folder}/` has this name, too, and in Quartz both are one page"
+            );
+            findings.push(at_top(card, Code::StemDuplicate, message));
         }
     }
     for cards in vault.namesakes() {

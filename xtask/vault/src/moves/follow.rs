@@ -1,0 +1,216 @@
+//! Where links lead, in each program that counts.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::old_vault::OldVault;
+use super::references::{Form, Reference, from_root, is_relative};
+use crate::card::{self, Content};
+use crate::programs::{Goal, Programs, heading_key};
+use crate::resolve::by_name;
+use crate::rules::settings::Resolve;
+use crate::slug::slug;
+
+/// Where a link leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LinkTarget {
+    /// To an anchor of a card.
+    Card(usize, Anchor),
+    /// To a file that is not a card, by its path from the vault's root; it need not exist.
+    File(Utf8PathBuf),
+    /// To nothing, to several cards, or to what does not depend on the folder of the card.
+    Nothing,
+}
+
+/// What a link leads to within a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Anchor {
+    /// Its beginning.
+    Top,
+    /// A heading, by its number.
+    Heading(usize),
+    /// A block with an id, by its number.
+    Block(usize),
+    /// An anchor that the card does not have.
+    Broken,
+}
+
+/// Where a link leads in each program: in Obsidian, then in Quartz and on forges; of a program that does not count, nothing.
+pub(crate) type Goals = [Option<Goal>; 2];
+
+/// Finds out where links lead.
+pub(crate) struct Follower<'a> {
+    /// The cards and files among which links lead.
+    pub(crate) among: &'a OldVault<'a>,
+    /// Each program's rules, over these.
+    pub(crate) programs: Programs<'a, ()>,
+    /// Whether a link leads nowhere that could as well lead elsewhere.
+    pub(crate) is_strict: bool,
+}
+
+impl<'a> Follower<'a> {
+    pub(crate) fn new(among: &'a OldVault<'a>) -> Self {
+        Self {
+            among,
+            programs: Programs::new(&among.vault, &among.files, &among.no_aliases),
+            is_strict: false,
+        }
+    }
+
+    /// What the links of a card lead to.
+    pub(crate) fn link_targets(&self, from: usize) -> Vec<LinkTarget> {
+        let references = self.among.references[from].iter();
+        references
+            .map(|reference| self.link_target(from, reference))
+            .collect()
+    }
+
+    /// Where a target leads that is not empty, by a link in the file at `from`.
+    pub(crate) fn goals(&self, from: &Utf8Path, form: Form, target: &str) -> Goals {
+        let target = target.trim();
+        let resolve = self.among.resolve;
+        let obsidian = |target| {
+            let found = self.programs.obsidian_or_tied(from, target);
+            let found = found.filter(|(_, is_tied)| !(self.is_strict && *is_tied));
+            found.map(|(goal, _)| goal)
+        };
+        match (form, resolve) {
+            (Form::Path, _) => {
+                let path = Utf8Path::new(target.trim_matches('/'));
+                [self.at(path), None]
+            }
+            (Form::Wiki, Resolve::Obsidian) => [obsidian(target), None],
+            (Form::Wiki, Resolve::Quartz) => [None, self.programs.quartz(target)],
+            (Form::Wiki, _) => [obsidian(target), self.programs.quartz(target)],
+            (Form::Markdown, Resolve::Obsidian) => [
+                obsidian(target).or_else(|| self.on_forges(from, target)),
+                None,
+            ],
+            (Form::Markdown, Resolve::Quartz) => {
+                [self.on_forges(from, target), self.programs.quartz(target)]
+            }
+            (Form::Markdown, _) => [obsidian(target), self.on_pages(from, target)],
+        }
+    }
+
+    /// Of the programs the one whose goal counts first.
+    pub(crate) fn first(goals: &Goals) -> Option<usize> {
+        [1, 0].into_iter().find(|program| goals[*program].is_some())
+    }
+
+    /// The card or file at a path from the vault's root.
+    fn at(&self, path: &Utf8Path) -> Option<Goal> {
+        let among = self.among;
+        let card = among.vault.at(path.as_str());
+        card.map(Goal::Card)
+            .or_else(|| (among.exists(path)).then(|| Goal::File(path.to_owned())))
+    }
+
+    /// The path that a Markdown link names, from the card or from the site's root.
+    fn path(from: &Utf8Path, target: &str) -> Utf8PathBuf {
+        match target.strip_prefix('/') {
+            Some(target) => Utf8PathBuf::from(target),
+            None => from_root(from, target),
+        }
+    }
+
+    /// Where a Markdown link leads on forges, which follow paths.
+    fn on_forges(&self, from: &Utf8Path, target: &str) -> Option<Goal> {
+        let path = Self::path(from, target);
+        let vault = &self.among.vault;
+        let card = vault
+            .at(path.as_str())
+            .or_else(|| vault.at(&format!("{path}.md")));
+        let is_file = || !target.starts_with('/') && self.among.exists(&path);
+        card.map(Goal::Card)
+            .or_else(|| is_file().then(|| Goal::File(path.clone())))
+    }
+
+    /// Where a Markdown link leads on forges, or else in Quartz, which finds names as well.
+    fn on_pages(&self, from: &Utf8Path, target: &str) -> Option<Goal> {
+        let on_forge = self.on_forges(from, target);
+        match on_forge {
+            Some(Goal::Card(_)) => on_forge,
+            // A name means a card first.
+            _ => by_name(&self.among.vault, target)
+                .map(Goal::Card)
+                .or(on_forge)
+                .or_else(|| self.programs.quartz(target)),
+        }
+    }
+
+    /// Whether Obsidian's rules prefer no other goal of a link as much.
+    pub(crate) fn is_tied(&self, from: usize, reference: &Reference) -> bool {
+        let target = reference.target.trim();
+        let found = self
+            .programs
+            .obsidian_or_tied(self.among.path(from), target);
+        found.is_some_and(|(_, is_tied)| is_tied)
+    }
+
+    /// Where a link of a card leads in each program.
+    pub(crate) fn goals_of(&self, from: usize, reference: &Reference) -> Goals {
+        if reference.target.trim().is_empty() {
+            return [0, 1].map(|_| Some(Goal::Card(from)));
+        }
+        self.goals(self.among.path(from), reference.form, &reference.target)
+    }
+
+    fn link_target(&self, from: usize, reference: &Reference) -> LinkTarget {
+        let target = reference.target.trim();
+        let goals = self.goals_of(from, reference);
+        let card = match Self::first(&goals).and_then(|first| goals[first].clone()) {
+            Some(Goal::Card(card)) => card,
+            Some(Goal::File(path)) => return LinkTarget::File(path),
+            None => {
+                let path = from_root(self.among.path(from), target);
+                // The renderer resolves paths from the site's root; other programs find names in the whole vault.
+                return if is_relative(target) && reference.form != Form::Path {
+                    LinkTarget::File(path)
+                } else {
+                    LinkTarget::Nothing
+                };
+            }
+        };
+        LinkTarget::Card(card, anchor(self.among.content(card), reference))
+    }
+}
+
+/// What a link's anchor names in a card.
+fn anchor(known: &Content, reference: &Reference) -> Anchor {
+    let Some(anchor) = reference.anchor.as_deref().map(str::trim) else {
+        return Anchor::Top;
+    };
+    if anchor.is_empty() {
+        return Anchor::Top;
+    }
+    let found = if let Some(id) = anchor.strip_prefix('^') {
+        let number = known.blocks.iter().position(|(known, _)| known == id);
+        number.map(Anchor::Block)
+    } else {
+        let wanted = slug(anchor);
+        let by_slug = known
+            .headings
+            .iter()
+            .position(|heading| heading.slug == wanted);
+        by_slug
+            .or_else(|| heading_of_chain(known, anchor))
+            .map(Anchor::Heading)
+    };
+    found.unwrap_or(Anchor::Broken)
+}
+
+/// The heading that Obsidian finds: of `a#b` the first `b` below the first `a`; punctuation does not count.
+pub(crate) fn heading_of_chain(known: &Content, anchor: &str) -> Option<usize> {
+    let mut above: Option<(usize, u8)> = None;
+    for part in anchor.split('#').filter(|part| !part.trim().is_empty()) {
+        let key = heading_key(part);
+        let start = above.map_or(0, |(number, _)| number + 1);
+        let level = above.map_or(0, |(_, level)| level);
+        let rest = known.headings.iter().enumerate().skip(start);
+        let mut below = rest.take_while(|(_, heading)| heading.level > level);
+        let found =
+            below.find(|(_, heading)| heading_key(card::without_block_id(&heading.text)) == key)?;
+        above = Some((found.0, found.1.level));
+    }
+    above.map(|(number, _)| number)
+}
