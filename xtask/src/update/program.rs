@@ -11,7 +11,7 @@ use crate::golang::require::{self, Moved};
 use crate::pins::Pins;
 use crate::pins::sources::{self, SourceOverride, Sources};
 use crate::repo::{Container, Repo};
-use crate::update::expressions::{self, Tool};
+use crate::update::expressions::{self, At, Tool};
 use crate::update::preflight::{Kind, Note, Spot};
 use crate::update::release::Release;
 use crate::update::requirements;
@@ -69,6 +69,21 @@ pub fn of(processes: &Processes, container: &Container, pins: &Pins) -> Result<O
     }))
 }
 
+/// The Go that the expressions name, if it is older than this.
+fn go_here(repo: &Repo, container: &Container, needed: &[u64]) -> Result<Option<Spot>> {
+    let tools = expressions::read(&container.folder)?.tools;
+    let older = |tool: &(At, Tool, u64, u64)| {
+        tool.1 == Tool::Go && [tool.2, tool.3, u64::MAX].as_slice() < needed
+    };
+    let found = tools.into_iter().find(older);
+    Ok(found.map(|(at, _, major, minor)| Spot {
+        tree: "here",
+        path: repo.shown(&at.file).to_owned(),
+        line: Some(at.line),
+        text: format!("Go {major}.{minor}"),
+    }))
+}
+
 /// The version of a requirement that moved, as a note says it.
 pub fn moved(note: &Note) -> Option<Stated> {
     let (module, versions) = note
@@ -113,7 +128,7 @@ impl Program {
         let in_copy = |path: &Utf8Path| root.join(repo.shown(path));
         let folder = in_copy(&self.folder);
         let mut notes = self.change(processes, container, repo, &folder, to)?;
-        notes.extend(self.notes(repo, &folder)?);
+        notes.extend(self.notes(repo, container, &folder)?);
         let container = Container {
             name: container.name.clone(),
             folder: in_copy(&container.folder),
@@ -143,14 +158,7 @@ impl Program {
         };
         let mut notes = Vec::new();
         if let Moved::NeedsGo(needed) = get(&self.module, &format!("v{to}"))? {
-            let tools = expressions::read(&container.folder)?.tools;
-            let here = tools.into_iter().find(|tool| tool.1 == Tool::Go);
-            let here = here.map(|(at, _, major, minor)| Spot {
-                tree: "here",
-                path: repo.shown(&at.file).to_owned(),
-                line: Some(at.line),
-                text: format!("Go {major}.{minor}"),
-            });
+            let here = go_here(repo, container, &[u64::MAX])?;
             notes.push(Note {
                 kind: Kind::Decide,
                 code: "go",
@@ -181,7 +189,7 @@ impl Program {
     }
 
     /// What became of what is required directly, and of the Go that is.
-    fn notes(&self, repo: &Repo, folder: &Utf8Path) -> Result<Vec<Note>> {
+    fn notes(&self, repo: &Repo, container: &Container, folder: &Utf8Path) -> Result<Vec<Note>> {
         let path = self.folder.join("go.mod");
         let (old, new) = (
             fs_err::read_to_string(&path)?,
@@ -210,11 +218,20 @@ impl Program {
                 line: Some(found.line),
                 text: found.value,
             };
+            // The Go that moved the requirements may be newer than the one that builds.
+            let here = go_here(repo, container, &requirements::numbers(&now.value))?;
             notes.push(Note {
-                kind: Kind::Information,
+                kind: if here.is_some() {
+                    Kind::Decide
+                } else {
+                    Kind::Information
+                },
                 code: "go",
                 what: format!("Go {} is required", now.value),
-                spots: vec![spot("was", was), spot("now", now)],
+                spots: here
+                    .into_iter()
+                    .chain([spot("was", was), spot("now", now)])
+                    .collect(),
             });
         }
         Ok(notes)

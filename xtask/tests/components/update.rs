@@ -508,7 +508,7 @@ const PROXY: &str = r#"
 import json, pathlib, sys, zipfile
 root = pathlib.Path(sys.argv[1])
 for name, version, go in [
-    ("app", "v1.0.0", "1.21"), ("app", "v1.0.1", "1.21"), ("app", "v1.0.2", "1.99"), ("app", "v1.1.0", "1.21"),
+    ("app", "v1.0.0", "1.21"), ("app", "v1.0.1", "1.21"), ("app", "v1.0.2", "1.99"), ("app", "v1.1.0", "1.22"),
     ("plugin", "v0.1.0", "1.21"), ("plugin", "v0.2.0", "1.21"),
 ]:
     module = f"example.org/{name}"
@@ -536,6 +536,7 @@ fn a_program_moves_on() {
           pin = { file = pinsFile; key = [ "go" "vendorHash" ]; };
         };
         pinned = [ vendor ];
+        builtBy = "go_1_21";
         proxy = sh "proxy-${json.version}" { inherit vendor; } "grep app.v${json.version} $vendor; echo >$out";
         "#,
     );
@@ -597,6 +598,17 @@ fn a_program_moves_on() {
     assert_eq!(code, Some(1));
     assert!(
         out.contains("Go 1.99 is required by example.org/app 1.0.2"),
+        "{out}"
+    );
+    // What moved the requirements has the Go that is wanted, what builds has not.
+    let (code, out, said) = update(&["--next"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        out.starts_with("a person must decide:\n- Go 1.22 is required\n"),
+        "{out}"
+    );
+    assert!(
+        out.contains("here containers/proxy/test-build.nix:"),
         "{out}"
     );
     assert_eq!(update(&["--dry-run", "--to", "1.0.1"]).0, Some(0));
