@@ -84,6 +84,10 @@ class MacFolder(fuse.Operations):
         os.mkdir(self.real(path), mode)
         self.forget()
 
+    def mknod(self, path, mode, device):
+        os.mknod(self.real(path), mode, device)
+        self.forget()
+
     def rmdir(self, path):
         os.rmdir(self.real(path))
         self.forget()

@@ -185,6 +185,11 @@ impl MacMachine {
         &self.folder
     }
 
+    /// The home of the one who uses it, for its own processes.
+    pub fn home(&self) -> &'static Utf8Path {
+        HOME.into()
+    }
+
     /// A program in the repository there.
     pub fn command(&self, program: &str) -> Command {
         let mut command = self.folder.entering();

@@ -130,6 +130,35 @@ fn vendor_hashes_with_and_without_go() {
     };
     let hash = |mut command: Command, source: &str| stdout(command.args(compute(source, go())));
     assert_eq!(hash(mac.xtask(&[]), "module"), hash(xtask(), here.as_str()));
+    // Modules that differ in case only become one folder where case makes no difference.
+    let top = mac.repository().from_here().join("both");
+    for (path, contents) in [
+        (
+            "go.mod",
+            "module example.com/x\n\ngo 1.25\n\nrequire (\n\texample.com/Y/a v0.0.0\n\texample.com/y/b v0.0.0\n)\n\n\
+                    replace (\n\texample.com/Y/a => ./one\n\texample.com/y/b => ./two\n)\n",
+        ),
+        (
+            "main.go",
+            "package main\n\nimport (\n\t_ \"example.com/Y/a\"\n\t_ \"example.com/y/b\"\n)\n\nfunc main() {}\n",
+        ),
+        ("one/go.mod", "module example.com/Y/a\n\ngo 1.25\n"),
+        ("one/a.go", "package a\n"),
+        ("two/go.mod", "module example.com/y/b\n\ngo 1.25\n"),
+        ("two/b.go", "package b\n"),
+    ] {
+        let path = top.join(path);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, contents).unwrap();
+    }
+    let merged = run(mac
+        .xtask(&[])
+        .args(compute("both", go()))
+        .env("TMPDIR", mac.home().join("work/both")));
+    assert_eq!(merged.status.code(), Some(2), "{}", both(&merged));
+    let words = "`example.com/Y` and `example.com/y` differ in case only";
+    assert!(both(&merged).contains(words), "{}", both(&merged));
+
     let refused = run(mac
         .xtask(&["compute-vendor-hash", "--source", "module"])
         .env_remove("GOROOT"));
