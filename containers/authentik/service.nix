@@ -68,11 +68,11 @@ let
     };
     # limits of the containers: containers/authentik/deploy has the same
     memory = {
-      migrate = "704m";
-      server = "704m";
-      worker = "512m";
+      migrate = "576m";
+      server = "576m";
+      worker = "1024m";
     };
-    shared_memory = "64m";
+    shared_memory = "16m";
   };
 in
 runCommand "service-${version}"

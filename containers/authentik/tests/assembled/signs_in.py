@@ -142,7 +142,7 @@ class Browser:
             raise Failed(f"{method} {address}: {error}") from None
         hold(
             answer.status in wanted,
-            f"{method} {address} answers {answer.status} and not {wanted[0]}: {short(answer.body)}",
+            f"{method} {address} answers {answer.status} and not {wanted[0]}: {short(answer.body) or dict(answer.headers)}",
         )
         return answer
 
@@ -186,6 +186,8 @@ class Test:
         self.service = service
         self.assembled = pathlib.Path(assembled)
         self.errors = []
+        # the first line of a traceback whose end has not come yet, by part
+        self.tracebacks = {}
         self.allowed = []
         self.warnings = []
         self.lines = {}
@@ -210,8 +212,7 @@ class Test:
         try:
             said = json.loads(line)
         except ValueError:
-            if "Traceback" in line or "Error:" in line:
-                self.errors.append(f"{part}: {line}")
+            self.hear_text(part, line)
             return
         if not isinstance(said, dict):
             return
@@ -226,6 +227,17 @@ class Test:
             self.errors.append(f"{part}: {line}")
         elif said.get("level") == "warning":
             self.warnings.append(line)
+
+    def hear_text(self, part, line):
+        """A line that is no entry of a log: a traceback is told by the exception at its end."""
+        begun = self.tracebacks.pop(part, "")
+        if "Traceback" in line or begun and (not line or line[0].isspace()):
+            self.tracebacks[part] = begun or line
+        elif begun and line.startswith("SystemExit"):
+            # a process of the worker that was told to end while it did something
+            pass
+        elif begun or "Error:" in line:
+            self.errors.append(f"{part}: {begun} {line}")
 
     def in_vain(self):
         """Fails where waiting is no use: what can't be loaded now can't be later, and is an error at the end."""
@@ -816,6 +828,7 @@ def logs(test):
             hold(not seen, f"{entry['word']} fails though the tree has {entry['without']}")
         elif seen:
             print(f"  allowed: {entry['word']}, {entry['exception']}: {entry['reason']}", flush=True)
+    test.errors += [f"{part}: {line}" for part, line in test.tracebacks.items()]
     hold(not test.errors, "errors in the logs:\n" + "\n".join(line[:3000] for line in test.errors[:10]))
     return f"{sum(len(lines) for lines in test.lines.values())} lines"
 
