@@ -25,7 +25,7 @@ pub fn vault_root(repository: &Utf8Path, named: Option<&Utf8Path>) -> Result<Utf
 }
 
 /// The vault that a folder is in, up to a repository's root: the nearest folder of Obsidian, else of a configuration,
-/// else one with a folder `docs`, which is the vault then.
+/// else the `content` of Quartz, else one with a folder `docs`, which is the vault then.
 pub fn vault_around(here: &Utf8Path) -> Option<Utf8PathBuf> {
     let is_root = |folder: &Utf8Path| folder.join(".git").exists();
     let root = here.ancestors().position(is_root).unwrap_or(0);
@@ -36,7 +36,15 @@ pub fn vault_around(here: &Utf8Path) -> Option<Utf8PathBuf> {
     if let Some(vault) = folder_with(".obsidian") {
         return Some(vault.to_owned());
     }
-    let folder = folder_with("docs-check.toml").or_else(|| folder_with("docs"))?;
+    let has_settings = folder_with("docs-check.toml");
+    // Its own documentation is in `docs` there.
+    let pages = folder_with("quartz.config.ts").map(|folder| folder.join("content"));
+    if has_settings.is_none()
+        && let Some(pages) = pages.filter(|pages| pages.is_dir())
+    {
+        return Some(pages);
+    }
+    let folder = has_settings.or_else(|| folder_with("docs"))?;
     let docs = folder.join("docs");
     // A configuration may be that of the folder below.
     Some(if docs.is_dir() {
@@ -140,6 +148,12 @@ mod tests {
         assert_eq!(around("notes/docs").as_deref(), Some("notes"));
         fs_err::File::create(root.join("set/docs-check.toml")).unwrap();
         assert_eq!(around("set/x").as_deref(), Some("set"));
+        fs_err::create_dir_all(root.join("site/content/x")).unwrap();
+        fs_err::create_dir(root.join("site/docs")).unwrap();
+        fs_err::File::create(root.join("site/quartz.config.ts")).unwrap();
+        for folder in ["site", "site/content/x"] {
+            assert_eq!(around(folder).as_deref(), Some("site/content"));
+        }
         fs_err::create_dir(root.join("set/docs")).unwrap();
         assert_eq!(around("set/x").as_deref(), Some("set/docs"));
     }

@@ -192,7 +192,8 @@ fn best<'p, V>(
             path.to_lowercase() != wanted,
             own != folder,
             path.matches('/').count(),
-            path.len(),
+            // As JavaScript counts.
+            path.encode_utf16().count(),
         )
     };
     let mut found: Option<((_, &str), V)> = None;

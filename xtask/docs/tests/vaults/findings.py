@@ -33,6 +33,9 @@ def broken(vault, names):
             continue
         for link in card.links:
             leads = [pages.leads(path, link, name) for name in names]
+            # In each of them docs-check lets a path from the card be one.
+            if not link.is_wiki and link.target:
+                leads.append(vault.leads(path, link, "forge"))
             found = [lead for lead in leads if lead]
             if not found:
                 # The site's root is not the vault's, and what is outside of the vault is not known.

@@ -137,8 +137,15 @@ class Judge:
         paths = [path if "/" in path else f"./{path}" for path in (old, new)]
         return kind, paths, {old: new}, paths[::-1]
 
-    def check(self, what, before, moved, merged=None):
+    def is_second(self, name, link, leads):
+        """Whether another program follows a link to something else, whose goal counts first: to be said, not kept."""
+        first = "obsidian" if link.is_wiki else "pages"
+        leads = dict(zip(self.names, leads))
+        return name != first and leads.get(first) is not None and leads[first] != leads[name]
+
+    def check(self, what, before, moved, merged=None, said=""):
         """That all links lead where they led; `before` are the leads as they were."""
+        self.elsewhere = 0
         after = all_leads(self.vault, self.names)
         old, into = merged or (None, None)
         gone = before.get(old, []) if merged else []
@@ -182,6 +189,8 @@ class Judge:
                         same = True
                     if lead is None:
                         self.counts["found"] += lead_now is not None
+                    elif not same and self.is_second(name, link, was):
+                        self.elsewhere += 1
                     elif not same:
                         self.fault(
                             f"{what}: {path}:{link.line}: {link.shown()} -> {link_now.shown()}: in {name} "
@@ -189,7 +198,10 @@ class Judge:
                         )
                     else:
                         self.counts["links"] += 1
-        return after
+        told = sum(map(int, re.findall(r"(\d+) links? leads? elsewhere now", said)))
+        self.counts["told to lead elsewhere in the second program"] += self.elsewhere
+        if self.elsewhere > told:
+            self.fault(f"{what}: {self.elsewhere} links lead elsewhere in the second program, and it says: {said[-300:]}")
 
     def restore(self):
         """The vault as it was in the beginning."""
@@ -227,12 +239,13 @@ class Judge:
         merged = tuple(arguments) if kind == "merge" else None
         if not merged and set(self.vault.stats) != {moved.get(path, path) for path in paths}:
             self.fault(f"{what}: other files than expected")
-        self.check(what, self.leads, moved, merged)
+        self.check(what, self.leads, moved, merged, done.stderr)
         for path, text in texts.items():
             now = self.vault.texts.get(moved.get(path, path), "")
             if now != text and not (merged and path in arguments) and masked(now) != masked(text):
                 self.fault(f"{what}: other bytes of {path} changed")
         if back:
+            said = done.stderr
             done = self.run(*back)
             self.vault.refresh()
             if done.returncode != 0:
@@ -240,7 +253,7 @@ class Judge:
                 print(f"  back refused: {back}: {done.stderr.strip()[:200]}", flush=True)
                 self.undo_files(moved)
             else:
-                self.check(f"back {back}", self.leads, {})
+                self.check(f"back {back}", self.leads, {}, said=done.stderr + said)
                 for path, text in texts.items():
                     now = self.vault.texts.get(path)
                     if now != text:

@@ -36,10 +36,10 @@ class Link:
 class Card:
     """What a file holds: its links in order, its headings (level, text) and the ids of its blocks."""
 
-    __slots__ = ("links", "headings", "blocks", "ids")
+    __slots__ = ("links", "headings", "blocks", "ids", "aliases")
 
     def __init__(self):
-        self.links, self.headings, self.blocks, self.ids = [], [], set(), set()
+        self.links, self.headings, self.blocks, self.ids, self.aliases = [], [], set(), set(), []
 
 
 def wiki(state, silent):
@@ -139,6 +139,19 @@ def front_matter(text):
     return (match[1] or "", match.end()) if match else ("", 0)
 
 
+def aliases(front):
+    """The other names of a card, as its front matter lists them."""
+    found, inside = [], False
+    for line in front.split("\n"):
+        match = re.match(r"(aliases|alias|permalink):\s*(.*)$", line)
+        if match:
+            found += [part.strip(" \"'[]") for part in match[2].split(",")]
+        elif inside and re.match(r"\s*-\s", line):
+            found.append(line.strip()[1:].strip(" \"'"))
+        inside = bool(match) or inside and line.startswith((" ", "-"))
+    return [name.strip("/") for name in found if name]
+
+
 def read_card(text):
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     card = Card()
@@ -147,6 +160,7 @@ def read_card(text):
         for match in re.finditer(r"(?:[:\[,-]\s*)([\"'])\[\[([^\[\]\\]+?)\]\]\1", line):
             target, anchor = split_target(match[2].split("|")[0])
             card.links.append(Link("prop", target.strip(), anchor, number + 2))
+    card.aliases = aliases(front)
     offset = text[:body].count("\n")
     text = uncommented(text[body:])
     # A footnote's text is no definition of a link.
@@ -295,7 +309,10 @@ class Vault:
                 self.folders.add(folder)
                 folder = posixpath.dirname(folder)
         self.lower = {path.lower(): path for path in self.stats}
-        self.slugs, self.last = {}, {}
+        self.slugs, self.last, self.aliases = {}, {}, {}
+        for path, card in self.cards.items():
+            for name in card.aliases:
+                self.aliases.setdefault(name.lower(), path)
         for path in self.stats:
             name = full_slug(path)
             self.slugs.setdefault(name, path)
@@ -342,7 +359,7 @@ class Vault:
                 return candidate
         if path in self.folders:
             return path + "/"
-        if path.startswith("..") and os.path.exists(os.path.join(self.root, path)):
+        if (path.startswith("..") or "/." in f"/{path}") and os.path.exists(os.path.join(self.root, path)):
             return path
         return None
 
@@ -363,7 +380,9 @@ class Vault:
         for page in (wanted, posixpath.join(wanted, "index")):
             if page in self.slugs:
                 return self.slugs[page]
-        return None
+        alias = self.aliases.get(target.removesuffix(".md").strip("/").lower())
+        # Each folder has a page.
+        return alias or (rest.strip("/") + "/" if rest.strip("/") in self.folders else None)
 
     # Anchors
 

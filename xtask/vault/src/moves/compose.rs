@@ -245,7 +245,7 @@ impl Composer<'_> {
         was: LinkPath<'_>,
     ) -> String {
         let goals = self.was.goals_of(card, reference);
-        let first = Follower::first(&goals);
+        let first = self.was.first(reference.form, &goals);
         let expected: Goals = [0, 1].map(|program| {
             let goal = goals[program].as_ref()?;
             // Both may lead to one card, of which an anchor is in another one now.

@@ -92,9 +92,14 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Of the programs the one whose goal counts first.
-    pub(crate) fn first(goals: &Goals) -> Option<usize> {
-        [1, 0].into_iter().find(|program| goals[*program].is_some())
+    /// Of the programs the one whose goal counts first: for a path in a Markdown link a forge, which follows it from the
+    /// card; else Obsidian where one of them is enough.
+    pub(crate) fn first(&self, form: Form, goals: &Goals) -> Option<usize> {
+        let order = match (form, self.among.resolve) {
+            (Form::Wiki, Resolve::Either) => [0, 1],
+            _ => [1, 0],
+        };
+        order.into_iter().find(|program| goals[*program].is_some())
     }
 
     /// The card or file at a path from the vault's root.
@@ -158,7 +163,10 @@ impl<'a> Follower<'a> {
     fn link_target(&self, from: usize, reference: &Reference) -> LinkTarget {
         let target = reference.target.trim();
         let goals = self.goals_of(from, reference);
-        let card = match Self::first(&goals).and_then(|first| goals[first].clone()) {
+        let card = match self
+            .first(reference.form, &goals)
+            .and_then(|first| goals[first].clone())
+        {
             Some(Goal::Card(card)) => card,
             Some(Goal::File(path)) => return LinkTarget::File(path),
             None => {

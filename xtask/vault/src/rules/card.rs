@@ -68,7 +68,9 @@ pub(crate) fn check(
             .collect()
     };
     let known = Known {
+        // To Obsidian a draft is a card as any other.
         is_hidden: matches!(scalar("draft"), Some("true" | "True" | "TRUE"))
+            && matches!(rules.resolve, Resolve::Quartz | Resolve::Both)
             || is_unpublished(path, rules),
         permalink: scalar("permalink").map(|path| path.trim_matches('/').into()),
         links,

@@ -311,8 +311,9 @@ impl<'a> Follower<'a> {
     /// The card that a wiki link leads to in the program that counts. What is wrong with it is found.
     fn resolve_as_program(&mut self, link: &KnownLink) -> Option<usize> {
         let (target, place) = (&*link.target, link.place);
-        // What a template or a generator fills in.
-        if is_template(target) {
+        // What a template or a generator fills in: Quartz makes a page of each tag.
+        let is_tag = target.starts_with("tags/") && self.surroundings.resolve != Resolve::Obsidian;
+        if is_template(target) || is_tag && self.goal(target).is_none() {
             return None;
         }
         match self.goal(target) {
@@ -392,7 +393,9 @@ impl<'a> Follower<'a> {
             return;
         }
         let wanted = slug(anchor);
-        if known.slugs.has(&wanted) || self.has_heading_for_program(known, anchor) {
+        // Obsidian knows no anchors of GitHub's kind; who writes them so means another program.
+        let by_slug = self.surroundings.resolve != Resolve::Obsidian || wanted == anchor;
+        if by_slug && known.slugs.has(&wanted) || self.has_heading_for_program(known, anchor) {
             return;
         }
         let mut message = format!("{name} has no heading `{anchor}`");
@@ -414,16 +417,23 @@ impl<'a> Follower<'a> {
         }
         // A chain of headings leads to the last one.
         let last = anchor.rsplit('#').next().unwrap_or(anchor);
-        let key = heading_key(last);
         let id = format!("{{#{last}}}");
+        let mut headings = known.headings.iter();
+        let resolve = self.surroundings.resolve;
+        let in_obsidian = || {
+            let key = heading_key(last);
+            resolve != Resolve::Quartz
+                && known
+                    .headings
+                    .iter()
+                    .any(|heading| heading_key(heading) == key)
+        };
         last.is_empty()
             || last.starts_with('^') && known.blocks.has(&last[1..])
-            || known.slugs.has(&slug(last))
+            || resolve != Resolve::Obsidian && known.slugs.has(&slug(last))
             || known.anchors.has(last)
-            || known
-                .headings
-                .iter()
-                .any(|heading| heading_key(heading) == key || heading.ends_with(&id))
+            || headings.any(|heading| heading.ends_with(&id))
+            || in_obsidian()
     }
 
     /// Where a Markdown link leads that is no path from its card: programs look in the whole vault.
