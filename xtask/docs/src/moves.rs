@@ -15,7 +15,7 @@ use vault::parallel::in_parallel;
 use vault::resolve::{Vault, stem};
 use vault::rules::settings::Rules;
 use vault::slug::percent_encoded;
-use vault::tree::{LARGEST, Tree, read_text};
+use vault::tree::{LARGEST, Tree, as_typed, read_text};
 use vault::unicode::folded;
 use vault::{card, edits};
 
@@ -150,7 +150,7 @@ fn moved(args: &Args, repository: &Utf8Path, state: &Utf8Path) -> Result<ExitCod
         return Ok(ExitCode::SUCCESS);
     };
     work.replace(&before, &after, &moved)?;
-    tell_git(&root, &before, &after)?;
+    tell_git(&root, &before, &after, &moved.files)?;
     if args.json {
         rows(&moved, folder, &before, &after)
             .iter()
@@ -336,8 +336,9 @@ fn end_interrupted(
         &record.files(end),
     )?;
     if !args.dry_run {
+        let files = record.files(end).into_iter().collect();
         work.end(&record, end)?;
-        tell_git(root, &now, &then)?;
+        tell_git(root, &now, &then, &files)?;
         say(match end {
             End::Finish => "an interrupted move was completed",
             End::Abort => "an interrupted move was undone",
@@ -500,7 +501,8 @@ fn changes(args: &Args, root: &Utf8Path, tree: &Tree, files: &[String]) -> Resul
             Named::Card(old) => drop(moved.files.insert(old.clone(), names.new_path(new, old)?)),
             Named::File(old) => {
                 let new = names.new_place(new, old, true)?;
-                let is_taken = new != *old && root.join(&new).symlink_metadata().is_ok();
+                let is_other = folded(new.as_str()) != folded(old.as_str());
+                let is_taken = is_other && root.join(&new).symlink_metadata().is_ok();
                 ensure!(!is_taken, "`{new}` is there already");
                 moved.files.insert(old.clone(), new);
             }
@@ -535,7 +537,7 @@ fn folder(root: &Utf8Path, old: &Utf8Path, new: &Utf8Path, moved: &mut Moved) ->
         let reading = || format!("reading the folder `{below}`");
         for entry in root.join(&below).read_dir_utf8().with_context(reading)? {
             let entry = entry.with_context(reading)?;
-            let path = below.join(entry.file_name());
+            let path = below.join(&*as_typed(&root.join(&below), entry.file_name()));
             let kind = entry.file_type().with_context(reading)?;
             ensure!(
                 entry.file_name() != ".git",
@@ -639,16 +641,25 @@ fn rows(moved: &Moved, folder: &Utf8Path, before: &Texts, after: &Texts) -> Vec<
     rows.into_values().collect()
 }
 
-/// Gives cards their new names in git's index where git would go on with the old ones: on file systems that
+/// Gives cards and files their new names in git's index where git would go on with the old ones: on file systems that
 /// ignore case it takes a name in another case for the same.
-fn tell_git(root: &Utf8Path, before: &Texts, after: &Texts) -> Result<()> {
+fn tell_git(
+    root: &Utf8Path,
+    before: &Texts,
+    after: &Texts,
+    files: &BTreeMap<Utf8PathBuf, Utf8PathBuf>,
+) -> Result<()> {
     let new = after.keys().filter(|path| !before.contains_key(*path));
     let new: BTreeMap<String, &Utf8Path> = new
         .map(|path| (folded(path.as_str()).into_owned(), path.as_path()))
         .collect();
     let gone = before.keys().filter(|path| !after.contains_key(*path));
-    let renamed: Vec<_> = gone
-        .filter_map(|old| Some((old, *new.get(&*folded(old.as_str()))?)))
+    let files = files.iter().filter(|(old, new)| {
+        old != new && !before.contains_key(*old) && folded(old.as_str()) == folded(new.as_str())
+    });
+    let renamed: Vec<(&Utf8Path, &Utf8Path)> = gone
+        .filter_map(|old| Some((old.as_path(), *new.get(&*folded(old.as_str()))?)))
+        .chain(files.map(|(old, new)| (old.as_path(), new.as_path())))
         .collect();
     if renamed.is_empty() {
         return Ok(());

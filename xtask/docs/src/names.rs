@@ -6,6 +6,8 @@ use sys::files::normalized;
 use vault::resolve::{self, Target, Vault, joined, nearest, stem};
 use vault::unicode::composed;
 
+use crate::spelling::Spelling;
+
 /// What a name on the command line means; paths are those in the vault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
@@ -99,11 +101,24 @@ impl<T> Names<'_, T> {
 
     /// The card, file or folder with this name or path; `/` at the end names a folder, and a stem is a card's first.
     pub fn named(&self, name: &str) -> Result<Named> {
+        let typed = composed(name);
+        match self.named_just_so(&typed) {
+            Err(_) if typed != name => self.named_just_so(name),
+            found => found,
+        }
+    }
+
+    fn named_just_so(&self, name: &str) -> Result<Named> {
         let below = self.below_root(name)?;
         let folder = || -> Option<Named> {
             let mut places = [below.clone(), name.trim_matches('/').into()].into_iter();
+            // In another case it would be none of those that cards are in.
+            let is_there = |path: &Utf8Path| {
+                let full = self.root.join(path);
+                full.is_dir() && Spelling::below(self.root).exists(&full)
+            };
             places
-                .find(|path| !path.as_str().is_empty() && self.root.join(path).is_dir())
+                .find(|path| !path.as_str().is_empty() && is_there(path))
                 .map(Named::Folder)
         };
         if name.ends_with('/') {
@@ -139,6 +154,7 @@ impl<T> Names<'_, T> {
 
     /// The path that another file or a folder gets.
     pub fn new_place(&self, name: &str, old: &Utf8Path, is_file: bool) -> Result<Utf8PathBuf> {
+        let name = &*composed(name);
         let below = self.below_root(name)?;
         let is_there = self.root.join(&below).is_dir();
         let path = if is_there || is_file && name.ends_with('/') {

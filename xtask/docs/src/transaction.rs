@@ -284,7 +284,10 @@ impl Record {
             found.flatten().is_some()
         };
         let files = self.files.iter().map(|file| directed(file, end));
-        let files = files.filter(|(from, to)| is_there(from) && !is_there(to));
+        let files = files.filter(|(from, to)| {
+            let same_but_case = folded(from.as_str()) == folded(to.as_str());
+            is_there(from) && (same_but_case || !is_there(to))
+        });
         files.map(|(from, to)| (from.clone(), to.clone())).collect()
     }
 
@@ -374,6 +377,17 @@ impl<'a> Carrier<'a> {
         Ok(None)
     }
 
+    /// That the folder of a new path is not there by another name: no link would look for the file in it.
+    fn check_folder(&self, path: &Utf8Path) -> Result<()> {
+        if let Some((part, other)) = self.misspelled(folder_of(path))? {
+            bail!(
+                "`{}` is there as `{other}`: name it so",
+                self.record.vault.join(part)
+            );
+        }
+        Ok(())
+    }
+
     fn full(&self, step: &Step) -> Utf8PathBuf {
         self.record.vault.join(&step.path)
     }
@@ -420,6 +434,7 @@ impl<'a> Carrier<'a> {
                     if is.is_none() {
                         self.inside.check_free(to)?;
                     }
+                    self.check_folder(to)?;
                     todo.push((from.as_path(), to.as_path()));
                 }
                 (None, None) => bail!("`{}` is gone: put it back first", full(from)),
@@ -452,14 +467,8 @@ impl<'a> Carrier<'a> {
             if self.inside.find(&step.path)?.is_none() {
                 self.inside.check_free(&step.path)?;
             }
-            // In a folder of another name than the path says no link would look for it.
-            if from.is_none()
-                && let Some((part, other)) = self.misspelled(folder_of(&step.path))?
-            {
-                bail!(
-                    "`{}` is there as `{other}`: name it so",
-                    self.record.vault.join(part)
-                );
+            if from.is_none() {
+                self.check_folder(&step.path)?;
             }
             Ok(Todo::Write)
         });

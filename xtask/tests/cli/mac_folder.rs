@@ -230,6 +230,23 @@ fn moves_are_those_of_linux_and_git_follows() {
         mac.iter()
             .any(|(path, _)| path == "docs/how-to/th\u{e9}.md")
     );
+    // Other files, and folders with all that is in them.
+    both.same(&["docs-move", "Picture.png", "picture.png"]);
+    assert!(names().contains("docs/picture.png\n"), "{}", names());
+    both.same(&["docs-move", "how-to/", "guides/"]);
+    both.same(&["docs-move", "guides/", "guides-\u{e9}/"]);
+    let [mac, linux] = both.cards();
+    assert_eq!(mac, linux);
+    assert!(
+        mac.iter()
+            .any(|(path, _)| path == "docs/guides-\u{e9}/th\u{e9}.md")
+    );
+    let (code, said) = both.same(&["docs-move", "GUIDES-\u{c9}/", "x/"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("there is no folder"), "{said}");
+    both.same(&["docs-move", "guides-\u{e9}/", "how-to/"]);
+    let [mac, linux] = both.cards();
+    assert_eq!(mac, linux);
     // On Linux this is a folder of its own; here it would be the one that is there.
     let [(code, said), _] = both.ran(&["docs-move", "second", "How-To/third"]);
     assert_eq!(code, Some(2), "{said}");

@@ -87,7 +87,7 @@ impl Tree {
 
 /// A listed name as it is typed, if the file is found by that as well: macOS may list decomposed characters
 /// whatever a file was called, and git takes such names for the composed ones.
-fn as_typed<'n>(folder: &Utf8Path, name: &'n str) -> Cow<'n, str> {
+pub fn as_typed<'n>(folder: &Utf8Path, name: &'n str) -> Cow<'n, str> {
     use std::os::unix::fs::MetadataExt as _;
     let typed = composed(name);
     if typed == name {
