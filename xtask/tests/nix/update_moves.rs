@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use test_support::common::{git, root as root_of_repository, rounds, run, stdout, text};
+use test_support::harness::programs;
 use test_support::upstream::{OTHER, Upstream};
 
 fn of_pins(pins: &[u8]) -> String {
@@ -434,6 +435,14 @@ fn a_pull_request_for_each_release() {
         git_in(&["init", "--quiet", "--bare", "origin.git"]);
         git_in(&["remote", "add", "origin", root.join("origin.git").as_str()]);
         let forge = Forge::start(counted_by);
+        // What git is told by its environment.
+        let log = root.join("git.log");
+        let script = format!(
+            "echo \"$3 $GIT_CONFIG_VALUE_0\" >>{log}; exec {} \"$@\"",
+            stdout(Command::new("sh").args(["-c", "command -v git"])).trim()
+        );
+        programs(&root.join("programs"), &[("git", &script)], &[]);
+        let path = format!("{root}/programs:{}", std::env::var("PATH").unwrap());
         // One of another branch, and more than a page of them.
         for number in 0..60 {
             forge.state.lock().unwrap().pulls.push(json!({
@@ -448,6 +457,8 @@ fn a_pull_request_for_each_release() {
                 .args(["authentik", "--", "--pkgs", "host"])
                 .env_remove("CARGO_MANIFEST_DIR")
                 .env("XTASK", env!("CARGO_BIN_EXE_xtask"))
+                .env("PATH", &path)
+                .env("GITHUB_SERVER_URL", "https://forge.example.org")
                 .env(
                     "GITHUB_API_URL",
                     format!("http://127.0.0.1:{}{prefix}", forge.port),
@@ -494,8 +505,27 @@ fn a_pull_request_for_each_release() {
         assert_eq!(upstream.pins(), before);
         assert_eq!(git_in(&["worktree", "list"]).lines().count(), 1);
 
+        // git pushes with the token, and makes the commit without.
+        let told = fs_err::read_to_string(&log).unwrap();
+        let with_token = |what: &str| {
+            let mut lines = told.lines().filter(|line| line.starts_with(what));
+            lines.any(|line| line.contains("Authorization: Basic "))
+        };
+        assert!(with_token("push ") && !with_token("worktree "), "{told}");
         if counted_by == "limit" {
-            // From here on the two are the same.
+            // From here on the two are the same, but for a release in which a hash is missing.
+            let path = root.join("containers/authentik/pins.json");
+            let mut value = upstream.value();
+            value["deps"]["at"]["elsewhere"] = OTHER.into();
+            std::fs::write(&path, serde_json::to_string_pretty(&value).unwrap()).unwrap();
+            git_in(&["commit", "--quiet", "--all", "--message", "elsewhere"]);
+            forge.asked();
+            let (code, said) = propose();
+            assert_eq!(code, Some(1), "{said}");
+            assert!(said.contains("brought up to date"), "{said}");
+            let body = forge.state.lock().unwrap().pulls[60]["body"].clone();
+            let removed = "| `deps.at.elsewhere` | removed |";
+            assert!(body.as_str().unwrap().contains(removed), "{body}");
             continue;
         }
 
