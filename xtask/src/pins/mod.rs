@@ -468,12 +468,19 @@ pub fn write_edits(path: &Utf8Path, lock: &Utf8Path, edits: &[Edit]) -> Result<(
 pub fn edited(text: &str, edits: &[Edit]) -> Result<String> {
     let fake = Sri::sha256([0; 32]).to_string();
     let is_new = |edit: &&Edit| edit.from == fake && place_of(text, &edit.key).is_none();
-    let (new, changed): (Vec<&Edit>, Vec<&Edit>) = edits.iter().partition(is_new);
-    new.into_iter()
+    let (new, others): (Vec<&Edit>, Vec<&Edit>) = edits.iter().partition(is_new);
+    let (gone, changed): (Vec<&Edit>, Vec<&Edit>) =
+        others.into_iter().partition(|edit| edit.to.is_none());
+    // One by one: two neighbours share a comma.
+    let text = gone
+        .into_iter()
         .try_fold(with_values(text, &changed)?, |text, edit| {
-            added(&text, edit)
-                .with_context(|| format!("there is no place for `{}`", edit.key.join(".")))
-        })
+            with_values(&text, &[edit])
+        })?;
+    new.into_iter().try_fold(text, |text, edit| {
+        added(&text, edit)
+            .with_context(|| format!("there is no place for `{}`", edit.key.join(".")))
+    })
 }
 
 /// The text with one more value, as the last one of the innermost object on the way to it that is there.
@@ -558,6 +565,10 @@ fn entry_around(text: &str, value: Range<usize>) -> Range<usize> {
         // With the space before the next key.
         let next = rest.trim_start();
         return start..text.len() - next.len();
+    }
+    if outside.ends_with('{') && rest.starts_with('}') {
+        // The only one: nothing is left between the brackets.
+        return outside.len()..text.len() - rest.len();
     }
     let start = outside.strip_suffix(',').map_or(start, str::len);
     start..value.end
@@ -861,7 +872,9 @@ mod tests {
         };
         assert!(without(&[("a.x", "1")]).starts_with("{\n  \"a\": {\n    \"y\": \"2\"\n  },"));
         assert!(without(&[("a.y", "2")]).starts_with("{\n  \"a\": {\n    \"x\": \"1\"\n  },"));
-        assert!(without(&[("b.z", "3")]).ends_with("\"b\": {  }\n}"));
+        assert!(without(&[("b.z", "3")]).ends_with("\"b\": {}\n}"));
+        let both = without(&[("a.x", "1"), ("a.y", "2")]);
+        assert!(both.starts_with("{\n  \"a\": {},\n"), "{both}");
     }
 
     #[test]
