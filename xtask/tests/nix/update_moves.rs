@@ -450,13 +450,13 @@ fn a_pull_request_for_each_release() {
                 "head": { "ref": format!("other-{number}"), "repo": { "full_name": "owner/name" } }
             }));
         }
-        let propose = || {
+        let propose_by = |container: &str, xtask: &str| {
             let mut command = Command::new(root_of_repository().join("tools/propose-update"));
             command
                 .current_dir(&root)
-                .args(["authentik", "--", "--pkgs", "host"])
+                .args([container, "--", "--pkgs", "host"])
                 .env_remove("CARGO_MANIFEST_DIR")
-                .env("XTASK", env!("CARGO_BIN_EXE_xtask"))
+                .env("XTASK", xtask)
                 .env("PATH", &path)
                 .env("GITHUB_SERVER_URL", "https://forge.example.org")
                 .env(
@@ -478,6 +478,7 @@ fn a_pull_request_for_each_release() {
             assert!(!said.contains("secret-of-the-runner"), "{said}");
             (output.status.code(), said)
         };
+        let propose = || propose_by("authentik", env!("CARGO_BIN_EXE_xtask"));
         let pushed = || git_in(&["ls-remote", "origin", "refs/heads/update/*"]);
 
         let before = upstream.pins();
@@ -526,6 +527,20 @@ fn a_pull_request_for_each_release() {
             let body = forge.state.lock().unwrap().pulls[60]["body"].clone();
             let removed = "| `deps.at.elsewhere` | removed |";
             assert!(body.as_str().unwrap().contains(removed), "{body}");
+            // A new revision of nixpkgs takes the place of the one before. What commits is a stand-in for `update`.
+            let script = "date +%N >word && git add word && git commit -qm \"nixpkgs: a -> $(cat word)\" && cp word \"$5\"";
+            programs(&root.join("stand-in"), &[("xtask", script)], &[]);
+            for expected in ["opened", "brought up to date"] {
+                let (code, said) = propose_by("nixpkgs", root.join("stand-in/xtask").as_str());
+                assert_eq!(code, Some(0), "{said}");
+                assert!(said.contains(expected), "{said}");
+            }
+            let branches = pushed();
+            assert!(
+                branches.trim().ends_with("refs/heads/update/nixpkgs"),
+                "{branches}"
+            );
+            assert_eq!(branches.lines().count(), 2, "{branches}");
             continue;
         }
 
