@@ -11,6 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::resolve::{Card, Target, Vault, joined, stem};
 use crate::tree::Tree;
+use crate::unicode::folded;
 
 /// Cards by their other names, in lower case; a name that several have leads nowhere.
 pub type Aliases = HashMap<String, Option<u32>>;
@@ -62,6 +63,13 @@ impl<'a, T> Programs<'a, T> {
 
     /// Where a target leads in Obsidian, and whether its rules prefer no other file as much: of these it takes any.
     pub fn obsidian_or_tied(&self, from: &Utf8Path, target: &str) -> Option<(Goal, bool)> {
+        // Nearly always it is the name of one card.
+        if !target.contains(['/', '.'])
+            && let [card] = self.vault.of_stem(target)
+            && !self.files().contains_key(&*folded(target))
+        {
+            return Some((Goal::Card(*card as usize), false));
+        }
         let is_relative = target.starts_with("./") || target.starts_with("../");
         let path = if is_relative {
             joined(from, target)?.into_string()
@@ -120,8 +128,15 @@ impl<'a, T> Programs<'a, T> {
             let mut same = cards
                 .by_ref()
                 .filter(|card| sluggish(self.vault.cards[*card].stem()) == slug);
+            // A file without an ending has the page's name, too: `LICENSE`.
+            let is_file = |file: &&str| {
+                let name = file.rsplit('/').next().unwrap_or(file);
+                sluggish(name) == slug
+            };
+            let files = self.files().get(&*path.to_lowercase());
+            let has_file = files.is_some_and(|files| files.iter().any(is_file));
             match (same.next(), same.next()) {
-                (Some(card), None) => return Some(Goal::Card(card)),
+                (Some(card), None) if !has_file => return Some(Goal::Card(card)),
                 (None, _) => {
                     if let Some(Some(card)) = self.aliases.get(&path.to_lowercase()) {
                         return Some(Goal::Card(*card as usize));
@@ -262,6 +277,7 @@ mod tests {
             "API.md",
             "API/command.md",
             "Command.md",
+            "a/LICENSE.md",
             "a/index.md",
             "a/x.md",
             "b/c/x.md",
@@ -270,7 +286,7 @@ mod tests {
             "one-word.md",
         ];
         let vault = Vault::new(cards.map(|path| (path.into(), ())));
-        let others = ["a/Pic.png", "pics/pic.png", "b/only.pdf"];
+        let others = ["a/Pic.png", "pics/pic.png", "b/only.pdf", "LICENSE"];
         let all = cards.iter().chain(&others).map(ToString::to_string);
         let tree = Tree::of(all);
         let aliases = Aliases::from([("other".to_owned(), Some(0))]);
@@ -305,6 +321,8 @@ mod tests {
             ("pics/n.md", "pic.png", "pics/pic.png", "pics/pic.png"),
             ("n.md", "only.pdf", "b/only.pdf", "b/only.pdf"),
             ("n.md", "none", "", ""),
+            ("n.md", "LICENSE", "LICENSE", "LICENSE"),
+            ("n.md", "a/LICENSE", "a/LICENSE.md", "a/LICENSE.md"),
         ] {
             let from = Utf8Path::new(from);
             assert_eq!(
@@ -317,7 +335,7 @@ mod tests {
         let from = Utf8Path::new("n.md");
         assert!(!programs.is_certain(from, "API/command", "command", Some(1)));
         assert!(programs.is_certain(from, "b/c/x.md", "b/c/x", None));
-        assert!(programs.is_certain(from, "none", "my note", Some(7)));
+        assert!(programs.is_certain(from, "none", "my note", Some(8)));
     }
 
     #[test]

@@ -162,6 +162,10 @@ impl<'a> Follower<'a> {
 
     fn link_target(&self, from: usize, reference: &Reference) -> LinkTarget {
         let target = reference.target.trim();
+        // `![]()` names nothing, not even its own card.
+        if target.is_empty() && reference.anchor.is_none() {
+            return LinkTarget::Nothing;
+        }
         let goals = self.goals_of(from, reference);
         let card = match self
             .first(reference.form, &goals)

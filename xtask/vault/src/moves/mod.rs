@@ -292,6 +292,13 @@ mod tests {
     }
 
     #[test]
+    fn links_without_a_destination_stay() {
+        let mut now = texts(&[("a.md", "# A\n\n![]() [x]()\n"), ("b.md", "# B\n")]);
+        apply(&mut now, &merge("a.md", "b.md")).unwrap();
+        assert_eq!(now[Utf8Path::new("b.md")], "# B\n\n## A\n\n![]() [x]()\n");
+    }
+
+    #[test]
     fn what_leads_there_still_is_not_written_anew() {
         for (cards, old, new, path, after) in [
             // A card in the renamed one's folder, or the renamed one itself.
