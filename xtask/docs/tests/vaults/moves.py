@@ -163,6 +163,10 @@ class Judge:
                 return into, anchor
             if merged and path == into and anchor == "top":
                 return into, "any"
+            # Hidden files go with their folder, too.
+            folder = next((old for old in self.folders if path.startswith(old)), None)
+            if folder and path not in moved:
+                return self.folders[folder] + path[len(folder) :], anchor
             return moved.get(path, path), anchor
 
         for path, links in before.items():
@@ -239,7 +243,10 @@ class Judge:
         merged = tuple(arguments) if kind == "merge" else None
         if not merged and set(self.vault.stats) != {moved.get(path, path) for path in paths}:
             self.fault(f"{what}: other files than expected")
+        old, new = arguments[0], arguments[-1].rstrip("/") + "/"
+        self.folders = {old: new} if kind == "folder" else {}
         self.check(what, self.leads, moved, merged, done.stderr)
+        self.folders = {}
         for path, text in texts.items():
             now = self.vault.texts.get(moved.get(path, path), "")
             if now != text and not (merged and path in arguments) and masked(now) != masked(text):
