@@ -116,7 +116,8 @@ inside() {
   shown="${shown[*]:-}" run KILL setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child \
     bash -c "$enter" enter "$root" "$1" \
     env -i "${environment[@]}" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    HOME="$HOME" USER=root LANG=C.UTF-8 NIX_SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt "${@:2}"
+    HOME="$HOME" USER=root LANG=C.UTF-8 NIX_SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    ${NODE_EXTRA_CA_CERTS:+NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt} "${@:2}"
 }
 
 # A copy of the repository, as git sees it.
