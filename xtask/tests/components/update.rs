@@ -6,7 +6,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use test_support::common::{git, run, sample_copy, stdout, text};
+use test_support::common::{git, nix, root, run, sample_copy, stdout, text};
 use test_support::harness::Harness;
 
 /// A repository with tags as upstream has them, each an edited sample, and the pins that name it.
@@ -102,7 +102,16 @@ impl Upstream {
         pins["sources"]["ts-templates"]["places"] = part("scripts/api/ts-templates");
         pins["sources"]["client-go"]["places"] = part("client-go");
         pins["go"]["source"] = "authentik".into();
-        pins["python"]["venv"]["host-debian-12"]["x86_64-linux"] = VENV.into();
+        // that of another package set would be removed
+        let set = stdout(
+            nix("nix-instantiate")
+                .args(["--eval", "--json", "-A", "packageSet"])
+                .arg(root().join("containers/host-pkgs")),
+        );
+        let set: String = serde_json::from_str(&set).unwrap();
+        let hash = VENVS.iter().find(|(name, _)| *name == set);
+        let (_, hash) = hash.unwrap_or_else(|| panic!("the venv over {set} is not known"));
+        pins["python"]["venv"] = json!({ set: { "x86_64-linux": hash } });
         std::fs::write(&self.pins, serde_json::to_string_pretty(&pins).unwrap()).unwrap();
     }
 
@@ -383,9 +392,17 @@ impl Drop for Daemon {
     }
 }
 
-/// The venv of the sample's packages that are not compiled here, over this machine's package set; `update` says so if
-/// it is another one.
-const VENV: &str = "sha256-hA3aobYlzipgTc21mv9dNulI5gvrLD3iM5ui/VgS9Jc=";
+/// The venv of the sample's packages that are not compiled here, by package set; `update` says so if it is another one.
+const VENVS: [(&str, &str); 2] = [
+    (
+        "host-debian-12",
+        "sha256-hA3aobYlzipgTc21mv9dNulI5gvrLD3iM5ui/VgS9Jc=",
+    ),
+    (
+        "host-debian-13",
+        "sha256-2ty0igHaQAbVdD/YA9QZuj7P7NIsZHe+Go8+L0xy9Ts=",
+    ),
+];
 
 /// The real expressions, over releases of the sample: Go dependencies only, then a lock file only, then a line
 /// that is replaced.
