@@ -307,7 +307,7 @@ fn forbidden(floors: &BTreeMap<String, usize>, from: &Module, to: &Module) -> Op
     }
 }
 
-/// The last tests of a run: what it passed over is lost among the others' lines.
+/// No test, but what runs last: what a run passed over is lost among the others' lines.
 #[test]
 fn what_was_passed_over_is_listed() {
     test_support::common::list_not_tested();

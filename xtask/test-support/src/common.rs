@@ -187,10 +187,16 @@ pub fn list_not_tested() {
         return;
     };
     fs_err::remove_file(not_tested_file()).unwrap();
+    std::io::stderr()
+        .write_all(listed(&said).as_bytes())
+        .unwrap();
+}
+
+/// Each line once, in order.
+fn listed(said: &str) -> String {
     let lines: BTreeSet<&str> = said.lines().collect();
     let list: String = lines.iter().map(|line| format!("  {line}\n")).collect();
-    let list = format!("\nPassed over in this run:\n{list}");
-    std::io::stderr().write_all(list.as_bytes()).unwrap();
+    format!("\nPassed over in this run:\n{list}")
 }
 
 /// Whether this is root, who alone can do what is named; where it is not, that is said, and fails in CI.
@@ -382,6 +388,13 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
+
+    #[test]
+    fn what_was_passed_over_is_listed_once() {
+        let said = "NOT TESTED, two\nNOT TESTED, one\nNOT TESTED, two\n";
+        let list = "\nPassed over in this run:\n  NOT TESTED, one\n  NOT TESTED, two\n";
+        assert_eq!(listed(said), list);
+    }
 
     /// The check itself fails when something is left, though it lost its environment, session and parent.
     #[test]

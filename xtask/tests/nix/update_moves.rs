@@ -281,7 +281,7 @@ fn of_two_at_once_the_second_says_who_runs() {
 /// looked for again.
 #[test]
 fn killed_at_any_time_it_goes_on() {
-    let rounds = u64::from(rounds(3, 20));
+    let rounds = u64::from(rounds(5, 20));
     let mut kills = 0;
     for round in 0..rounds {
         let upstream = Upstream::with(&[("SLEEP", "0.3")]);
