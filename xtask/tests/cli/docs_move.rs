@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use test_support::common::{git, root, rounds, run, stdout, text, xtask};
+use test_support::harness::in_mounts;
 
 const CASES: &str = "xtask/tests/cases/docs-move";
 
@@ -236,6 +237,32 @@ fn symbolic_links_stay_what_they_are() {
         "{said}"
     );
     assert_eq!(files(&vault), before);
+}
+
+/// Nothing can be renamed from one file system to another.
+#[test]
+fn a_folder_on_another_file_system_is_no_destination() {
+    let (_guard, vault) = vault();
+    let other = vault.join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(vault.join("picture.png"), "x").unwrap();
+    let before = files(&vault);
+    for file in ["go-server", "picture.png"] {
+        let mut command = xtask();
+        command.args(["docs-move", "--vault", vault.as_str(), file, "other/"]);
+        let mount = format!("mount -t tmpfs none {other}; exec \"$@\"");
+        let Some(output) = in_mounts(&mount, &command) else {
+            return;
+        };
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{file}: {said}");
+        assert!(
+            said.contains(&format!("`{other}` is on another file system")),
+            "{file}: {said}"
+        );
+        assert_eq!(files(&vault), before);
+    }
+    docs_move(&vault, &["go-server", "other/"]);
 }
 
 /// A vault of so many cards, each of which links the first one.

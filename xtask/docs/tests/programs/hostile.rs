@@ -138,8 +138,8 @@ fn make(place: &Place, random: &mut Random) {
         ("two.md", "[[one#Part]] [x](how-to/one.md)\n"),
     ]);
     let vault = place.vault();
-    for number in 0..6 {
-        let name = format!("{}{number}", random.of(NAMES));
+    for (number, name) in NAMES.iter().enumerate() {
+        let name = format!("{name}{number}");
         let folder = random.of(&["", "how-to", "\u{1b}[1m", "a b"]);
         let path = vault.join(folder).join(format!("{name}.md"));
         let _ = fs::create_dir_all(path.parent().unwrap());
@@ -150,9 +150,12 @@ fn make(place: &Place, random: &mut Random) {
         let kind = random.of(&["linked", "linked.md", "how-to/linked", "how-to/linked.md"]);
         obstacle(random, &vault.join(format!("{kind}{number}")));
     }
-    // To move into and onto.
+    // To fix, to move into and onto.
+    let _ = symlink("../../outside/card.md", vault.join("far.md"));
     let _ = symlink("../../outside/folder", vault.join("out"));
     let repository = place.repository();
+    // All rules, so that there is something to fix.
+    put(&repository.join("docs-check.toml"), "preset = 'diataxis'\n");
     for path in [
         "docs/docs-check.toml",
         "docs-check.toml",
@@ -166,7 +169,7 @@ fn make(place: &Place, random: &mut Random) {
         }
     }
     if random.chance(5) {
-        let also = "also = ['README.md', 'x/../README.md', 'linked', 'fifo.md']\ntitle-is-heading = true\n";
+        let also = "preset = 'diataxis'\nalso = ['README.md', 'x/../README.md', 'linked', 'fifo.md']\ntitle-is-heading = true\n";
         put(&repository.join("docs-check.toml"), also);
         obstacle(random, &repository.join("README.md"));
         obstacle(random, &repository.join("fifo.md"));
@@ -317,6 +320,7 @@ fn hostile_vaults_change_nothing_outside_and_run_nothing() {
     let is_stress = std::env::var_os("XTASK_STRESS").is_some();
     let rounds = if is_stress { ROUNDS.1 } else { ROUNDS.0 };
     let mut ends = [0_u32; 3];
+    let mut is_fixed = false;
     for seed in 0..rounds {
         let place = Place::new();
         make(&place, &mut Random(seed));
@@ -342,6 +346,7 @@ fn hostile_vaults_change_nothing_outside_and_run_nothing() {
                 output.status
             );
             ends[usize::try_from(code.unwrap()).unwrap()] += 1;
+            is_fixed |= said.contains(" fixed\n");
             assert_eq!(around(), before, "{what}: {said}");
             // What programs read is exact.
             let machine = ["--dry-run", "--json", "sarif", "--finish", "--abort"];
@@ -357,5 +362,8 @@ fn hostile_vaults_change_nothing_outside_and_run_nothing() {
         }
     }
     // They did something, each in its way.
-    assert!(ends.iter().all(|count| *count > 0), "{ends:?}");
+    assert!(
+        is_fixed && ends.iter().all(|count| *count > 0),
+        "{is_fixed} {ends:?}"
+    );
 }
