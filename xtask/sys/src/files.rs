@@ -19,12 +19,7 @@ pub fn write_atomically(path: &Utf8Path, contents: &[u8], mode: u32) -> Result<(
     // Whoever may write to the folder can't have put a link there.
     let temporary = folder.join(temporary_name());
     let write = || -> io::Result<()> {
-        let mut options = fs_err::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&temporary)?;
+        let mut file = create_new(&temporary, mode)?;
         file.write_all(contents)?;
         file.sync_all()?;
         set_mode(&temporary, mode)?;
@@ -35,6 +30,12 @@ pub fn write_atomically(path: &Utf8Path, contents: &[u8], mode: u32) -> Result<(
         let _ = fs_err::remove_file(&temporary);
     })?;
     Ok(())
+}
+
+/// A file that was not there; a link in its place is not followed.
+fn create_new(path: &Utf8Path, mode: u32) -> io::Result<fs_err::File> {
+    let mut options = fs_err::OpenOptions::new();
+    options.write(true).create_new(true).mode(mode).open(path)
 }
 
 /// A name for a file that nobody can guess, and nothing has.
@@ -140,6 +141,20 @@ mod tests {
         ] {
             assert_eq!(normalized(path), expected);
         }
+    }
+
+    #[test]
+    fn nobody_can_lay_a_link_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap();
+        let (precious, link) = (path.join("precious"), path.join("link"));
+        write_atomically(&precious, b"precious", 0o600).unwrap();
+        fs_err::os::unix::fs::symlink(&precious, &link).unwrap();
+        assert!(create_new(&link, 0o600).is_err());
+        assert_eq!(fs_err::read(&precious).unwrap(), b"precious");
+        // Nor does anybody know where to.
+        let names: std::collections::BTreeSet<String> = (0..9).map(|_| temporary_name()).collect();
+        assert_eq!(names.len(), 9, "{names:?}");
     }
 
     #[test]

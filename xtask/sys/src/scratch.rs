@@ -112,6 +112,15 @@ fn lock_of(folder: &Utf8Path) -> Option<OwnedFd> {
         .then_some(lock)
 }
 
+/// Whether a lock is still that of the folder: its run may have removed it, and another folder have the name.
+fn is_in(lock: &OwnedFd, folder: &Utf8Path) -> bool {
+    let there = rustix::fs::lstat(folder.join(LOCK).as_std_path());
+    let (Ok(held), Ok(there)) = (rustix::fs::fstat(lock), there) else {
+        return false;
+    };
+    (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino)
+}
+
 /// Removes the folders whose runs are no more: nobody holds their lock.
 fn remove_orphans(parent: &Utf8Path) {
     let Ok(entries) = parent.read_dir_utf8() else {
@@ -123,6 +132,7 @@ fn remove_orphans(parent: &Utf8Path) {
         }
         if let Some(lock) = lock_of(entry.path())
             && flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && is_in(&lock, entry.path())
         {
             remove(entry.path());
         }
@@ -158,5 +168,24 @@ mod tests {
         let path = living.path().to_owned();
         drop(living);
         assert!(!path.exists());
+    }
+
+    /// Who cleans up takes no folder that another run is just making.
+    #[test]
+    fn what_is_being_made_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let parent = Utf8Path::from_path(folder.path()).unwrap();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    remove_orphans(parent);
+                }
+            });
+            let made = |_| Scratch::below(parent, 1, 0o700).is_ok_and(|it| it.path().is_dir());
+            let all = (0..2000).all(made);
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(all);
+        });
     }
 }
