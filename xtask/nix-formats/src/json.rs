@@ -12,7 +12,7 @@ use serde::de::{
     self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor,
 };
 
-/// A type from JSON; an error starts with `shown`, line and column.
+/// A type from JSON; an error starts with `shown`, line and column, and is one line whatever the text holds.
 pub fn from_json<T: DeserializeOwned>(text: &str, shown: &Utf8Path) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
@@ -20,6 +20,7 @@ pub fn from_json<T: DeserializeOwned>(text: &str, shown: &Utf8Path) -> Result<T>
         let message = message
             .rsplit_once(" at line ")
             .map_or(&*message, |(message, _)| message);
+        let message = message.replace('\n', "\\n");
         anyhow::anyhow!("{shown}:{line}:{column}: {message}")
     })
 }

@@ -713,7 +713,7 @@ impl<'a> Remote<'a> {
         let lines = said.lines().filter(|line| !is_noise(line));
         let lines: Vec<&str> = lines.filter(|line| !line.trim().is_empty()).collect();
         let last = &lines[lines.len().saturating_sub(5)..];
-        let last: String = last.iter().map(|line| format!("\n  {line}")).collect();
+        let last: String = last.iter().map(|line| format!("\n  | {line}")).collect();
         let status = status.map_or_else(String::new, |status| format!(" ({status})"));
         anyhow!(
             "the connection to `{}` was lost{status}: what ran there ends by itself, and its folder goes\

@@ -13,21 +13,21 @@ pub fn explain(host: &str, said: &str) -> String {
             "`{host}` has another host key than the one that is known, so somebody may be in between; \
              no file was sent. If the key was changed on purpose: `ssh-keygen -R` with the name and file \
              that ssh gives, then `ssh {host}` by hand\n{}",
-            indented(said)
+            barred(said)
         );
     }
     if has("Host key verification failed") {
         return format!(
             "the host key of `{host}` is not known yet: connect once by hand, `ssh {host}`, compare the \
              key and accept it\n{}",
-            indented(said)
+            barred(said)
         );
     }
     if has("Could not resolve hostname") {
         return format!(
             "there is no host `{host}`: give a name that `ssh {host}` finds, of the network or of \
              ~/.ssh/config\n{}",
-            indented(said)
+            barred(said)
         );
     }
     if has("Permission denied") || has("Too many authentication failures") {
@@ -36,7 +36,7 @@ pub fn explain(host: &str, said: &str) -> String {
              ssh-agent or ~/.ssh (`ssh-add`), and accepted there (`ssh-copy-id {host}`); where only a \
              password will do, keep a connection open that others may use (ControlMaster, ssh_config(5))\
              \n{}",
-            indented(said)
+            barred(said)
         );
     }
     let why = if said.trim().is_empty() {
@@ -45,13 +45,13 @@ pub fn explain(host: &str, said: &str) -> String {
              (`ssh -G {host}` shows them), take them out, for it has to read and run something there"
         )
     } else {
-        format!("ssh says\n{}", indented(said))
+        format!("ssh says\n{}", barred(said))
     };
     format!("could not connect to `{host}`: {why}")
 }
 
-/// The last lines, each two columns to the right.
-fn indented(said: &str) -> String {
+/// The last lines, each behind a bar: at the beginning of a line CI systems take some words for commands.
+fn barred(said: &str) -> String {
     let lines: Vec<&str> = said
         .lines()
         .map(str::trim_end)
@@ -59,7 +59,7 @@ fn indented(said: &str) -> String {
         .collect();
     let last = &lines[lines.len().saturating_sub(12)..];
     last.iter()
-        .map(|line| format!("  {line}"))
+        .map(|line| format!("  | {line}"))
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -91,7 +91,7 @@ mod tests {
             ),
             (
                 "ssh: connect to host h port 22: Connection refused\r\n",
-                "could not connect to `h`: ssh says\n  ssh: connect to host h port 22: Connection refused",
+                "could not connect to `h`: ssh says\n  | ssh: connect to host h port 22: Connection refused",
             ),
             ("", "ssh gave no reason"),
         ] {

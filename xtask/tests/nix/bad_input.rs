@@ -353,3 +353,42 @@ fn files_that_are_none() {
         ended.says(&["reading the pins"]);
     }
 }
+
+/// What components, builders and trees say is shown: no terminal obeys it, and no CI system.
+#[test]
+fn words_of_others_are_text() {
+    let harness = Harness::new(
+        r#"
+  odd = builtins.fromJSON "\"1\\u001b]52;c;eA==\\u0007\\u202e\\n::error ::x\"";
+  bad = sh "bad" { } "printf '\\033]52;c;eA==\\007\\302\\2332J\\342\\200\\256\\n::error ::x\\n'; exit 1"
+    // { version = odd; meta.description = odd; };
+"#,
+    );
+    let tree = harness.root().join("tree");
+    fs_err::create_dir_all(tree.join("scripts/api/ts-templates")).unwrap();
+    harness.write("tree/schema.yml", "");
+    let manifest = r#"{ "version": "1\u001b]52;c;eA==\u0007\u202e\n::error ::x" }"#;
+    harness.write("tree/package.json", manifest);
+    for (arguments, code, part) in [
+        (
+            &["--list"][..],
+            0,
+            r"1\x1b]52;c;eA==\x07\u{202e}\x0a::error",
+        ),
+        (&["bad"], 1, "bad> 2J\n"),
+        (
+            &["--list", "--source", tree.as_str()],
+            2,
+            r"malformed version `1\x1b]52;c;eA==\x07\u{202e}\n::error",
+        ),
+    ] {
+        let ended = harness.test_build(arguments);
+        let shown = ended.stdout + &ended.stderr;
+        assert_eq!(ended.code, Some(code), "{shown}");
+        assert!(shown.contains(part), "{shown}");
+        let acts = |c: char| c.is_control() && !matches!(c, '\n' | '\t') || c == '\u{202e}';
+        assert!(!shown.contains(acts), "{shown:?}");
+        let is_command = |line: &str| line.trim().starts_with("::");
+        assert!(!shown.lines().any(is_command), "{shown}");
+    }
+}

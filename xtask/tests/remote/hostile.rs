@@ -238,19 +238,105 @@ fn whatever_it_says() {
         );
         for stream in &said {
             let shown = text(stream);
-            let acts = |c: char| {
-                c.is_control() && !matches!(c, '\n' | '\t')
-                    || ('\u{202a}'..='\u{202e}').contains(&c)
-            };
-            let is_json = shown.starts_with('{');
-            assert!(
-                is_json || !shown.contains(acts),
-                "{seed} {arguments:?}: {shown:?}"
-            );
+            assert!(!acts(&shown), "{seed} {arguments:?}: {shown:?}");
         }
     }
     assert_eq!(before, place.snapshot());
     assert!(!Utf8Path::new("/tmp/xtask-on.x").exists());
+}
+
+/// Whether a terminal or a CI system would obey a part of this text.
+fn acts(shown: &str) -> bool {
+    shown.chars().any(|c| {
+        c.is_control() && !matches!(c, '\n' | '\t') || ('\u{202a}'..='\u{202e}').contains(&c)
+    }) || shown.lines().any(|line| line.trim().starts_with("::"))
+}
+
+/// What ssh prints, and what the other machine calls its components, is shown and not obeyed.
+#[test]
+fn its_words_are_text() {
+    let place = Place::new();
+    let real = std::env::var("PATH").unwrap();
+    let version =
+        r#"s/"version":"[^"]*"/"version":"1\\u001b]52;c;eA==\\u0007\\u202e\\n::error ::x"/"#;
+    for (name, script, code, part) in [
+        (
+            "greets",
+            r"printf '\033]52;c;eA==\007\302\2332J\n::error ::x\n' >&2; exit 255",
+            2,
+            r"\x1b]52;c;eA==\x07\u{9b}2J",
+        ),
+        (
+            "lists",
+            &rewritten(&place, version),
+            0,
+            r"1\x1b]52;c;eA==\x07\u{202e}\x0a::error ::x",
+        ),
+    ] {
+        let folder = place.ssh(name, script, false);
+        let path = format!("{folder}:{real}");
+        let output = run(&mut place.command(&path, &["--list"]));
+        let shown = text(&[output.stdout, output.stderr].concat());
+        assert_eq!(output.status.code(), Some(code), "{name}: {shown}");
+        assert!(shown.contains(part), "{name}: {shown}");
+        assert!(!acts(&shown), "{name}: {shown:?}");
+    }
+}
+
+/// How a run ends, within this time.
+fn end_of(mut child: std::process::Child, longest: Duration) -> (Option<i32>, String) {
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > longest {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("it hangs");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+fn one_that_never_greets_is_not_waited_for() {
+    let place = Place::new();
+    let real = std::env::var("PATH").unwrap();
+    let folder = place.ssh("silent", "exec sleep 1000", false);
+    let mut command = place.command(&format!("{folder}:{real}"), &["--list"]);
+    command.env("XTASK_REMOTE_PATIENCE", "1");
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let (code, said) = end_of(child, Duration::from_secs(20));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("says nothing for 4 seconds"), "{said}");
+}
+
+/// What is sent is more than the pipe to ssh holds, and the other side takes none of it.
+#[test]
+fn an_upload_that_is_not_taken_ends_by_a_signal() {
+    let place = Place::new();
+    let real = std::env::var("PATH").unwrap();
+    place.harness.write("hostile.py", HOSTILE);
+    let big = place.harness.root().join("containers/authentik/big");
+    let random = std::io::Read::take(fs_err::File::open("/dev/urandom").unwrap(), 4 << 20);
+    std::io::copy(
+        &mut { random },
+        &mut fs_err::File::create(big).unwrap().into_file(),
+    )
+    .unwrap();
+    let script = format!("exec python3 {}/hostile.py", place.harness.root());
+    let folder = place.ssh("takes-nothing", &script, false);
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut command = place.command(&format!("{folder}:{real}"), &["--list"]);
+        // It greets, and takes nothing of what is sent.
+        command.env("HOSTILE", "4");
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs(2));
+        let process = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(process, signal).unwrap();
+        let (ended, said) = end_of(child, Duration::from_secs(10));
+        assert_eq!(ended, Some(code), "{said}");
+    }
 }
 
 fn read(mut stream: impl std::io::Read) -> Vec<u8> {
