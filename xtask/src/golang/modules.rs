@@ -253,6 +253,12 @@ pub fn fetch(processes: &Processes, go: &Go, wanted: &Wanted<'_>, shared: bool) 
             errors::too_old("go.mod", needed, &go.version, &go.program)
         );
     }
+    if let Some(path) = local_replacements(&text).find(|path| path.starts_with('/')) {
+        bail!(
+            "go.mod replaces a module by `{path}`, a folder of this machine, which no sandbox has: put it into the \
+             source and name it by a relative path"
+        );
+    }
     let whole: Vec<Utf8PathBuf> = local_replacements(&text)
         .map(|path| files::normalized(folder.join(path)))
         .collect();

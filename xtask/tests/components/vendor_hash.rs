@@ -349,6 +349,25 @@ const LAYOUTS: &[Layout] = &[
     },
 ];
 
+/// A folder of this machine is in no sandbox, and what it holds is nobody's to hash.
+#[test]
+fn a_replacement_by_an_absolute_path_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Utf8Path::from_path(folder.path()).unwrap();
+    let other = folder.join("other");
+    let go_mod = format!(
+        "module example.com/x\n\ngo 1.25\n\nrequire example.com/y v0.0.0\n\nreplace example.com/y => {other}\n"
+    );
+    write(&other.join("go.mod"), "module example.com/y\n\ngo 1.25\n");
+    write(&other.join("y.go"), "package y\n");
+    let main = "package main\n\nimport _ \"example.com/y\"\n\nfunc main() {}\n";
+    let tree = module(folder, &[("go.mod", &go_mod), ("main.go", main)], "");
+    let output = run(&mut compute(&tree, &[]));
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(&format!("by `{other}`")), "{said}");
+}
+
 fn write(path: &Utf8Path, contents: &str) {
     fs_err::create_dir_all(path.parent().unwrap()).unwrap();
     let mut file = fs_err::File::create(path).unwrap();
