@@ -1,8 +1,8 @@
 //! `cargo xtask completions`: prints the completion scripts, and the candidates that they ask for.
 //!
 //! A script recognises lines of `cargo xtask` in this repository, leaves all others to cargo's own
-//! completion, and asks this program for the candidates: `completions SHELL -- WORDS`. It runs the program
-//! that is built and not `cargo xtask`, which compiles when a source has changed and waits for other
+//! completion, and asks this program for the candidates: `completions SHELL -- WORDS`. It runs this program
+//! itself and not `cargo xtask`, which compiles when a source has changed and waits for other
 //! cargos' locks: the tab key must do neither, and a source that does not compile disables no completion.
 
 use std::ffi::OsString;
@@ -31,8 +31,8 @@ use sys::terminal;
 ///
 /// To enable it in every shell, write it to a file that the shell's startup file sources; fish loads
 /// ~/.config/fish/conf.d/xtask.fish by itself. One script serves all working trees of this repository, and
-/// does nothing outside of them. It runs the program that each of them has built: after a change of the
-/// sources, run any `cargo xtask` command before new flags are completed.
+/// does nothing outside of them. It runs the program that printed it and none that a tree brings: after a change of
+/// the sources, run any `cargo xtask` command there before new flags are completed.
 ///
 /// Exit codes: 0 printed, 2 could not run.
 ///
@@ -52,10 +52,8 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, mut command: clap::Command) -> Result<ExitCode> {
     if args.words.is_empty() {
-        let repo = Repo::find()?;
         let program = own_program().context("finding this program")?;
-        let root = repo.root.canonicalize_utf8()?;
-        terminal::emit(script(args.shell, &root, &program).trim_end())?;
+        terminal::emit(script(args.shell, &program).trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
     let words: Vec<String> = args

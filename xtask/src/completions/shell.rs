@@ -20,20 +20,15 @@ pub enum Shell {
 
 /// The script for a shell.
 ///
-/// It looks for the program below the root of the current working tree, so that it works in others, too; a
-/// program elsewhere (a shared target folder) has an absolute path.
-pub fn script(shell: Shell, root: &Utf8Path, program: &Utf8Path) -> String {
+/// It runs this program in all working trees: what others have built is nothing to run for a tab.
+pub fn script(shell: Shell, program: &Utf8Path) -> String {
     let (text, quote): (_, fn(&str) -> String) = match shell {
         Shell::Bash => (include_str!("completions.bash"), quoted),
         Shell::Zsh => (include_str!("completions.zsh"), quoted),
         Shell::Fish => (include_str!("completions.fish"), in_fish_quotes),
     };
-    let program = match program.strip_prefix(root) {
-        Ok(below) => format!("\"$root\"/{}", quote(below.as_str())),
-        Err(_) => quote(program.as_str()),
-    };
     text.replace("@mark@", repo::MARK)
-        .replace("@program@", &program)
+        .replace("@program@", &quote(program.as_str()))
 }
 
 /// A word that fish reads back as `text`.
@@ -160,18 +155,12 @@ mod tests {
 
     #[test]
     fn scripts_name_the_program() {
-        let root = Utf8Path::new("/r");
         for (shell, program, expected) in [
-            (
-                Shell::Bash,
-                "/r/target/debug/xtask",
-                "\"$root\"/'target/debug/xtask'",
-            ),
+            (Shell::Bash, "/r/target/xtask", "'/r/target/xtask'"),
             (Shell::Zsh, "/else/it's", r"'/else/it'\''s'"),
-            (Shell::Fish, "/r/target/xtask", "\"$root\"/'target/xtask'"),
             (Shell::Fish, r"/a\b/it's", r"'/a\\b/it\'s'"),
         ] {
-            let text = script(shell, root, program.into());
+            let text = script(shell, program.into());
             assert!(text.contains(expected), "{text}");
             assert!(text.contains(repo::MARK), "{text}");
             assert!(

@@ -309,6 +309,33 @@ fn silence_where_the_program_cannot_answer() {
     }
 }
 
+/// A tree of others may bring a program where this one is built.
+#[test]
+fn no_program_of_a_tree_runs() {
+    let (own, other) = (repository(), repository());
+    let program = own.root().join("target/debug/xtask");
+    fs_err::create_dir_all(program.parent().unwrap()).unwrap();
+    fs_err::copy(env!("CARGO_BIN_EXE_xtask"), &program).unwrap();
+    let mut printing = Command::new(&program);
+    printing.args(["completions", "bash"]);
+    printing
+        .current_dir(own.root())
+        .env_remove("CARGO_MANIFEST_DIR");
+    own.write("completions.bash", &stdout(&mut printing));
+    programs(
+        &other.root().join("target/debug"),
+        &[("xtask", "echo > ran")],
+        &[],
+    );
+    let line = r#". "$1"; COMP_LINE="cargo xtask test-b" COMP_POINT=18; __xtask_answer; echo "${COMPREPLY[*]}""#;
+    let mut bash = Command::new("bash");
+    bash.args(["-c", line, "bash"])
+        .arg(own.root().join("completions.bash"));
+    let offered = stdout(bash.current_dir(other.root()));
+    assert_eq!(offered.trim(), "test-build");
+    assert!(!other.root().join("ran").exists());
+}
+
 /// The candidates that each shell has for lines, sorted.
 fn candidates(shell: &str, harness: &Harness, lines: &[&str]) -> Vec<Vec<String>> {
     let script = script(harness, shell);
