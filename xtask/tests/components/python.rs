@@ -339,10 +339,11 @@ fn a_forged_repository_is_refused() {
         "Suite: sid\nCodename: sid\n",
     )
     .unwrap();
-    // apt, with that as the mirror of this machine
+    // apt, with that as the mirror of this machine; what is asked of it is noted
+    let asked = folder.join("asked");
     let apt = format!(
         "#!/bin/sh\n[ \"$1\" != indextargets ] || {{ echo file:{archive}; exit; }}\n\
-         PATH=${{PATH#*:}} exec apt-get \"$@\"\n"
+         echo \"$@\" >>{asked}\nPATH=${{PATH#*:}} exec apt-get \"$@\"\n"
     );
     fs_err::write(bin.join("apt-get"), apt).unwrap();
     stdout(Command::new("chmod").args(["755", bin.join("apt-get").as_str()]));
@@ -352,6 +353,8 @@ fn a_forged_repository_is_refused() {
     let said = text(&output.stderr);
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("is not signed"), "{said}");
+    let asked = fs_err::read_to_string(asked).unwrap();
+    assert!(!asked.contains(" install "), "{asked}");
 }
 
 /// Nix takes the output that it has for a name and a hash: so what it is made from is in the name.
