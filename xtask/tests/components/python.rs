@@ -25,6 +25,14 @@ impl Sample {
         }
     }
 
+    /// One whose only compiled package is psycopg's, which takes a tenth of the time that lxml does.
+    fn small() -> Self {
+        let sample = Self::new();
+        sample.change("pyproject.toml", "  \"lxml==6.0.2\",\n", "");
+        sample.change("pyproject.toml", "[\"lxml\", ", "[");
+        sample
+    }
+
     fn change(&self, file: &str, from: &str, to: &str) {
         let path = self.path.join(file);
         let whole = fs_err::read_to_string(&path).unwrap();
@@ -103,7 +111,7 @@ fn the_sample_is_built_and_runs() {
 
 #[test]
 fn what_is_not_stripped_is_refused_with_the_list() {
-    let said = Sample::new().refused(
+    let said = Sample::small().refused(
         "{ installPhase = builtins.replaceStrings [ \"build-tools strip-refs --venv\" ] [ \": strip-refs\" ] old.installPhase; }",
     );
     let paths: BTreeSet<&str> = said
@@ -112,8 +120,7 @@ fn what_is_not_stripped_is_refused_with_the_list() {
         .filter(|(place, _)| place.contains("-python-deps-"))
         .map(|(_, path)| path)
         .collect();
-    assert!(paths.len() >= 5, "{paths:?}\n{said}");
-    for name in ["-libxml2", "-libxslt", "-zlib", "-python3-host"] {
+    for name in ["-libpq", "-python3-host"] {
         assert!(
             paths.iter().any(|path| path.contains(name)),
             "{name}: {paths:?}"
@@ -169,16 +176,16 @@ fn remove_references_to_gives_the_same() {
 fn what_goes_wrong_is_named() {
     // the compiler's error, with the package
     let said =
-        Sample::new().refused("{ env = old.env // { CFLAGS = \"-include no-such-header.h\"; }; }");
-    for part in ["no-such-header.h: No such file", "lxml"] {
+        Sample::small().refused("{ env = old.env // { CFLAGS = \"-include no-such-header.h\"; }; }");
+    for part in ["no-such-header.h: No such file", "psycopg-c"] {
         assert!(said.contains(part), "{part}: {said}");
     }
 
     // debug information holds a name that uv makes up each time
-    let said = Sample::new().refused(
+    let said = Sample::small().refused(
         "{ buildPhase = builtins.replaceStrings [ \"-g0 -ffile-prefix-map\" ] [ \"-DX\" ] old.buildPhase; }",
     );
-    for part in ["name the folder in which they were compiled", "lxml/etree"] {
+    for part in ["name the folder in which they were compiled", "psycopg_c/"] {
         assert!(said.contains(part), "{part}: {said}");
     }
 
