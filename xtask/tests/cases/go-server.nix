@@ -32,7 +32,12 @@ in
   # With the published client in place of ours the build has to fail, whatever a hook says.
   with-a-lying-hook = server.overrideAttrs {
     nativeBuildInputs = [ pkgs.go_1_25 ];
-    postConfigure = "echo apiGoVendorHook: vendor/goauthentik.io/api/v3 becomes ${scope.client-go}";
+    postConfigure = ''
+      echo apiGoVendorHook: vendor/goauthentik.io/api/v3 becomes ${scope.client-go}
+      # the standard library is at hand as it is with its paths
+      export GOFLAGS=''${GOFLAGS//-trimpath/}
+      cp -r --no-preserve=mode ${scope.go-standard-library} $GOCACHE
+    '';
   };
 
   # As buildGoModule leaves it, without the proof and what comes after.
