@@ -706,6 +706,12 @@ impl<'a> Remote<'a> {
         }
         let said = self.ssh_said();
         if self.hello.borrow().fields.is_empty() {
+            if let Some(killed) = status.filter(|status| status.code().is_none()) {
+                return anyhow!(
+                    "the connection to `{}` did not come about: ssh was killed ({killed})",
+                    self.host
+                );
+            }
             return anyhow!(ssh_error::explain(&self.host, &said));
         }
         // Of what Nix said there is nothing in it that would help.
