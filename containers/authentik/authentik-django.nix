@@ -192,7 +192,7 @@ stdenv.mkDerivation (finalAttrs: {
         count=0
         loader=$(patchelf --print-interpreter $django/bin/python3)
         while IFS= read -r -d "" library; do
-          [ "$(head -c 4 $library | od -An -c | tr -d ' ')" = 177ELF ] || continue
+          isELF $library || continue
           count=$((count + 1))
           if ! $loader --list $library >loads.txt 2>&1 || grep -E 'not found|=> /' loads.txt | grep -v "=> $NIX_STORE/"; then
             cat loads.txt

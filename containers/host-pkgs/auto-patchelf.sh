@@ -16,15 +16,15 @@ autoPatchelf() {
   local file name folder missing=0 input libc
   local -a elves=() runpaths
   while IFS= read -r -d '' file; do
-    places[$(basename "$file")]=$(dirname "$file")
-    if [ -f "$file" ] && [ ! -L "$file" ] && [ "$(head -c 4 "$file" | od -An -c | tr -d ' ')" = '177ELF' ]; then
+    places[${file##*/}]=${file%/*}
+    if [ -f "$file" ] && [ ! -L "$file" ] && isELF "$file"; then
       elves+=("$file")
     fi
   done < <(find "$out" '(' -type f -o -type l ')' '(' -name '*.so*' -o -perm -0100 ')' -print0)
   # what the inputs have goes before what happens to be called so in the output
   for input in ${buildInputs:-} ${propagatedBuildInputs:-}; do
     for file in "$input"/lib/*.so*; do
-      places[$(basename "$file")]=$input/lib
+      places[${file##*/}]=$input/lib
     done
   done
   for file in "${elves[@]}"; do

@@ -34,7 +34,7 @@ runCommand name
       fi
       cp -L /host/usr/bin/$program $out/bin/$program
       chmod u+w $out/bin/$program
-      if ! is_elf $out/bin/$program; then
+      if ! isELF $out/bin/$program; then
         sed -i -E "1s,^#! */bin/(sh|bash),#!$bash/bin/\1," $out/bin/$program
       fi
     done

@@ -6,9 +6,11 @@ needs() {
   patchelf --print-needed "$1"
 }
 
-# is_elf FILE
-is_elf() {
-  [ "$(head -c 4 "$1" | od -An -c | tr -d ' ')" = '177ELF' ]
+# isELF FILE: whether a file is a program or library.
+isELF() {
+  local magic=
+  LC_ALL=C IFS= read -r -d '' -n 4 magic <"$1" || true
+  [ "$magic" = $'\177ELF' ]
 }
 
 # ofLibc SONAME: whether the C library brings it.
@@ -50,7 +52,7 @@ closeOver() {
   while [ -n "$again" ]; do
     again=
     while IFS= read -r -d '' file; do
-      is_elf "$file" || continue
+      isELF "$file" || continue
       for name in $(needs "$file"); do
         if ofLibc "$name"; then
           continue
@@ -72,7 +74,7 @@ closeOver() {
     done < <(find "$out" -type f '(' -perm -0100 -o -name '*.so*' ')' -print0)
   done
   while IFS= read -r -d '' file; do
-    is_elf "$file" || continue
+    isELF "$file" || continue
     patchelf --set-rpath "$(IFS=:; echo "${folders[*]}:$glibc/lib")" "$file"
     if patchelf --print-interpreter "$file" >/dev/null 2>&1; then
       patchelf --set-interpreter "$glibc/lib/ld-linux-x86-64.so.2" "$file"

@@ -517,13 +517,20 @@ _makeSymlinksRelative() {
   done < <(find "$prefix" -type l -print0)
 }
 
+# isELF FILE: whether a file is a program or library. It is asked of each file of an output: the shell alone answers.
+isELF() {
+  local magic=
+  LC_ALL=C IFS= read -r -d '' -n 4 magic <"$1" || true
+  [ "$magic" = $'\177ELF' ]
+}
+
 # The programs and libraries of the output, each with a NUL.
 _elvesOfOutput() {
   local file folder
   for folder in "$@"; do
     [ -d "$prefix/$folder" ] || continue
     while IFS= read -r -d '' file; do
-      if [ "$(head -c 4 "$file" | od -An -c | tr -d ' ')" = '177ELF' ]; then
+      if isELF "$file"; then
         printf '%s\0' "$file"
       fi
     done < <(find "$prefix/$folder" -type f -print0)

@@ -71,6 +71,18 @@ let
       touch $out
     '';
 
+    programs-are-told = runCommand "programs-are-told" { } ''
+      isELF $(type -P cat)
+      printf '\177EL' >short
+      printf '\177\0ELF' >other
+      printf '#!/bin/sh\n\177ELF' >script
+      : >empty
+      for file in short other script empty; do
+        if isELF $file; then echo "$file is taken for a program" >&2; exit 1; fi
+      done
+      touch $out
+    '';
+
     shell-options = phased "shell-options" {
       buildPhase = ''
         echo "$never_set"
