@@ -566,7 +566,8 @@ fn machines_that_nix_shares_builds_with() {
     assert_eq!((refused.code, refused.state("good")), (Some(2), "skipped"));
     refused.says(&[
         "cannot build on 'ssh://nowhere.invalid'",
-        "unable to start any build",
+        // newer Nix writes it with a capital letter
+        "nable to start any build",
     ]);
 }
 
