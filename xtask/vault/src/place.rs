@@ -45,11 +45,6 @@ impl Span {
     pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
-
-    /// Whether a byte is in it.
-    pub fn contains(self, at: usize) -> bool {
-        self.range().contains(&at)
-    }
 }
 
 impl From<Range<usize>> for Span {
