@@ -175,8 +175,8 @@ fn remove_references_to_gives_the_same() {
 #[test]
 fn what_goes_wrong_is_named() {
     // the compiler's error, with the package
-    let said =
-        Sample::small().refused("{ env = old.env // { CFLAGS = \"-include no-such-header.h\"; }; }");
+    let said = Sample::small()
+        .refused("{ env = old.env // { CFLAGS = \"-include no-such-header.h\"; }; }");
     for part in ["no-such-header.h: No such file", "psycopg-c"] {
         assert!(said.contains(part), "{part}: {said}");
     }
