@@ -1039,4 +1039,22 @@ mod tests {
             let _ = failure(&text);
         }
     }
+
+    #[test]
+    fn what_an_evaluation_fetched() {
+        let said = "error: hash mismatch in file downloaded from 'https://x/nixpkgs.tar.gz':\n         \
+                    specified: sha256:0aaa\n         got:       sha256:1bbb\n";
+        let found = Some((
+            "https://x/nixpkgs.tar.gz".to_owned(),
+            "sha256:1bbb".to_owned(),
+        ));
+        assert_eq!(download_mismatch(said), found);
+        assert_eq!(
+            download_mismatch("error: unable to download 'https://x': HTTP error 404"),
+            None
+        );
+        // a word of Nix's that is cut off
+        let cut = said.split_once("got:").unwrap().0;
+        assert_eq!(download_mismatch(cut), None);
+    }
 }
