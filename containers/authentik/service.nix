@@ -68,8 +68,8 @@ let
     };
     # limits of the containers: containers/authentik/deploy has the same
     memory = {
-      migrate = "576m";
-      server = "576m";
+      migrate = "768m";
+      server = "768m";
       worker = "1024m";
     };
     shared_memory = "16m";
