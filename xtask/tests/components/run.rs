@@ -148,14 +148,24 @@ fn login(said: &str) -> Option<Login> {
     // Each part says that it is ready, too.
     let (_, address) = lines.find_map(|line| line.split_once(" s: http"))?;
     let address = format!("http{}", address.trim());
-    let (_, rest) = said.split_once("user: ")?;
-    let (user, rest) = rest.split_once("  password: ")?;
+    let (before, rest) = said.split_once("  password: ")?;
+    // PostgreSQL has the same word in what it says of the time that a recovery took.
+    let (_, user) = before.rsplit_once("user: ")?;
     let (password, _) = rest.split_once(['\r', '\n'])?;
     Some(Login {
         address,
         user: user.to_owned(),
         password: password.to_owned(),
     })
+}
+
+#[test]
+fn a_login_is_read_after_a_recovery() {
+    let said = "postgresql> LOG:  redo done at 0/1A2B3C8 system usage: CPU: user: 0.01 s, system: 0.00 s\r\n\
+                ready after 4.2 s: http://127.0.0.1:9000/\r\nuser: akadmin  password: 3e95\r\n";
+    let login = login(said).unwrap();
+    assert_eq!(login.address, "http://127.0.0.1:9000/");
+    assert_eq!((&*login.user, &*login.password), ("akadmin", "3e95"));
 }
 
 /// A run that goes on.
