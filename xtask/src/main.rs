@@ -15,7 +15,7 @@ mod update;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use sys::process::Interrupted;
 use sys::terminal;
@@ -49,7 +49,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    // Building it takes longer than parsing, and docs-check asks for it.
+    let mut cli = Cli::command();
+    let mut matches = cli.get_matches_mut();
+    let parsed = Cli::from_arg_matches_mut(&mut matches);
+    let outcome = match parsed
+        .unwrap_or_else(|error| error.format(&mut cli).exit())
+        .command
+    {
         Command::Setup(args) => commands::setup::run(&args),
         Command::TestBuild(args) => commands::test_build::run(&args),
         Command::Run(args) => commands::run::run(&args),
@@ -57,7 +64,7 @@ fn main() -> ExitCode {
         Command::StripRefs(args) => commands::strip_refs::run(args),
         Command::PatchVersion(args) => commands::patch_version::run(args),
         Command::ComputeVendorHash(args) => commands::compute_vendor_hash::run(&args),
-        Command::DocsCheck(args) => commands::docs_check::run(&args, Cli::command()),
+        Command::DocsCheck(args) => commands::docs_check::run(&args, cli),
         Command::DocsGraph(args) => commands::docs_graph::run(&args),
         Command::DocsList(args) => commands::docs_list::run(&args),
         Command::DocsMove(args) => commands::docs_move::run(&args),

@@ -11,7 +11,7 @@ use sys::process::Processes;
 use sys::terminal;
 use vault::date::Date;
 use vault::moves::{self, Among, Change, Concern, Links, Moved, Retarget, Texts, is_document};
-use vault::parallel::in_parallel;
+use vault::parallel::{FILES, in_parallel};
 use vault::resolve::{Vault, stem};
 use vault::rules::settings::Rules;
 use vault::slug::percent_encoded;
@@ -387,7 +387,7 @@ fn read(
         let mut pages = pages.iter();
         pages.any(|page| path.as_str().strip_suffix(".md") == Some(&format!("{page}/{page}")))
     };
-    let read = in_parallel(&tree.cards, &|_, path| {
+    let read = in_parallel(&tree.cards, FILES, &|_, path| {
         let text = read_text(&root.join(path));
         text.map(|text| (concern.is_in(path, &text) || is_page(path)).then_some(text))
     });

@@ -2,11 +2,19 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Each item's value, in order, by all processors.
-pub fn in_parallel<T: Sync, R: Send>(items: &[T], f: &(dyn Fn(usize, &T) -> R + Sync)) -> Vec<R> {
+/// From how many cards on threads are worth their start where each is read and parsed.
+pub const FILES: usize = 64;
+/// The same where what is known of each is looked at.
+pub const KNOWN: usize = 512;
+
+/// Each item's value, in order, by all processors if there are at least so many items.
+pub fn in_parallel<T: Sync, R: Send>(
+    items: &[T],
+    least: usize,
+    f: &(dyn Fn(usize, &T) -> R + Sync),
+) -> Vec<R> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    // Starting threads costs more than a few cards do.
-    if items.len() < 2 * CHUNK || threads == 1 {
+    if items.len() < least || threads == 1 {
         return items
             .iter()
             .enumerate()
@@ -42,7 +50,9 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], f: &(dyn Fn(usize, &T) -> R + 
         all
     });
     all.sort_unstable_by_key(|(start, _)| *start);
-    all.into_iter().flat_map(|(_, values)| values).collect()
+    let mut values = Vec::with_capacity(items.len());
+    values.extend(all.into_iter().flat_map(|(_, values)| values));
+    values
 }
 
 /// How many items a thread takes at once.

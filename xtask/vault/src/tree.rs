@@ -14,10 +14,10 @@ use crate::unicode::composed;
 pub struct Tree {
     /// Of the cards: from the vault's root, in the order of their bytes.
     pub cards: Vec<Utf8PathBuf>,
-    /// Of all other files: names, and paths from the vault's root.
-    files: HashSet<Box<str>>,
-    /// The paths of all other files.
+    /// Of all other files: from the vault's root, in the order of their bytes.
     paths: Vec<Box<str>>,
+    /// The names of all other files.
+    names: HashSet<Box<str>>,
     /// What can't be listed, and why: names that are not UTF-8, shown as well as they can be, and closed folders.
     pub faults: Vec<(Utf8PathBuf, String)>,
 }
@@ -49,16 +49,15 @@ impl Tree {
                 _ if is_hidden => {}
                 Some(_) => tree.cards.push(path.into()),
                 None => {
-                    tree.files
-                        .insert(path.rsplit('/').next().unwrap_or(&path).into());
-                    let path: Box<str> = path.into();
-                    tree.files.insert(path.clone());
-                    tree.paths.push(path);
+                    let name = path.rsplit('/').next().unwrap_or(&path);
+                    tree.names.insert(name.into());
+                    tree.paths.push(path.into());
                 }
             }
         }
         tree.cards
             .sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        tree.paths.sort_unstable();
         tree
     }
 
@@ -75,13 +74,13 @@ impl Tree {
 
     /// Whether a file other than cards has this path from the vault's root.
     pub fn has_path(&self, path: &str) -> bool {
-        self.files.contains(path)
-            && (path.contains('/') || self.other_paths().any(|other| other == path))
+        let found = self.paths.binary_search_by(|known| (**known).cmp(path));
+        found.is_ok()
     }
 
     /// Whether a file other than cards has this name, or this path from the vault's root.
     pub fn has_file(&self, name: &str) -> bool {
-        self.files.contains(name)
+        self.names.contains(name) || self.has_path(name)
     }
 }
 
@@ -111,12 +110,16 @@ pub fn read_text(path: &Utf8Path) -> Result<String, String> {
     let mut options = fs_err::OpenOptions::new();
     let opened = options.read(true).custom_flags(flags).open(path);
     let file = opened.map_err(|error| error.to_string())?;
-    if !file.metadata().is_ok_and(|data| data.is_file()) {
-        return Err("it is not a regular file".to_owned());
-    }
+    let length = match file.metadata() {
+        Ok(data) if data.is_file() => data.len(),
+        _ => return Err("it is not a regular file".to_owned()),
+    };
+    // Where the length is known, no read is needed that finds the end.
+    let most = if length == 0 { u64::MAX } else { length };
     let mut bytes = Vec::with_capacity(USUAL);
     // The file itself reads into memory that was never written; its wrapper fills it with zeros first.
-    let read = file.file().take(LARGEST + 1).read_to_end(&mut bytes);
+    let mut start = file.file().take(most.min(LARGEST + 1));
+    let read = start.read_to_end(&mut bytes);
     read.map_err(|error| error.to_string())?;
     if bytes.len() as u64 > LARGEST {
         return Err(format!("it has more than {LARGEST} bytes"));
@@ -205,7 +208,7 @@ fn leads_to_file(entry: &camino::Utf8DirEntry, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parallel::in_parallel;
+    use crate::parallel::{FILES, in_parallel};
     use crate::resolve::stem;
 
     fn write(path: Utf8PathBuf, contents: impl AsRef<[u8]>) {
@@ -235,7 +238,7 @@ mod tests {
         assert!(tree.cards.is_sorted());
         assert!(tree.has_file("picture.png") && tree.has_file("d0/picture.png"));
         assert!(!tree.has_file("d0/bad.md"));
-        let texts = in_parallel(&tree.cards, &|_, path| read_text(&root.join(path)));
+        let texts = in_parallel(&tree.cards, FILES, &|_, path| read_text(&root.join(path)));
         for (path, text) in tree.cards.iter().zip(texts) {
             match stem(path.as_str()).strip_prefix("card-") {
                 Some(number) => assert_eq!(text.unwrap().parse(), number.parse::<u8>()),

@@ -10,7 +10,7 @@ use super::documents;
 use super::moved::Moved;
 use super::references::{Exists, Reference, references};
 use crate::card::{self, Content};
-use crate::parallel::in_parallel;
+use crate::parallel::{FILES, in_parallel};
 use crate::programs::Aliases;
 use crate::resolve::{Target, Vault, stem};
 use crate::rules::settings::Resolve;
@@ -91,7 +91,7 @@ pub(crate) fn read<'a>(
     let read: Vec<usize> = (0..all.len())
         .filter(|number| texts.contains_key(all[*number].0))
         .collect();
-    let parsed = in_parallel(&read, &|_, number| {
+    let parsed = in_parallel(&read, FILES, &|_, number| {
         let (path, text) = all[*number];
         if documents::is_document(path) {
             return (None, documents::links(path, text));

@@ -1,5 +1,7 @@
 //! The rules of what leads from a card to another.
 
+use std::cell::OnceCell;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::known::{Known, KnownLink, Lines};
@@ -375,7 +377,7 @@ impl<'a> Follower<'a> {
     /// That a card has a heading or block.
     fn anchor(&mut self, place: Place, to: &'a Card<Known>, anchor: &str) {
         let known = &to.known;
-        let name = match to.path == self.card.path {
+        let name = match to.path.as_str() == self.card.path.as_str() {
             true if self.number.is_some() => "this card",
             true => "this file",
             false => to.stem(),
@@ -456,7 +458,8 @@ impl<'a> Follower<'a> {
     fn markdown_link(&mut self, link: &KnownLink) {
         let vault = self.vault;
         let from = &self.card.path;
-        let folder = from.parent().unwrap_or(Utf8Path::new(""));
+        let found = OnceCell::new();
+        let is_file = || *found.get_or_init(|| self.has_file_at(&link.target));
         let to = if link.target.is_empty() {
             self.number
         } else {
@@ -468,8 +471,6 @@ impl<'a> Follower<'a> {
                 let card = vault.at(path.as_str());
                 card.or_else(|| vault.at(&format!("{path}.md")))
             });
-            let is_file =
-                || (self.surroundings.environment.file_exists)(&folder.join(&*link.target));
             // A forge, which shows the other files, knows paths only.
             let by_name = || self.number.and_then(|_| by_name(vault, &link.target));
             let card = card.or_else(|| by_name().filter(|_| !is_file()));
@@ -509,7 +510,7 @@ impl<'a> Follower<'a> {
         }
         // The renderer resolves paths from the site's root.
         if !link.target.starts_with('/')
-            && !(self.surroundings.environment.file_exists)(&folder.join(&*link.target))
+            && !is_file()
             && (link.target.contains('/')
                 || self.number.is_none()
                 || !self.surroundings.tree.has_file(&link.target))
@@ -517,6 +518,21 @@ impl<'a> Follower<'a> {
             let message = format!("there is no file `{}`", link.target);
             self.add(link.place, Code::FileUnknown, message);
         }
+    }
+
+    /// Whether there is a file or folder by the path from the card. Of paths from the root nothing is known: that is
+    /// the site's.
+    fn has_file_at(&self, target: &str) -> bool {
+        if target.starts_with('/') {
+            return false;
+        }
+        let path = self.number.and_then(|_| joined(&self.card.path, target));
+        let is_listed = |path: Utf8PathBuf| self.surroundings.tree.has_path(path.as_str());
+        if !target.ends_with('/') && path.is_some_and(is_listed) {
+            return true;
+        }
+        let folder = self.card.path.parent().unwrap_or(Utf8Path::new(""));
+        (self.surroundings.environment.file_exists)(&folder.join(target))
     }
 
     /// Whether a relative target is outside of the repository, of which nothing is known: forges have pages there.

@@ -21,7 +21,7 @@ use self::links::{Outgoing, Surroundings, Unresolved};
 use self::settings::{Environment, Rules, is_unpublished};
 use crate::card::{Content, read as read_card};
 use crate::finding::{Code, Finding, Level};
-use crate::parallel::in_parallel;
+use crate::parallel::{FILES, KNOWN, in_parallel};
 use crate::place::Place;
 use crate::programs::Programs;
 use crate::resolve::{Card, Vault, category, nearest};
@@ -116,7 +116,7 @@ fn read_all<T: Default + Send>(
             (Known::default(), vec![finding], T::default())
         }
     };
-    let checked = in_parallel(&tree.cards, &|_, path| check(path, true));
+    let checked = in_parallel(&tree.cards, FILES, &|_, path| check(path, true));
     let fault = |(path, message): &(Utf8PathBuf, String)| {
         Finding::new(path, Place::new(1, 1), Code::NotReadable, message.clone())
     };
@@ -166,7 +166,7 @@ fn follow_all<T>(
         environment,
         wants_edges,
     };
-    let mut followed = in_parallel(&vault.cards, &|number, _| {
+    let mut followed = in_parallel(&vault.cards, KNOWN, &|number, _| {
         links::follow(surroundings, &vault.cards[number], Some(number))
     });
     let also = cards.also.iter();
