@@ -392,15 +392,25 @@ impl Reader<'_> {
             Some(_) => (Kind::Embed, 3),
             None => (Kind::Wiki, 2),
         };
-        // `[[1]](url)` is a link whose text is `[1]`.
-        if kind == Kind::Wiki
-            && let Some(url) = destination(&self.text[range.end..])
-        {
-            return self.markdown_link(Kind::Markdown, LinkType::Inline, &url, range);
-        }
         let Some(inner) = all.get(start..all.len().saturating_sub(2)) else {
             return;
         };
+        // `[[1]](url)` is a link whose text is `[1]`; in `[[two factors]](2FA)` a word in parentheses follows one.
+        let is_word = |url: &String| {
+            let is_number = inner.bytes().all(|b| b.is_ascii_digit());
+            !is_number && !url.is_empty() && url.chars().all(char::is_alphanumeric)
+        };
+        if kind == Kind::Wiki
+            && let Some(url) = destination(&self.text[range.end..]).filter(|url| !is_word(url))
+        {
+            return self.markdown_link(Kind::Markdown, LinkType::Inline, &url, range);
+        }
+        // In `[a](https://a.b/[[c]])` it is a part of the address.
+        let before = &self.text[..range.start];
+        let word = before.rsplit([' ', '\n', ')']).next().unwrap_or_default();
+        if word.contains("](") && word.contains("://") {
+            return;
+        }
         let (link, text) = match inner.find('|') {
             Some(at) => {
                 // In a table the pipe is escaped.
@@ -883,6 +893,8 @@ mod tests {
             ("[t](https://a.b/) <https://a.b> [m](mailto:a@b)", &[]),
             ("[[1]](u.md)", &["md:u.md@1:1"]),
             ("[[b]](of c) x)", &["b@1:1"]),
+            ("[[b]](2FA) [[1]](c)", &["b@1:1", "md:c@1:12"]),
+            ("[[[b]]](https://a.b/[[b]]/) [[c]]", &["b@1:2", "c@1:29"]),
             ("[[b]](\n\nx)", &["b@1:1"]),
             ("`[[b]]` ``[[b]] ` ``", &[]),
             ("```\n[[b]]\n```\n[[c]]", &["c@4:1"]),

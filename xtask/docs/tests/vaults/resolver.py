@@ -54,9 +54,11 @@ def wiki(state, silent):
     if end < 0:
         return False
     inside = state.src[begin:end]
-    # `[[1]](url)` is an ordinary link.
-    if not embed and state.src[end + 2 : end + 3] == "(" and ")" in state.src[end:]:
-        return False
+    # `[[1]](url)` is an ordinary link; in `[[two factors]](2FA)` a word in parentheses follows one.
+    rest = state.src[end + 2 :]
+    if not embed and rest.startswith("(") and ")" in rest:
+        if inside.isdigit() or not rest[1 : rest.index(")")].isalnum():
+            return False
     if "\n" in inside or "[" in inside.split("|")[0] or not inside.strip():
         return False
     if not silent:
