@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use test_support::common::{self, not_tested, root, rounds, run, stdout, text, xtask};
@@ -862,4 +864,33 @@ fn a_large_card_and_very_many_cards_are_read() {
         "{}",
         text(&output.stderr)
     );
+}
+
+/// Somebody holds the program up who is no process of its own: here, who reads nothing of what it prints.
+#[test]
+fn a_second_ctrl_c_ends_the_program_whatever_holds_it_up() {
+    let (_guard, path) = folder();
+    let links: String = (0..5000).map(|n| format!("[[none-{n}]]\n")).collect();
+    write(&path, &[("a.md", &links)]);
+    let mut command = xtask();
+    command.args(["docs-check", "--vault", path.as_str()]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let process = Pid::from_child(&child);
+    let second = Duration::from_secs(1);
+    for _ in 0..2 {
+        std::thread::sleep(second);
+        assert_eq!(child.try_wait().unwrap(), None);
+        kill_process(process, Signal::INT).unwrap();
+    }
+    let start = Instant::now();
+    let code = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status.code();
+        }
+        if start.elapsed() > 20 * second {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(second / 50);
+    };
+    assert_eq!(code, Some(130));
 }
