@@ -13,7 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use test_support::common::{
-    Mark, is_root_to, is_there, nix, nothing_left, sample_copy, stdout, text, xtask,
+    Mark, host_pkgs, is_root_to, is_there, nix, nothing_left, root, sample_copy, stdout, text,
+    xtask,
 };
 
 /// Makes what a container runtime gives beside the image (/proc, /dev with a few devices and, if it is not to
@@ -306,6 +307,32 @@ fn skopeo_reads_it() {
     let folder = tempfile::tempdir().unwrap();
     let copy = format!("dir:{}", folder.path().join("copy").display());
     stdout(Command::new("skopeo").args(["copy", "--quiet", "--insecure-policy", &source, &copy]));
+}
+
+/// A machine may trust authorities of its own: what it fetches is fetched by them, what it ships has none of them.
+#[test]
+fn a_machine_s_own_authorities_are_in_no_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Utf8Path::from_path(folder.path()).unwrap();
+    let evaluated = |bundle: &str| -> (String, String) {
+        let file = folder.join(bundle);
+        fs_err::write(&file, bundle).unwrap();
+        let mut command = nix("nix-instantiate");
+        command
+            .args(["--eval", "--strict", "--json", "-E"])
+            .arg("{ pkgs, folder, pins }: with (import folder { inherit pkgs pins; }).image; [ outPath drvPath ]")
+            .args(host_pkgs())
+            .args(["--arg", "folder"])
+            .arg(root().join("containers/authentik"))
+            .args(["--argstr", "pins"])
+            .arg(root().join("containers/authentik/sample/pins.json"))
+            .env("NIX_SSL_CERT_FILE", file);
+        serde_json::from_str(&stdout(&mut command)).unwrap()
+    };
+    let (one, other) = (evaluated("one"), evaluated("other"));
+    assert_eq!(one.0, other.0);
+    // The derivations that fetch are others.
+    assert_ne!(one.1, other.1);
 }
 
 #[test]
