@@ -25,10 +25,14 @@ let
 
   # what the host's own files are, and those of the /usr of the libraries
   debian = import ./debian.nix { inherit lib; };
-  libraryDebian = import ./debian.nix {
-    inherit lib;
-    foreignUsr = pythonUsr;
-  };
+  libraryDebian =
+    if pythonUsr == null then
+      debian
+    else
+      import ./debian.nix {
+        inherit lib;
+        foreignUsr = pythonUsr;
+      };
 
   # A package of links to programs of the host: what the sandbox shows of /usr, by the names given.
   fromHost =
