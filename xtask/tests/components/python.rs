@@ -217,6 +217,30 @@ fn what_goes_wrong_is_named() {
     );
 }
 
+/// What builds packages runs with network, and the hash of the venv depends on it: uv takes none that is not pinned.
+#[test]
+fn what_builds_packages_is_pinned() {
+    let pinned = root().join("containers/authentik/build-dependencies.txt");
+    let pinned = fs_err::read_to_string(pinned).unwrap();
+    let sample = Sample::new();
+    let refused = |text: &str| {
+        let file = sample.path.join("build-dependencies.txt");
+        fs_err::write(&file, text).unwrap();
+        sample.refused(&format!("{{ buildDependencies = {file}; }}"))
+    };
+    let unhashed = pinned.lines().filter(|line| line.contains("=="));
+    let unhashed: String = unhashed
+        .map(|line| format!("{}\n", line.trim_end_matches('\\')))
+        .collect();
+    let said = refused(&unhashed);
+    assert!(said.contains("`--require-hashes`"), "{said}");
+    // The entries of setuptools and what it brings are left out.
+    let (before, rest) = pinned.split_once("setuptools==").unwrap();
+    let (_, after) = rest.split_once("\nsetuptools-scm==").unwrap();
+    let said = refused(&format!("{before}setuptools-scm=={after}"));
+    assert!(said.contains("a missing one belongs into"), "{said}");
+}
+
 #[test]
 fn a_lock_file_that_does_not_match_is_named_with_its_pin() {
     let sample = Sample::new();
