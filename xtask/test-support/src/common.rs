@@ -409,7 +409,7 @@ mod tests {
             let mut shell = Command::new("sh");
             shell.args(["-c", script]).stdout(quiet()).stderr(quiet());
             stdout(mark.put(&mut shell).stdin(quiet()));
-            let left = mark.left_after(Duration::from_millis(200));
+            let left = mark.left_after(Duration::from_millis(1500));
             assert_eq!(left.len(), 1, "{script}: {left:?}");
             assert_eq!(left[0].1, "sleep 1234567 ", "{script}");
             let process = left[0].0;
