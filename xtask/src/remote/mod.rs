@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use xshell::Cmd;
 
 use self::protocol::{Hello, Message, Tail, exit_status, read_pieces, read_stdout};
@@ -594,9 +595,8 @@ impl<'a> Remote<'a> {
             return Err(interrupted.into());
         }
         // What came before says why.
-        loop {
-            self.next(ending())?;
-        }
+        while self.next(ending())?.is_some() {}
+        Err(self.lost())
     }
 
     /// Writes all of it, unless a signal comes while the other side takes nothing.
@@ -746,7 +746,12 @@ impl Drop for Remote<'_> {
         }
         self.processes
             .note(&format!("{}: {} round trips", self.host, self.trips.get()));
+        let was_interrupted = self.processes.signal().is_some();
         while start.elapsed() < ending() && talk.wait(Duration::ZERO).is_none() {
+            // Who presses Ctrl-C while it waits for nothing but the end has waited enough.
+            if !was_interrupted && self.processes.signal().is_some() {
+                talk.kill();
+            }
             // What still comes must not hold it up.
             let _ = self.from.recv_timeout(Duration::from_millis(5));
         }
@@ -757,7 +762,11 @@ impl Drop for Remote<'_> {
 fn takes(stdin: &ChildStdin, longest: Duration) -> io::Result<bool> {
     let longest = Timespec::try_from(longest).unwrap_or_default();
     let mut polled = [PollFd::new(stdin, PollFlags::OUT)];
-    Ok(poll(&mut polled, Some(&longest))? > 0)
+    match poll(&mut polled, Some(&longest)) {
+        // By a signal, which another thread may not have noted yet.
+        Err(Errno::INTR) => Ok(false),
+        found => Ok(found? > 0),
+    }
 }
 
 /// Words within a string of JSON.

@@ -289,8 +289,8 @@ fn end_of(mut child: std::process::Child, longest: Duration) -> (Option<i32>, St
     while child.try_wait().unwrap().is_none() {
         if start.elapsed() > longest {
             child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("it hangs");
+            let output = child.wait_with_output().unwrap();
+            panic!("it hangs\n{}", text(&output.stderr));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
