@@ -466,6 +466,18 @@ mod tests {
     }
 
     #[test]
+    fn cards_that_become_one_lead_to_their_parts() {
+        let a = "# A\n\n[[b]] [[b#S]] [[a]]\n";
+        let b = "# B\n\n[[a]] [[b]] [[b#S]]\n\n## S\n";
+        let mut now = texts(&[("a.md", a), ("b.md", b)]);
+        apply(&mut now, &merge("b.md", "a.md")).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("a.md")],
+            "# A\n\n[[#B]] [[#S]] [[a]]\n\n## B\n\n[[#A]] [[a#B]] [[a#S]]\n\n### S\n"
+        );
+    }
+
+    #[test]
     fn a_merge_into_a_card_without_front_matter_brings_it() {
         let a = "---\ntitle: A\ntags: [x]\naliases: [Other]\n---\n\n# A\n";
         let mut now = texts(&[("a.md", a), ("b.md", "# B\n")]);
