@@ -311,6 +311,15 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_begins_with_its_indentation() {
+        let front = "  title: A\n  tags: [x]\n";
+        let text = format!("---\n{front}---\nbody\n");
+        let parsed = front_matter::parse(front);
+        let entries = [0, 1].map(|number| text[entry(&text, &parsed, number)].to_owned());
+        assert_eq!(entries, ["  title: A\n", "  tags: [x]\n"]);
+    }
+
+    #[test]
     fn lists_of_the_front_matter() {
         for (front, values, expected) in [
             (
