@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: the built program, this repository, and Nix as the program runs it.
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -78,6 +79,12 @@ pub fn from_pypi(package: &str) -> Utf8PathBuf {
         );
     }
     folder
+}
+
+/// Copies a program that is to be run. `cp` does it: a file that this process writes is busy in all that another
+/// test starts in that moment, and what is written by somebody can't be run.
+pub fn copy_program(from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) {
+    stdout(Command::new("cp").arg(from).arg(to));
 }
 
 /// git in a folder, with an identity of its own and nothing of this machine's settings.

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::common::{git, is_root_to, not_tested, program, root, run, stdout, text};
+use crate::common::{copy_program, git, is_root_to, not_tested, program, root, run, stdout, text};
 use crate::harness::wait_until;
 
 /// A folder as a Mac has it; see `xtask/tests/mac_folder.py`.
@@ -229,7 +229,7 @@ impl MacMachine {
         let to = self.place(to);
         // Not into what a link of busybox leads to.
         let _ = fs_err::remove_file(&to);
-        fs_err::copy(program, to).unwrap();
+        copy_program(program, to);
     }
 
     fn place(&self, path: &str) -> Utf8PathBuf {

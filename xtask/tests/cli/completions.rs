@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use test_support::common::{is_root_to, is_there, passed_over, run, stdout, text};
+use test_support::common::{copy_program, is_root_to, is_there, passed_over, run, stdout, text};
 use test_support::harness::{Harness, processes_with, programs, wait_until};
 
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
@@ -315,7 +315,7 @@ fn no_program_of_a_tree_runs() {
     let (own, other) = (repository(), repository());
     let program = own.root().join("target/debug/xtask");
     fs_err::create_dir_all(program.parent().unwrap()).unwrap();
-    fs_err::copy(env!("CARGO_BIN_EXE_xtask"), &program).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_xtask"), &program);
     let mut printing = Command::new(&program);
     printing.args(["completions", "bash"]);
     printing

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use camino::Utf8Path;
-use test_support::common::{run, stdout, text, xtask};
+use test_support::common::{copy_program, run, stdout, text, xtask};
 
 /// A tree with what a NAR can hold.
 fn tree(root: &Path) {
@@ -133,7 +133,7 @@ fn an_unreadable_file_is_named() {
     fs_err::set_permissions(&secret, std::fs::Permissions::from_mode(0o000)).unwrap();
     // Root reads everything: then another user asks, by a copy of the program that they can reach.
     let program = folder.path().join("xtask");
-    fs_err::copy(env!("CARGO_BIN_EXE_xtask"), &program).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_xtask"), &program);
     let mut command = if rustix::process::geteuid().is_root() {
         let mut command = Command::new("setpriv");
         command

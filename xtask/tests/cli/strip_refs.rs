@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-use test_support::common::{rounds, run, stdout, text, xtask};
+use test_support::common::{copy_program, rounds, run, stdout, text, xtask};
 use test_support::harness::in_mounts;
 
 const A: &str = "0123456789abcdfghijklmnpqrsvwxyz";
@@ -723,7 +723,7 @@ fn as_nobody(tree: &Tree, arguments: &[&str]) -> Output {
     // A copy of the program that they can reach.
     let program = tree.folder.path().join("xtask");
     if !program.exists() {
-        fs_err::copy(env!("CARGO_BIN_EXE_xtask"), &program).unwrap();
+        copy_program(env!("CARGO_BIN_EXE_xtask"), &program);
     }
     stdout(
         Command::new("chown")
