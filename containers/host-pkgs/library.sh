@@ -6,13 +6,6 @@ needs() {
   patchelf --print-needed "$1"
 }
 
-# isELF FILE: whether a file is a program or library.
-isELF() {
-  local magic=
-  LC_ALL=C IFS= read -r -d '' -n 4 magic <"$1" || true
-  [ "$magic" = $'\177ELF' ]
-}
-
 # ofLibc SONAME: whether the C library brings it.
 ofLibc() {
   case "$1" in
