@@ -7,20 +7,15 @@ pub const FILES: usize = 64;
 /// The same where what is known of each is looked at.
 pub const KNOWN: usize = 512;
 
-/// Each item's value, in order, by all processors if there are at least so many items.
+/// Each item's value, in order, by all processors if there are at least so many items. The values come from the
+/// pieces in which they were made, each of which goes once it is read: all of them are held once, not twice.
 pub fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     least: usize,
     f: &(dyn Fn(usize, &T) -> R + Sync),
-) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    if items.len() < least || threads == 1 {
-        return items
-            .iter()
-            .enumerate()
-            .map(|(n, item)| f(n, item))
-            .collect();
-    }
+) -> impl Iterator<Item = R> + use<T, R> {
+    let available = std::thread::available_parallelism().map_or(2, usize::from);
+    let threads = if items.len() < least { 1 } else { available };
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
@@ -50,9 +45,7 @@ pub fn in_parallel<T: Sync, R: Send>(
         all
     });
     all.sort_unstable_by_key(|(start, _)| *start);
-    let mut values = Vec::with_capacity(items.len());
-    values.extend(all.into_iter().flat_map(|(_, values)| values));
-    values
+    all.into_iter().flat_map(|(_, values)| values)
 }
 
 /// How many items a thread takes at once.

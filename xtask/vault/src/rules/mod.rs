@@ -47,7 +47,7 @@ pub fn check(
         mut findings,
         ..
     } = cards;
-    let mut outgoing = Vec::with_capacity(followed.len());
+    let mut outgoing = Vec::with_capacity(vault.cards.len() + also.len());
     let mut lost = Vec::new();
     for (to, found, unresolved) in followed {
         outgoing.push(to);
@@ -121,8 +121,8 @@ fn read_all<T: Default + Send>(
         Finding::new(path, Place::new(1, 1), Code::NotReadable, message.clone())
     };
     let mut findings: Vec<Finding> = tree.faults.iter().map(fault).collect();
-    let mut asked = Vec::with_capacity(checked.len());
-    let vault = Vault::new(tree.cards.iter().cloned().zip(checked.into_iter().map(
+    let mut asked = Vec::with_capacity(tree.cards.len());
+    let vault = Vault::new(tree.cards.iter().cloned().zip(checked.map(
         |(known, found, answer)| {
             findings.extend(found);
             asked.push(answer);
@@ -152,7 +152,7 @@ fn follow_all<T>(
     rules: &Rules,
     environment: &Environment<'_>,
     wants_edges: bool,
-) -> Vec<(Outgoing, Vec<Finding>, Unresolved)> {
+) -> impl Iterator<Item = (Outgoing, Vec<Finding>, Unresolved)> + use<T> {
     let vault = &cards.vault;
     let names = links::names(vault);
     let programs = Programs::new(vault, tree, &names);
@@ -166,12 +166,14 @@ fn follow_all<T>(
         environment,
         wants_edges,
     };
-    let mut followed = in_parallel(&vault.cards, KNOWN, &|number, _| {
+    let followed = in_parallel(&vault.cards, KNOWN, &|number, _| {
         links::follow(surroundings, &vault.cards[number], Some(number))
     });
     let also = cards.also.iter();
-    followed.extend(also.map(|file| links::follow(surroundings, file, None)));
-    followed
+    let also: Vec<_> = also
+        .map(|file| links::follow(surroundings, file, None))
+        .collect();
+    followed.chain(also)
 }
 
 /// How many stems are compared with unknown ones: then the rest gets no suggestion.
