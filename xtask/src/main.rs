@@ -15,7 +15,7 @@ mod update;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches, Parser, Subcommand};
 
 use sys::process::Interrupted;
 use sys::terminal;
@@ -31,21 +31,64 @@ struct Cli {
     command: Command,
 }
 
+/// What is said here stands in the list of commands; each command's own help begins with the same.
 #[derive(Debug, Subcommand)]
 enum Command {
-    Setup(commands::setup::Args),
-    TestBuild(commands::test_build::Args),
-    Run(commands::run::Args),
-    Update(commands::update::Args),
-    StripRefs(commands::strip_refs::Args),
-    PatchVersion(commands::patch_version::Args),
-    ComputeVendorHash(commands::compute_vendor_hash::Args),
-    DocsCheck(commands::docs_check::Args),
-    DocsGraph(commands::docs_graph::Args),
-    DocsList(commands::docs_list::Args),
-    DocsMove(commands::docs_move::Args),
-    Hash(commands::hash::Args),
-    Completions(commands::completions::Args),
+    /// Check this machine's prerequisites
+    Setup(Later<commands::setup::Args>),
+    /// Build components with Nix, and run their tests
+    TestBuild(Later<commands::test_build::Args>),
+    /// Build and start a service, with a database of its own
+    Run(Later<commands::run::Args>),
+    /// Move a container to a new release: versions and hashes, all of them or none
+    Update(Later<commands::update::Args>),
+    /// Remove references to the Nix store from files
+    StripRefs(Later<commands::strip_refs::Args>),
+    /// Inline the package.json version into a JavaScript module
+    PatchVersion(Later<commands::patch_version::Args>),
+    /// Print the `vendorHash` of a Go module, without Nix
+    ComputeVendorHash(Later<commands::compute_vendor_hash::Args>),
+    /// Check the cards of docs/: links, anchors, front matter, indexes, names
+    DocsCheck(Later<commands::docs_check::Args>),
+    /// Draw the cards of docs/ as a graph: folders, links, orphans, links that lead nowhere
+    DocsGraph(Later<commands::docs_graph::Args>),
+    /// List the backlinks of a card, orphans, links that lead nowhere, dead ends or addresses of docs/
+    DocsList(Later<commands::docs_list::Args>),
+    /// Rename, move, merge or split cards, other files and folders of docs/, and update every link to them
+    DocsMove(Later<commands::docs_move::Args>),
+    /// Print the SHA-256 of files and trees as Nix computes it
+    Hash(Later<commands::hash::Args>),
+    /// Print a shell completion script for `cargo xtask`
+    Completions(Later<commands::completions::Args>),
+}
+
+/// The arguments of a command, described to clap when that command is called and not before: the descriptions of
+/// all of them are most of the code that a start would run.
+#[derive(Debug)]
+struct Later<T>(T);
+
+impl<T: FromArgMatches> FromArgMatches for Later<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Self)
+    }
+
+    fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches_mut(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+impl<T: clap::Args> clap::Args for Later<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.defer(T::augment_args)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command.defer(T::augment_args_for_update)
+    }
 }
 
 fn main() -> ExitCode {
@@ -57,19 +100,19 @@ fn main() -> ExitCode {
         .unwrap_or_else(|error| error.format(&mut cli).exit())
         .command
     {
-        Command::Setup(args) => commands::setup::run(&args),
-        Command::TestBuild(args) => commands::test_build::run(&args),
-        Command::Run(args) => commands::run::run(&args),
-        Command::Update(args) => commands::update::run(&args),
-        Command::StripRefs(args) => commands::strip_refs::run(args),
-        Command::PatchVersion(args) => commands::patch_version::run(args),
-        Command::ComputeVendorHash(args) => commands::compute_vendor_hash::run(&args),
-        Command::DocsCheck(args) => commands::docs_check::run(&args, cli),
-        Command::DocsGraph(args) => commands::docs_graph::run(&args),
-        Command::DocsList(args) => commands::docs_list::run(&args),
-        Command::DocsMove(args) => commands::docs_move::run(&args),
-        Command::Hash(args) => commands::hash::run(&args),
-        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
+        Command::Setup(Later(args)) => commands::setup::run(&args),
+        Command::TestBuild(Later(args)) => commands::test_build::run(&args),
+        Command::Run(Later(args)) => commands::run::run(&args),
+        Command::Update(Later(args)) => commands::update::run(&args),
+        Command::StripRefs(Later(args)) => commands::strip_refs::run(args),
+        Command::PatchVersion(Later(args)) => commands::patch_version::run(args),
+        Command::ComputeVendorHash(Later(args)) => commands::compute_vendor_hash::run(&args),
+        Command::DocsCheck(Later(args)) => commands::docs_check::run(&args, cli),
+        Command::DocsGraph(Later(args)) => commands::docs_graph::run(&args),
+        Command::DocsList(Later(args)) => commands::docs_list::run(&args),
+        Command::DocsMove(Later(args)) => commands::docs_move::run(&args),
+        Command::Hash(Later(args)) => commands::hash::run(&args),
+        Command::Completions(Later(args)) => commands::completions::run(&args, Cli::command()),
     };
     outcome.unwrap_or_else(|error| {
         if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
@@ -120,6 +163,18 @@ mod tests {
             if !expected.contains("--") {
                 assert_eq!(offered, expected, "`{line}`");
             }
+        }
+    }
+
+    #[test]
+    fn the_list_of_commands_says_what_their_help_says() {
+        let listed = Cli::command();
+        let mut built = listed.clone();
+        built.build();
+        for (listed, built) in listed.get_subcommands().zip(built.get_subcommands()) {
+            assert_eq!(listed.get_name(), built.get_name());
+            let about = |it: &clap::Command| it.get_about().map(ToString::to_string);
+            assert_eq!(about(listed), about(built));
         }
     }
 
