@@ -112,8 +112,9 @@ fn piece<'t>(name: &'t str, tree: &'t Tree) -> Piece<'t> {
         (0..12).map(|step| least.max((area * SHAPE).sqrt() * (0.8 + 0.08 * f64::from(step))));
     let rated = widths.map(|width| {
         let (places, size) = in_rows(&sizes, width);
-        let shape = (size.0 / size.1.max(1.0) / SHAPE).ln().abs();
-        (size.0 * size.1 * (1.0 + shape), places, size)
+        // 1 where the shape is right; a logarithm would have each start of the program load libm
+        let shape = size.0.max(1.0) / size.1.max(1.0) / SHAPE;
+        (size.0 * size.1 * shape.max(shape.recip()), places, size)
     });
     let best = rated.min_by(|a, b| a.0.total_cmp(&b.0));
     let (_, places, size) = best.unwrap_or_default();
