@@ -594,8 +594,11 @@ impl<'a> Remote<'a> {
             self.talk.borrow_mut().kill();
             return Err(interrupted.into());
         }
-        // What came before says why.
-        while self.next(ending())?.is_some() {}
+        // What came before says why; who takes nothing and talks on is not heard to an end.
+        let until = Instant::now() + ending();
+        while self.processes.signal().is_none() && Instant::now() < until {
+            self.next(TICK)?;
+        }
         Err(self.lost())
     }
 
@@ -694,12 +697,18 @@ impl<'a> Remote<'a> {
     /// Why nothing comes any more.
     fn lost(&self) -> anyhow::Error {
         // The other stream may still hold the reason.
-        while let Ok(word) = self.from.recv_timeout(Duration::from_secs(1)) {
+        let until = Instant::now() + ending();
+        while Instant::now() < until
+            && let Ok(word) = self.from.recv_timeout(Duration::from_secs(1))
+        {
             if let Message::Stderr(bytes) = word {
                 self.on_stderr(&bytes);
             }
         }
         let status = self.talk.borrow_mut().wait(Duration::from_secs(1));
+        if status.is_none() {
+            self.talk.borrow_mut().kill();
+        }
         self.over.set(true);
         if let Some(interrupted) = self.processes.signal() {
             return interrupted.into();

@@ -63,6 +63,8 @@ for name, value in fields.items():
     say(name.encode() + b"=" + value.replace("\0", "").encode() + b"\0")
 if kind == 3:
     endless(b"x" * 65536)
+if seed == 14:  # hears nothing from before its greeting is whole
+    os.close(0)
 say(b"\0")
 
 
@@ -79,6 +81,8 @@ def reply(stdout, stderr=b"", status=0):
     say(b"reply %d %d %d\n" % (status, len(stdout), len(stderr)) + stdout + stderr)
 
 
+if seed == 14:  # and talks on
+    endless(b"beat\n")
 if kind == 4:  # takes nothing of what is sent
     time.sleep(1000)
 if kind == 5:

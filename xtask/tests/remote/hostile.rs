@@ -339,6 +339,27 @@ fn an_upload_that_is_not_taken_ends_by_a_signal() {
     }
 }
 
+/// The other side hears nothing more, so that what is sent to it fails, and says without end that it lives.
+#[test]
+fn who_hears_nothing_and_talks_on_is_not_listened_to_for_ever() {
+    let place = Place::new();
+    let real = std::env::var("PATH").unwrap();
+    place.harness.write("hostile.py", HOSTILE);
+    let script = format!("exec python3 {}/hostile.py", place.harness.root());
+    let folder = place.ssh("deaf", &script, false);
+    let mut command = place.command(&format!("{folder}:{real}"), &["--list"]);
+    command
+        .env("HOSTILE", "14")
+        .env("XTASK_REMOTE_PATIENCE", "1");
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let (code, said) = end_of(child, Duration::from_secs(30));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("the connection to `elsewhere` was lost"),
+        "{said}"
+    );
+}
+
 fn read(mut stream: impl std::io::Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
