@@ -9,6 +9,8 @@ use std::time::Instant;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
+use crate::harness::wait_until;
+
 /// A terminal with a program on it.
 pub struct Terminal {
     /// The program.
@@ -105,7 +107,10 @@ impl Terminal {
         let leader = self.child.id();
         let process = rustix::process::Pid::from_raw(i32::try_from(leader).unwrap()).unwrap();
         rustix::process::kill_process(process, rustix::process::Signal::HUP).unwrap();
-        self.child.wait().unwrap();
+        wait_until(
+            "it ends by SIGHUP, which it does not hear below nohup",
+            || self.child.try_wait().unwrap().is_some(),
+        );
     }
 
     /// What is on the screen now.
