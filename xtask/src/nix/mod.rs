@@ -6,8 +6,10 @@ pub mod describe;
 mod eval_error;
 mod machine;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -25,7 +27,8 @@ use crate::repo::Repo;
 use nix_formats::derivation::{self, Output};
 use nix_formats::store_path::is_store_path;
 use nix_formats::version::NixVersion;
-use sys::process::{Captured, Input, Processes, is_missing_program};
+use sys::files;
+use sys::process::{Captured, Input, Processes, find_program, is_missing_program};
 use sys::scratch::Scratch;
 use sys::terminal;
 
@@ -43,8 +46,28 @@ pub struct Nix<'a> {
     store: Option<Store>,
     /// The system that is evaluated for, if it is not the machine's.
     system: Option<String>,
-    /// A folder that builders see; it goes with this.
+    /// What finds out [`ForBuilders`]: that takes longer than to see that there is nothing to build.
+    prepare: Option<Prepare<'a>>,
+    prepared: OnceCell<ForBuilders>,
+}
+
+type Prepare<'a> = Box<dyn Fn() -> Result<ForBuilders> + 'a>;
+
+/// What Nix is given beside all else where it builds.
+pub struct ForBuilders {
+    environment: Vec<(String, String)>,
     _folder: Option<Scratch>,
+}
+
+impl ForBuilders {
+    /// Variables, which count more than those of [`Nix::new`], and a folder that builders see: it is there as long as
+    /// this is.
+    pub fn new(environment: Vec<(String, String)>, folder: Option<Scratch>) -> Self {
+        Self {
+            environment,
+            _folder: folder,
+        }
+    }
 }
 
 /// A store that is built in, other than the one that Nix uses by itself.
@@ -98,6 +121,42 @@ pub fn version(processes: &Processes) -> Result<NixVersion> {
             output.trim()
         )
     })
+}
+
+/// The same, remembered in `folder` while `nix-store` is the same file: to start Nix only for this takes longer
+/// than all else that is done where nothing is to be built. Of a script, which may call any Nix, nothing is
+/// remembered.
+pub fn known_version(processes: &Processes, folder: &Utf8Path) -> Result<NixVersion> {
+    let Some(identity) = find_program("nix-store").and_then(|it| identity(&it)) else {
+        return version(processes);
+    };
+    let file = folder.join("nix-version");
+    let noted = fs_err::read_to_string(&file).unwrap_or_default();
+    if let Some(version) = noted.strip_prefix(&identity)
+        && let Ok(version) = version.trim().parse()
+    {
+        return Ok(version);
+    }
+    let version = version(processes)?;
+    // Where it can't be noted it is asked for again.
+    if fs_err::create_dir_all(folder).is_ok() {
+        let _ = files::write_atomically(&file, format!("{identity}{version}\n").as_bytes(), 0o644);
+    }
+    Ok(version)
+}
+
+/// What changes when a program is replaced; nothing for a script.
+fn identity(program: &Utf8Path) -> Option<String> {
+    let file = program.canonicalize_utf8().ok()?;
+    let mut start = [0; 2];
+    fs_err::File::open(&file)
+        .ok()?
+        .read_exact(&mut start)
+        .ok()?;
+    let about = fs_err::metadata(&file).ok()?;
+    let (device, inode, size) = (about.dev(), about.ino(), about.len());
+    let changed = (about.ctime(), about.ctime_nsec());
+    (start != *b"#!").then(|| format!("{file} {device} {inode} {size} {changed:?}: "))
 }
 
 /// The folder of the store.
@@ -269,7 +328,8 @@ impl<'a> Nix<'a> {
             environment,
             store: None,
             system: None,
-            _folder: None,
+            prepare: None,
+            prepared: OnceCell::new(),
         }
     }
 
@@ -283,10 +343,10 @@ impl<'a> Nix<'a> {
         Self { system, ..self }
     }
 
-    /// The same, with a folder that is there as long as this is.
-    pub fn with_folder(self, folder: Scratch) -> Self {
+    /// The same, with what is found out for builders before the first build.
+    pub fn with_builders(self, prepare: impl Fn() -> Result<ForBuilders> + 'a) -> Self {
         Self {
-            _folder: Some(folder),
+            prepare: Some(Box::new(prepare)),
             ..self
         }
     }
@@ -300,16 +360,24 @@ impl<'a> Nix<'a> {
         }
     }
 
-    /// A command that is still called experimental.
-    fn new_command(&self) -> Cmd<'a> {
-        self.cmd("nix")
-            .args(["--extra-experimental-features", "nix-command"])
-    }
-
     fn cmd(&self, program: &str) -> Cmd<'a> {
         self.machine
             .cmd(program)
             .envs(self.environment.iter().map(|(key, value)| (key, value)))
+    }
+
+    /// A command that builds.
+    fn builder(&self, program: &str) -> Result<Cmd<'a>> {
+        if let Some(prepare) = &self.prepare
+            && self.prepared.get().is_none()
+        {
+            let _ = self.prepared.set(prepare()?);
+        }
+        let prepared = self.prepared.get().map(|it| &it.environment);
+        let variables = prepared.into_iter().flatten();
+        Ok(self
+            .cmd(program)
+            .envs(variables.map(|(key, value)| (key, value))))
     }
 
     /// Evaluates what is asked for; derivations are written to the store if they are.
@@ -504,13 +572,14 @@ impl<'a> Nix<'a> {
     ) -> Result<ExitStatus> {
         let mut command = match &self.store {
             None => self
-                .cmd("nix-build")
+                .builder("nix-build")?
                 .args(["--log-format", "internal-json", "-v", "--no-out-link"])
                 .args(drvs),
             Some(store) => {
                 self.copy_derivations(drvs, store)?;
                 let suffix = if store.drv_means_outputs { "" } else { "^*" };
-                self.new_command()
+                self.builder("nix")?
+                    .args(["--extra-experimental-features", "nix-command"])
                     .args(["build", "--log-format", "internal-json", "-v", "--no-link"])
                     .args(["--store", &store.url])
                     .args(drvs.iter().map(|drv| format!("{drv}{suffix}")))
@@ -534,8 +603,10 @@ impl<'a> Nix<'a> {
     /// `nix build --store` looks for derivations in the store that it builds in.
     fn copy_derivations(&self, drvs: &BTreeSet<String>, store: &Store) -> Result<()> {
         let command = self
-            .new_command()
+            .cmd("nix")
             .args([
+                "--extra-experimental-features",
+                "nix-command",
                 "copy",
                 "--derivation",
                 "--no-check-sigs",
@@ -608,3 +679,26 @@ impl fmt::Display for EvaluationFailed {
 }
 
 impl std::error::Error for EvaluationFailed {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_known_until_it_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let program = folder.join("program");
+        let link = folder.join("link");
+        std::os::unix::fs::symlink(&program, &link).unwrap();
+        assert_eq!(identity(&link), None);
+        let write = |bytes| files::write_atomically(&program, bytes, 0o755).unwrap();
+        write(b"\x7fELF 2.8");
+        let first = identity(&link).unwrap();
+        assert_eq!(identity(&program), Some(first.clone()));
+        write(b"\x7fELF 2.9");
+        assert_ne!(identity(&link), Some(first));
+        write(b"#!/bin/sh");
+        assert_eq!(identity(&link), None);
+    }
+}

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::nix::{self, Inputs, Nix, PackageSet, Store};
+use crate::nix::{self, ForBuilders, Inputs, Nix, PackageSet, Store};
 use crate::pins::Nixpkgs;
 use crate::pins::sources::Sources;
 use crate::repo::Repo;
@@ -112,13 +112,13 @@ pub fn is_in_store(nix: &Nix<'_>, nixpkgs: &Nixpkgs) -> Result<bool> {
 /// Chooses the package set and sets Nix up for it.
 pub fn set_up<'a>(
     asked: Option<PackageSet>,
-    repo: &Repo,
+    repo: &'a Repo,
     processes: &'a Processes,
     sources: &[Sources],
     store: Option<&str>,
     share_logins: bool,
 ) -> Result<(Choice, Nix<'a>)> {
-    let version = nix::version(processes)?;
+    let version = nix::known_version(processes, &repo.state())?;
     let plain = Nix::new(processes, Vec::new());
     let nixpkgs: Vec<Option<&Nixpkgs>> = sources.iter().map(|it| it.nixpkgs.as_ref()).collect();
     let choice = choose(
@@ -133,25 +133,32 @@ pub fn set_up<'a>(
         drv_means_outputs: !version.is_at_least(2, 13),
     });
     if choice.set == PackageSet::Nixpkgs {
-        let environment = package_managers::nixpkgs_environment(processes)?;
-        return Ok((choice, Nix::new(processes, environment).with_store(store)));
+        let nix = plain.with_store(store).with_builders(|| {
+            let environment = package_managers::nixpkgs_environment(processes)?;
+            Ok(ForBuilders::new(environment, None))
+        });
+        return Ok((choice, nix));
     }
-    let found = package_managers::found(processes)?;
     let variable = |name: &str| std::env::var(name).ok();
-    let rust = host_pkgs::rust_toolchain(processes, variable)?;
-    let settings =
-        |clients: Option<&Utf8Path>| host_pkgs::settings(repo, clients, rust.as_deref(), variable);
-    if nix::is_direct() {
-        let mut environment = settings(None)?;
-        environment.extend(found.variables());
-        return Ok((choice, Nix::new(processes, environment).with_store(store)));
-    }
-    let (files, left_out) = found.shared(share_logins);
-    package_managers::say_left_out(&left_out);
-    let folder = Scratch::for_builders()?;
-    let clients = package_managers::write(folder.path(), &files)?;
-    let nix = Nix::new(processes, settings(Some(&clients))?);
-    Ok((choice, nix.with_store(store).with_folder(folder)))
+    let nix = Nix::new(processes, host_pkgs::settings(repo, None, None, variable)?);
+    let nix = nix.with_store(store).with_builders(move || {
+        let found = package_managers::found(processes)?;
+        let rust = host_pkgs::rust_toolchain(processes, variable)?;
+        let settings = |clients: Option<&Utf8Path>| {
+            host_pkgs::settings(repo, clients, rust.as_deref(), variable)
+        };
+        if nix::is_direct() {
+            let mut environment = settings(None)?;
+            environment.extend(found.variables());
+            return Ok(ForBuilders::new(environment, None));
+        }
+        let (files, left_out) = found.shared(share_logins);
+        package_managers::say_left_out(&left_out);
+        let folder = Scratch::for_builders()?;
+        let clients = package_managers::write(folder.path(), &files)?;
+        Ok(ForBuilders::new(settings(Some(&clients))?, Some(folder)))
+    });
+    Ok((choice, nix))
 }
 
 /// Says what is built over what, and why.
