@@ -375,12 +375,13 @@ impl Known {
             .retain(|session| all.iter().any(|it| it.session == *session));
         self.processes
             .extend(alive.iter().map(|(id, began)| (*id, *began)));
-        let command = |id: &i32| {
-            let line = fs_err::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-            text(&line).replace('\0', " ")
-        };
-        alive.keys().map(|id| (*id, command(id))).collect()
+        alive.keys().map(|id| (*id, command_line(*id))).collect()
     }
+}
+
+fn command_line(process: i32) -> String {
+    let line = fs_err::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    text(&line).replace('\0', " ")
 }
 
 fn has_in_environment(process: i32, word: &str) -> bool {
@@ -395,6 +396,7 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
+    use crate::harness::wait_until;
 
     #[test]
     fn what_was_passed_over_is_listed_once() {
@@ -408,14 +410,22 @@ mod tests {
     fn what_a_test_leaves_is_noticed_and_killed() {
         for script in [
             "sleep 1234567 &",
-            "env -i setsid sleep 1234567 & sleep 1",
-            "(env -i sleep 1234567 & sleep 1) &",
+            "env -i setsid sleep 1234567 & read _",
+            "exec 3<&0; (env -i sleep 1234567 & read _ <&3) &",
         ] {
             let mark = Mark::new();
-            let quiet = || Stdio::null();
             let mut shell = Command::new("sh");
-            shell.args(["-c", script]).stdout(quiet()).stderr(quiet());
-            stdout(mark.put(&mut shell).stdin(quiet()));
+            shell.args(["-c", script]).stdin(Stdio::piped());
+            shell.stdout(Stdio::null()).stderr(Stdio::null());
+            let mut shell = mark.put(&mut shell).spawn().unwrap();
+            // What started it goes once it was seen.
+            wait_until("it is noticed", || {
+                let known = mark.known.lock().unwrap();
+                let mut known = known.processes.iter();
+                known.any(|(id, _)| command_line(*id) == "sleep 1234567 ")
+            });
+            drop(shell.stdin.take());
+            shell.wait().unwrap();
             let left = mark.left_after(Duration::from_millis(1500));
             assert_eq!(left.len(), 1, "{script}: {left:?}");
             assert_eq!(left[0].1, "sleep 1234567 ", "{script}");
