@@ -143,7 +143,7 @@ impl<'mark> Unpacked<'mark> {
     }
 
     /// What runs in the image: process and user.
-    fn processes(&self) -> Vec<(u32, String)> {
+    fn processes(&self) -> Vec<(i32, String)> {
         let mut found = Vec::new();
         for entry in fs_err::read_dir("/proc").unwrap() {
             let Ok(pid) = entry.unwrap().file_name().to_string_lossy().parse() else {
@@ -426,7 +426,7 @@ fn serves(image: &mut Unpacked<'_>) {
 
     // told to end, as a runtime does, it takes the Python part along
     let first = processes.iter().map(|(pid, _)| *pid).min().unwrap();
-    stdout(Command::new("kill").args(["-TERM", &first.to_string()]));
+    kill_process(Pid::from_raw(first).unwrap(), Signal::TERM).unwrap();
     let start = Instant::now();
     let status = loop {
         if let Some(status) = container.child.try_wait().unwrap() {

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use test_support::common::{
@@ -277,7 +278,8 @@ impl Drop for SignsIn {
             && let Ok(None) = program.try_wait()
         {
             // it ends its containers by itself
-            let _ = Command::new("kill").arg(program.id().to_string()).status();
+            let process = Pid::from_raw(i32::try_from(program.id()).unwrap()).unwrap();
+            let _ = kill_process(process, Signal::TERM);
             let _ = program.wait();
         }
         if self.engine.iter().any(|(_, value)| value == "podman") {
