@@ -257,7 +257,7 @@ impl Drop for Container<'_> {
                 break;
             }
             for (process, _) in left {
-                let process = Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+                let process = Pid::from_raw(process).unwrap();
                 let _ = kill_process(process, Signal::KILL);
             }
             std::thread::sleep(Duration::from_millis(20));
