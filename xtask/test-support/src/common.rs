@@ -230,6 +230,18 @@ fn nothing_left_after<T>(longest: Duration, test: impl FnOnce(&Mark) -> T) -> T 
     value
 }
 
+/// Waits until a condition holds; gives up after a time that only a hang takes.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "waited in vain until {what}"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// The processes that a test started: those that have its word in their environment, and their children and
 /// sessions, which may have written over it or dropped it. What is left of them is killed with this.
 pub struct Mark {
@@ -396,7 +408,6 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
-    use crate::harness::wait_until;
 
     #[test]
     fn what_was_passed_over_is_listed_once() {

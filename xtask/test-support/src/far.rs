@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::common::{not_tested, stdout};
-use crate::harness::{Harness, wait_until};
+use crate::common::{not_tested, stdout, wait_until};
+use crate::harness::Harness;
 
 /// The programs that a test of this kind needs, beside Nix.
 const NEEDED: [&str; 5] = [

@@ -4,12 +4,11 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use serde_json::Value;
 
-use crate::common::{is_root_to, run, stdout, text};
+use crate::common::{is_root_to, run, stdout, text, wait_until};
 
 /// The settings under which Nix's sandbox works on a machine with a plain /usr.
 const NIX_CONF: &str = "sandbox = true
@@ -260,18 +259,6 @@ pub fn processes_with(word: &str) -> Vec<Utf8PathBuf> {
             text(&command).contains(word)
         })
         .collect()
-}
-
-/// Waits until a condition holds; gives up after a time that only a hang takes.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(
-            start.elapsed() < Duration::from_secs(120),
-            "waited in vain until {what}"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// The first connection, waited for as long as [`wait_until`] does.

@@ -8,8 +8,9 @@ use std::process::{Child, Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::common::{copy_program, git, is_root_to, not_tested, program, root, run, stdout, text};
-use crate::harness::wait_until;
+use crate::common::{
+    copy_program, git, is_root_to, not_tested, program, root, run, stdout, text, wait_until,
+};
 
 /// A folder as a Mac has it; see `xtask/tests/mac_folder.py`.
 pub struct MacFolder {

@@ -1,10 +1,9 @@
 //! Another user who looks for a word in all that they can see, again and again.
 
+use crate::common::wait_until;
 use std::process::{Child, Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
-
-use crate::harness::wait_until;
 
 /// Looks at all that another user can see, again and again.
 const LOOK_AROUND: &str = r#"

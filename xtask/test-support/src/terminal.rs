@@ -1,5 +1,6 @@
 //! A terminal: a pseudo-terminal with a program on it, and an emulator that knows what it shows.
 
+use crate::common::wait_until;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -8,8 +9,6 @@ use std::time::Instant;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
-
-use crate::harness::wait_until;
 
 /// A terminal with a program on it.
 pub struct Terminal {

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use test_support::common::{copy_program, is_root_to, is_there, passed_over, run, stdout, text};
-use test_support::harness::{Harness, processes_with, programs, wait_until};
+use test_support::common::{
+    copy_program, is_root_to, is_there, passed_over, run, stdout, text, wait_until,
+};
+use test_support::harness::{Harness, processes_with, programs};
 
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 

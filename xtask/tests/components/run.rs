@@ -15,10 +15,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use test_support::common::{
-    Mark, is_root_to, nothing_left, root, rounds, sample_copy, stdout, text, xtask,
+    Mark, is_root_to, nothing_left, root, rounds, sample_copy, stdout, text, wait_until, xtask,
 };
 use test_support::far::Far;
-use test_support::harness::{in_mounts, wait_until};
+use test_support::harness::in_mounts;
 use test_support::terminal::Terminal;
 
 /// How long a start may take on a machine that does much else.

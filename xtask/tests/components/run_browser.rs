@@ -12,8 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::webui::host_package;
-use test_support::common::{is_there, root, run, text, xtask};
-use test_support::harness::wait_until;
+use test_support::common::{is_there, root, run, text, wait_until, xtask};
 
 /// How long until it is ready; the first time it is built.
 const READY: Duration = Duration::from_secs(45 * 60);

@@ -9,9 +9,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use test_support::common::{
-    host_pkgs, is_root_to, is_there, nix, root, run, sample_copy, stdout, text, xtask,
+    host_pkgs, is_root_to, is_there, nix, root, run, sample_copy, stdout, text, wait_until, xtask,
 };
-use test_support::harness::{processes_with, wait_until};
+use test_support::harness::processes_with;
 
 /// For each fault the step that finds it, and what its last words hold.
 const FAULTS: [(&str, &str, &[&str]); 7] = [

@@ -377,7 +377,7 @@ impl Daemon {
         // It complains of whoever only looks whether it listens.
         command.stderr(std::process::Stdio::null());
         let daemon = Self(command.spawn().unwrap(), port);
-        test_support::harness::wait_until("the git daemon listens", || {
+        test_support::common::wait_until("the git daemon listens", || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
         daemon

@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::process::{Pid, Signal, kill_process};
 
-use test_support::common::{go, not_tested, path_with_go, root, run, stdout, text, xtask};
-use test_support::harness::{accepted, wait_until};
+use test_support::common::{
+    go, not_tested, path_with_go, root, run, stdout, text, wait_until, xtask,
+};
+use test_support::harness::accepted;
 
 /// What a layout leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

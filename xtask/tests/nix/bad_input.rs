@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use test_support::common::{rounds, text};
-use test_support::harness::{Harness, NO_NAMESPACES, in_mounts, processes_with, wait_until};
+use test_support::common::{rounds, text, wait_until};
+use test_support::harness::{Harness, NO_NAMESPACES, in_mounts, processes_with};
 use test_support::terminal::Terminal;
 
 /// A word that no other process has on its command line.

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use test_support::common::text;
-use test_support::harness::{Harness, wait_until};
+use test_support::common::{text, wait_until};
+use test_support::harness::Harness;
 use test_support::live::{ALL, harness, has_a_line_for_each};
 use test_support::terminal::Terminal;
 

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-use test_support::common::{is_root_to, text};
-use test_support::harness::{Harness, wait_until};
+use test_support::common::{is_root_to, text, wait_until};
+use test_support::harness::Harness;
 use test_support::spy::Spy;
 
 /// A word that is nowhere else, and a pattern for it that does not match itself.

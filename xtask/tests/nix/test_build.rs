@@ -4,8 +4,8 @@ use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use test_support::common::text;
-use test_support::harness::{Ended, Harness, processes_with, wait_until};
+use test_support::common::{text, wait_until};
+use test_support::harness::{Ended, Harness, processes_with};
 
 #[test]
 fn a_missing_program_is_named_with_the_file_that_lacks_it() {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::process::{Pid, Signal, kill_process};
 
-use test_support::common::{root, rounds, run, text};
+use test_support::common::{root, rounds, run, text, wait_until};
 use test_support::far::Far;
-use test_support::harness::{Harness, programs, wait_until};
+use test_support::harness::{Harness, programs};
 use test_support::spy::Spy;
 
 /// The other end of the stand-in for ssh.

@@ -10,9 +10,9 @@ use std::process::{Command, Output};
 use camino::Utf8Path;
 
 use super::remote::seen;
-use test_support::common::{from_pypi, go, run, stdout, text, xtask};
+use test_support::common::{from_pypi, go, run, stdout, text, wait_until, xtask};
 use test_support::far::Far;
-use test_support::harness::{Harness, wait_until};
+use test_support::harness::Harness;
 use test_support::mac::MacMachine;
 
 /// All that a command that succeeded said.

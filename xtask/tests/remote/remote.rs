@@ -9,9 +9,9 @@ use camino::Utf8Path;
 use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
 use serde_json::Value;
 
-use test_support::common::{rounds, run, sample_copy, stdout, text, xtask};
+use test_support::common::{rounds, run, sample_copy, stdout, text, wait_until, xtask};
 use test_support::far::{Far, SHELLS, write};
-use test_support::harness::{Ended, Harness, programs, wait_until};
+use test_support::harness::{Ended, Harness, programs};
 use test_support::live;
 use test_support::terminal::Terminal;
 

@@ -2,9 +2,9 @@
 
 use std::process::{Command, Output, Stdio};
 
-use test_support::common::{run, stdout, text, xtask};
+use test_support::common::{run, stdout, text, wait_until, xtask};
 use test_support::far::Far;
-use test_support::harness::{programs, wait_until};
+use test_support::harness::programs;
 
 /// What a machine has in /usr/bin that is asked for by name, and of Nix.
 const PROGRAMS: [&str; 27] = [
