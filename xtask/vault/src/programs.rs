@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::card::without_block_id;
 use crate::resolve::{Card, Target, Vault, joined, stem};
 use crate::tree::Tree;
 use crate::unicode::folded;
@@ -30,7 +31,7 @@ pub struct Programs<'a, T> {
     vault: &'a Vault<T>,
     tree: &'a Tree,
     aliases: &'a Aliases,
-    /// Files other than cards, by their names in lower case; made when it is needed.
+    /// Files other than cards, by the keys of their names; made when it is needed.
     files: OnceLock<HashMap<String, Vec<&'a str>>>,
 }
 
@@ -49,11 +50,20 @@ impl<'a, T> Programs<'a, T> {
         self.files.get_or_init(|| {
             let mut files: HashMap<String, Vec<&str>> = HashMap::new();
             for path in self.tree.other_paths() {
-                let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
-                files.entry(name).or_default().push(path);
+                let name = path.rsplit('/').next().unwrap_or(path);
+                files.entry(file_key(name)).or_default().push(path);
             }
             files
         })
+    }
+
+    /// Whether cards are below a folder: Quartz makes a page of it.
+    fn has_folder(&self, path: &str) -> bool {
+        let below = format!("{path}/");
+        let cards = &self.vault.cards;
+        let first = cards.partition_point(|card| card.path.as_str() < below.as_str());
+        let card = cards.get(first);
+        card.is_some_and(|card| card.path.as_str().starts_with(&below))
     }
 
     /// Where a target without anchor leads in Obsidian; `from` is the card's path.
@@ -66,7 +76,7 @@ impl<'a, T> Programs<'a, T> {
         // Nearly always it is the name of one card.
         if !target.contains(['/', '.'])
             && let [card] = self.vault.of_stem(target)
-            && !self.files().contains_key(&*folded(target))
+            && !self.files().contains_key(&file_key(&folded(target)))
         {
             return Some((Goal::Card(*card as usize), false));
         }
@@ -89,7 +99,7 @@ impl<'a, T> Programs<'a, T> {
             let before = candidate.strip_suffix(path);
             before.is_some_and(|before| before.is_empty() || !is_relative && before.ends_with('/'))
         };
-        if let Some(files) = self.files().get(name) {
+        if let Some(files) = self.files().get(&file_key(name)) {
             let paths = files.iter().copied().filter(|file| ends(file, &path));
             if let Some((best, is_tied)) = best(from, paths.map(|file| (file, file)), &path) {
                 return Some((Goal::File(best.into()), is_tied));
@@ -133,7 +143,7 @@ impl<'a, T> Programs<'a, T> {
                 let name = file.rsplit('/').next().unwrap_or(file);
                 sluggish(name) == slug
             };
-            let files = self.files().get(&*path.to_lowercase());
+            let files = self.files().get(&file_key(path));
             let has_file = files.is_some_and(|files| files.iter().any(is_file));
             match (same.next(), same.next()) {
                 (Some(card), None) if !has_file => return Some(Goal::Card(card)),
@@ -157,12 +167,12 @@ impl<'a, T> Programs<'a, T> {
         if let Some(Some(card)) = self.aliases.get(&path.to_lowercase()) {
             return Some(Goal::Card(*card as usize));
         }
-        if self.tree.has_path(path) {
+        if self.tree.has_path(path) || self.has_folder(path) {
             return Some(Goal::File(path.into()));
         }
         // Images are found by name alone.
         let name = path.rsplit('/').next().unwrap_or(path);
-        let files = self.files().get(&name.to_lowercase())?;
+        let files = self.files().get(&file_key(name))?;
         let mut same = files.iter().filter(|file| {
             let file = file.rsplit('/').next().unwrap_or(file);
             !path.contains('/') && sluggish(file) == sluggish(name)
@@ -232,12 +242,22 @@ fn best<'p, V>(
     found.map(|(_, value)| (value, is_tied))
 }
 
+/// A file's name as the program compares it that is the least strict: screenshots of macOS have narrow blanks in theirs.
+fn file_key(name: &str) -> String {
+    name.to_lowercase().replace(char::is_whitespace, " ")
+}
+
 /// A name as Quartz's slugs have it, as far as names differ by it.
 pub(crate) fn sluggish(name: &str) -> String {
-    name.replace(' ', "-")
+    name.replace(char::is_whitespace, "-")
         .replace('&', "-and-")
         .replace('%', "-percent")
         .replace(['?', '#'], "")
+}
+
+/// Whether a card is the page of its folder: links can name the folder.
+pub(crate) fn is_page(path: &Utf8Path) -> bool {
+    matches!(stem(path.as_str()), "index" | "_index" | "README")
 }
 
 /// A heading as Obsidian compares it: case and punctuation don't count.
@@ -249,6 +269,26 @@ pub fn heading_key(text: &str) -> String {
         .map(str::to_lowercase)
         .collect();
     words.join(" ")
+}
+
+/// The heading, by its number, that Obsidian finds, of headings with their levels: of `a#b` the first `b` below the first
+/// `a`.
+pub fn heading_of_chain<'h>(
+    anchor: &str,
+    headings: &(impl Iterator<Item = (u8, &'h str)> + Clone),
+) -> Option<usize> {
+    let mut above: Option<(usize, u8)> = None;
+    for part in anchor.split('#').filter(|part| !part.trim().is_empty()) {
+        let key = heading_key(part);
+        let start = above.map_or(0, |(number, _)| number + 1);
+        let least = above.map_or(0, |(_, level)| level);
+        let rest = headings.clone().enumerate().skip(start);
+        let mut below = rest.take_while(|(_, (level, _))| *level > least);
+        let found = below.find(|(_, (_, text))| heading_key(without_block_id(text)) == key);
+        let (number, (level, _)) = found?;
+        above = Some((number, level));
+    }
+    above.map(|(number, _)| number)
 }
 
 /// The card that a link means whose name differs in case only.
@@ -286,7 +326,13 @@ mod tests {
             "one-word.md",
         ];
         let vault = Vault::new(cards.map(|path| (path.into(), ())));
-        let others = ["a/Pic.png", "pics/pic.png", "b/only.pdf", "LICENSE"];
+        let others = [
+            "a/Pic.png",
+            "pics/pic.png",
+            "b/only.pdf",
+            "LICENSE",
+            "b/at 6\u{202f}AM.png",
+        ];
         let all = cards.iter().chain(&others).map(ToString::to_string);
         let tree = Tree::of(all);
         let aliases = Aliases::from([("other".to_owned(), Some(0))]);
@@ -313,6 +359,9 @@ mod tests {
             ("n.md", "./x", "", ""),
             ("n.md", "a", "", "a/index.md"),
             ("n.md", "a/", "", "a/index.md"),
+            ("n.md", "b", "", "b"),
+            ("n.md", "b/c/", "", "b/c"),
+            ("n.md", "pics", "", ""),
             ("n.md", "My Note", "my note.md", ""),
             ("n.md", "my note", "my note.md", "my note.md"),
             ("n.md", "one word", "", "one-word.md"),
@@ -320,6 +369,8 @@ mod tests {
             ("n.md", "pic.png", "a/Pic.png", "pics/pic.png"),
             ("pics/n.md", "pic.png", "pics/pic.png", "pics/pic.png"),
             ("n.md", "only.pdf", "b/only.pdf", "b/only.pdf"),
+            ("n.md", "at 6 AM.png", "", "b/at 6\u{202f}AM.png"),
+            ("n.md", "at 6\u{202f}am.png", "b/at 6\u{202f}AM.png", ""),
             ("n.md", "none", "", ""),
             ("n.md", "LICENSE", "LICENSE", "LICENSE"),
             ("n.md", "a/LICENSE", "a/LICENSE.md", "a/LICENSE.md"),
@@ -342,5 +393,17 @@ mod tests {
     fn headings_as_obsidian_compares_them() {
         assert_eq!(heading_key("What's *new*: C++ (2.0)?"), "what's new c 2 0");
         assert_eq!(heading_key("a / b"), heading_key("A b"));
+        let headings = [(1, "Top"), (2, "A ^id"), (4, "B"), (2, "C"), (3, "B")].into_iter();
+        for (anchor, number) in [
+            ("a", Some(1)),
+            ("#A##b", Some(2)),
+            ("top#c#b", Some(4)),
+            ("a#c", None),
+            ("none#b", None),
+            ("b#a", None),
+            ("#", None),
+        ] {
+            assert_eq!(heading_of_chain(anchor, &headings), number, "{anchor}");
+        }
     }
 }

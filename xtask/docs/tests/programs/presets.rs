@@ -143,6 +143,39 @@ fn links_are_followed_as_the_program_does_it() {
 }
 
 #[test]
+fn chains_of_headings_pages_of_folders_and_blanks() {
+    let place = Place::new();
+    place.write(&[
+        ("one/note.md", ""),
+        ("two/note.md", ""),
+        ("plain/x/y.md", ""),
+        ("h.md", "# A\n\n## B\n\n# C\n\n### B\n"),
+        ("files/at 6\u{202f}AM.png", ""),
+        (
+            "card.md",
+            "[[plain]]\n[[no/note]]\n[[h#A#B]]\n[[h#B#A]]\n[[h#none#B]]\n[[h#C#B]]\n![[at 6 AM.png]]\n",
+        ),
+    ]);
+    let text = ["3", "4", "5", "6"].map(|line| format!("{line}: link-renders-as-text"));
+    let text = text.join(" ");
+    for (resolve, wanted) in [
+        (
+            "obsidian",
+            "1: link-unknown 2: link-unknown 4: anchor-unknown 5: anchor-unknown 7: file-unknown",
+        ),
+        ("quartz", &*format!("2: link-unknown {text}")),
+        (
+            "either",
+            "2: link-unknown 4: anchor-unknown 5: anchor-unknown",
+        ),
+    ] {
+        place.write(&[("docs-check.toml", &format!("resolve = '{resolve}'\n"))]);
+        let found = codes(&place).join(" ").replace("card.md:", "");
+        assert_eq!(found, wanted, "{resolve}");
+    }
+}
+
+#[test]
 fn a_fix_leads_where_the_link_led_in_both_programs() {
     let place = Place::new();
     let links = "[[API/command]] [[API/command.md|c]] [[how-to/only]] [[ONLY]] [[COMMAND]]\n";

@@ -9,7 +9,7 @@ use super::change::Change;
 use super::documents::is_document;
 use super::references::references;
 use crate::card;
-use crate::programs::sluggish;
+use crate::programs::{is_page, sluggish};
 use crate::resolve::stem;
 use crate::unicode::{composed, folded};
 
@@ -35,8 +35,7 @@ impl Concern {
         let mut stems = HashSet::new();
         let mut add = |path: &Utf8Path, with_folders: bool| {
             // In Quartz a folder is its `index.md`.
-            let is_page = matches!(stem(path.as_str()), "index" | "_index" | "README");
-            let count = match (with_folders, is_page) {
+            let count = match (with_folders, is_page(path)) {
                 (true, _) => usize::MAX,
                 (_, true) => 2,
                 _ => 1,

@@ -4,8 +4,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::old_vault::OldVault;
 use super::references::{Form, Reference, from_root, is_relative};
-use crate::card::{self, Content};
-use crate::programs::{Goal, Programs, heading_key};
+use crate::card::Content;
+use crate::programs::{self, Goal, Programs};
 use crate::resolve::by_name;
 use crate::rules::settings::Resolve;
 use crate::slug::slug;
@@ -211,18 +211,9 @@ fn anchor(known: &Content, reference: &Reference) -> Anchor {
     found.unwrap_or(Anchor::Broken)
 }
 
-/// The heading that Obsidian finds: of `a#b` the first `b` below the first `a`; punctuation does not count.
+/// The heading that Obsidian finds by a chain of headings.
 pub(crate) fn heading_of_chain(known: &Content, anchor: &str) -> Option<usize> {
-    let mut above: Option<(usize, u8)> = None;
-    for part in anchor.split('#').filter(|part| !part.trim().is_empty()) {
-        let key = heading_key(part);
-        let start = above.map_or(0, |(number, _)| number + 1);
-        let level = above.map_or(0, |(_, level)| level);
-        let rest = known.headings.iter().enumerate().skip(start);
-        let mut below = rest.take_while(|(_, heading)| heading.level > level);
-        let found =
-            below.find(|(_, heading)| heading_key(card::without_block_id(&heading.text)) == key)?;
-        above = Some((found.0, found.1.level));
-    }
-    above.map(|(number, _)| number)
+    let headings = known.headings.iter();
+    let headings = headings.map(|heading| (heading.level, &*heading.text));
+    programs::heading_of_chain(anchor, &headings)
 }

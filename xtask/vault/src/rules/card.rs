@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 
-use super::known::{Known, KnownLink, Lines};
+use super::known::{Headings, Known, KnownLink, Lines};
 use super::settings::{Environment, Resolve, Rules, is_unpublished};
 use super::suppressions::{suppressions, unknown_words};
 use crate::card::{self, Code as CodeText, Content, Help, Kind, Link, SyntaxIssue};
@@ -75,7 +75,7 @@ pub(crate) fn check(
         permalink: scalar("permalink").map(|path| path.trim_matches('/').into()),
         links,
         slugs: Lines::of(content.headings.iter().map(|heading| &*heading.slug)),
-        headings: Lines::of(content.headings.iter().map(|heading| &*heading.text)),
+        headings: Headings::of(&content.headings),
         blocks: Lines::of(block_ids(text, content, rules.resolve).into_iter()),
         anchors: Lines::of(content.anchors.iter().map(|anchor| &**anchor)),
         requires: texts(&["requires"]),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::suppressions::Suppression;
-use crate::card::Kind;
+use crate::card::{Heading, Kind};
 use crate::place::Place;
 
 /// What is kept of a card.
@@ -13,8 +13,8 @@ pub(crate) struct Known {
     pub(crate) links: Box<[KnownLink]>,
     /// The anchors of its headings.
     pub(crate) slugs: Lines,
-    /// The texts of its headings.
-    pub(crate) headings: Lines,
+    /// Its headings.
+    pub(crate) headings: Headings,
     /// Block ids without their `^`.
     pub(crate) blocks: Lines,
     /// Anchors that HTML sets.
@@ -76,6 +76,32 @@ impl Lines {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         self.words.split_terminator('\n')
+    }
+}
+
+/// Headings, all in one piece of memory: a line for each, which begins with its level.
+#[derive(Debug, Default)]
+pub(crate) struct Headings(Box<str>);
+
+impl Headings {
+    pub(crate) fn of(headings: &[Heading]) -> Self {
+        let length = headings.iter().map(|heading| heading.text.len() + 2).sum();
+        let mut lines = String::with_capacity(length);
+        for heading in headings {
+            lines.push(char::from(b'0' + heading.level));
+            lines.push_str(&heading.text);
+            lines.push('\n');
+        }
+        Self(lines.into())
+    }
+
+    /// Their levels and texts.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, &str)> + Clone {
+        self.0.split_terminator('\n').filter_map(|line| {
+            let mut chars = line.chars();
+            let level = chars.next()?.to_digit(10)?;
+            Some((u8::try_from(level).ok()?, chars.as_str()))
+        })
     }
 }
 

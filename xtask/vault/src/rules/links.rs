@@ -9,7 +9,7 @@ use super::settings::{Environment, Resolve};
 use crate::card::Kind;
 use crate::finding::{Code, Finding, Fix};
 use crate::place::Place;
-use crate::programs::{Aliases, Goal, Programs, by_case, heading_key, listed};
+use crate::programs::{Aliases, Goal, Programs, by_case, heading_of_chain, listed};
 use crate::resolve::{Card, Target, Vault, by_name, by_path, joined, nearest, stem};
 use crate::slug::slug;
 use crate::tree::Tree;
@@ -326,7 +326,11 @@ impl<'a> Follower<'a> {
         let vault = self.vault;
         let range = link.start as usize..link.start as usize + target.len();
         if self.surroundings.resolve == Resolve::Quartz {
-            if let Target::Ambiguous(cards) = vault.resolve(stem(target)) {
+            // A path names one page, if any.
+            let is_name = !target.trim_start_matches("./").contains('/');
+            if let Target::Ambiguous(cards) = vault.resolve(stem(target))
+                && is_name
+            {
                 let message = format!("`{target}` can be {}", listed(&vault.cards, &cards));
                 self.add(place, Code::LinkAmbiguous, message);
                 return None;
@@ -406,7 +410,7 @@ impl<'a> Follower<'a> {
         {
             let mut both = known.slugs.iter().zip(known.headings.iter());
             let text = both.find(|(slug, _)| *slug == near);
-            let text = text.filter(|_| wanted != anchor).map(|(_, text)| text);
+            let text = text.filter(|_| wanted != anchor).map(|(_, (_, text))| text);
             message = message + ": did you mean `" + text.unwrap_or(near) + "`?";
         }
         self.add(place, Code::AnchorUnknown, message);
@@ -417,25 +421,22 @@ impl<'a> Follower<'a> {
         if self.surroundings.resolve == Resolve::Both {
             return false;
         }
-        // A chain of headings leads to the last one.
-        let last = anchor.rsplit('#').next().unwrap_or(anchor);
-        let id = format!("{{#{last}}}");
-        let mut headings = known.headings.iter();
-        let resolve = self.surroundings.resolve;
-        let in_obsidian = || {
-            let key = heading_key(last);
-            resolve != Resolve::Quartz
-                && known
-                    .headings
-                    .iter()
-                    .any(|heading| heading_key(heading) == key)
+        let parts = anchor.split('#').filter(|part| !part.trim().is_empty());
+        let Some(last) = parts.clone().next_back() else {
+            return true;
         };
-        last.is_empty()
-            || last.starts_with('^') && known.blocks.has(&last[1..])
-            || resolve != Resolve::Obsidian && known.slugs.has(&slug(last))
-            || known.anchors.has(last)
-            || headings.any(|heading| heading.ends_with(&id))
-            || in_obsidian()
+        let resolve = self.surroundings.resolve;
+        // Of a chain Obsidian has to find each heading below the one before; Quartz shows it as text, which is a
+        // finding of its own.
+        let is_alone = resolve == Resolve::Quartz || parts.count() == 1;
+        let mut headings = known.headings.iter();
+        let id = format!("{{#{last}}}");
+        last.starts_with('^') && known.blocks.has(&last[1..])
+            || resolve != Resolve::Quartz && heading_of_chain(anchor, &headings).is_some()
+            || is_alone
+                && (resolve != Resolve::Obsidian && known.slugs.has(&slug(last))
+                    || known.anchors.has(last)
+                    || headings.any(|(_, text)| text.ends_with(&id)))
     }
 
     /// Where a Markdown link leads that is no path from its card: programs look in the whole vault.
