@@ -121,6 +121,7 @@ fn has(text: &[u8], word: &[u8]) -> bool {
 /// The last part of a link's target, as names are compared by the program that is the least strict.
 fn key(target: &str) -> String {
     let name = target.trim().trim_end_matches('/');
+    let name = name.strip_suffix(".html").unwrap_or(name);
     sluggish(&folded(stem(name)))
 }
 
@@ -141,6 +142,7 @@ mod tests {
             ("[x](../a/%4Dy%20note.md)", true),
             ("[x](../a/&#77;y%20note.md)", true),
             ("[[my-note]]", true),
+            ("[x](../a/My%20note.html)", true),
             ("[[b/]] or [[new-name|x]]", true),
             ("[[other]] my note", false),
             ("---\naliases: [New-Name]\n---\n", true),

@@ -126,8 +126,16 @@ impl<'a> Follower<'a> {
             .at(path.as_str())
             .or_else(|| vault.at(&format!("{path}.md")));
         let is_file = || !target.starts_with('/') && self.among.exists(&path);
+        // A page as it is rendered.
+        let page = || {
+            let page = path.as_str().strip_suffix(".html")?;
+            vault
+                .at(&format!("{page}.md"))
+                .filter(|_| self.among.resolve != Resolve::Both)
+        };
         card.map(Goal::Card)
             .or_else(|| is_file().then(|| Goal::File(path.clone())))
+            .or_else(|| page().map(Goal::Card))
     }
 
     /// Where a Markdown link leads on forges, or else in Quartz, which finds names as well.

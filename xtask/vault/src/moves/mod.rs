@@ -227,6 +227,11 @@ mod tests {
                 "| a |\n|---|\n| [[old|t]] | ![[old#Part|u]] |\n| [[old\\|t]] |\n",
                 "| a |\n|---|\n| [[new|t]] | ![[new#Part|u]] |\n| [[new\\|t]] |\n",
             ),
+            // As a site has it.
+            (
+                "[x](old.html#part) [y](./old.html) [z](two.html)",
+                "[x](../b/new.html#part) [y](./../b/new.html) [z](two.html)",
+            ),
             // From the vault's root, and what is elsewhere or nowhere.
             (
                 "[x](a/old.md#part) [y](a/old) ![p](pics/p.png) [n](none/x.md) [s](p.png)",
@@ -245,6 +250,7 @@ mod tests {
             let among = Among {
                 files: &["pics/p.png".to_owned()],
                 exists: &exists,
+                resolve: Resolve::Either,
                 ..Among::nothing()
             };
             apply_among(&mut now, &rename("a/old.md", "b/new.md"), &among).unwrap();
@@ -279,6 +285,65 @@ mod tests {
         assert_eq!(
             now[Utf8Path::new("g/y.md")],
             "[[index]] [[feats/index]] [[e/f/n]]"
+        );
+    }
+
+    #[test]
+    fn links_to_folders_stay_links_to_folders() {
+        let links = "[x](/en/) [y](../en/) [z](en) [[en]] [[en/]] [[en/sub/]] [w](/en/index/) ![p](/en/p.png)";
+        let first = texts(&[
+            ("d/links.md", links),
+            ("en/index.md", ""),
+            ("en/sub/deep/x.md", ""),
+            ("index.md", ""),
+        ]);
+        let of = |old: &str, new: &str| {
+            let moved = ["index.md", "sub/deep/x.md"];
+            let moved = moved.map(|file| {
+                (
+                    format!("{old}/{file}").into(),
+                    format!("{new}/{file}").into(),
+                )
+            });
+            Change::Move(Moved {
+                files: moved.into(),
+                folders: vec![(old.into(), new.into())],
+            })
+        };
+        for (new, after) in [
+            (
+                "my fr",
+                "[x](/my%20fr/) [y](../my%20fr/) [z](my%20fr) [[my fr]] [[my fr/]] [[my fr/sub/]] [w](/my%20fr/index/) \
+                 ![p](/en/p.png)",
+            ),
+            (
+                "x/fr",
+                "[x](/x/fr/) [y](../x/fr/) [z](x/fr) [[x/fr]] [[x/fr/]] [[x/fr/sub/]] [w](/x/fr/index/) ![p](/en/p.png)",
+            ),
+        ] {
+            let mut now = first.clone();
+            let exists = |path: &Utf8Path| ["en", "en/sub"].contains(&path.as_str());
+            let among = Among {
+                exists: &exists,
+                resolve: Resolve::Quartz,
+                ..Among::nothing()
+            };
+            apply_among(&mut now, &of("en", new), &among).unwrap();
+            assert_eq!(now[Utf8Path::new("d/links.md")], after);
+            apply_among(&mut now, &of(new, "en"), &among).unwrap();
+            assert_eq!(now[Utf8Path::new("d/links.md")], links);
+        }
+        // What is no page of a folder any more is named itself.
+        let mut now = first;
+        let among = Among {
+            exists: &|_| false,
+            resolve: Resolve::Quartz,
+            ..Among::nothing()
+        };
+        apply_among(&mut now, &rename("en/index.md", "en/home.md"), &among).unwrap();
+        assert_eq!(
+            now[Utf8Path::new("d/links.md")],
+            "[x](/en/home) [y](../en/home) [z](en/home) [[home]] [[home]] [[en/sub/]] [w](/en/home/) ![p](/en/p.png)"
         );
     }
 

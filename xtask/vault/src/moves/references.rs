@@ -10,7 +10,7 @@ use pulldown_cmark::{Options, Parser};
 use crate::card::{self, Content, Kind, Link, SyntaxIssue};
 use crate::edits;
 use crate::place::{Place, offset};
-use crate::programs::heading_key;
+use crate::programs::{heading_key, is_page};
 use crate::resolve::{joined, stem};
 use crate::slug::{percent_encoded, slug};
 
@@ -230,9 +230,17 @@ pub(crate) fn is_relative(target: &str) -> bool {
 pub(crate) fn style(reference: &Reference, from: &Utf8Path, to: &Utf8Path) -> Style {
     let target = &reference.target;
     let path = from_root(from, target);
-    let is = |path: &str| path == to || to.as_str().strip_suffix(".md") == Some(path);
+    let is = |path: &str| {
+        let page = path.strip_suffix(".html").unwrap_or(path);
+        path == to || to.as_str().strip_suffix(".md") == Some(page)
+    };
     if reference.form != Form::Markdown || target.is_empty() || is(path.as_str()) {
         Style::Usual
+    } else if names_folder(target, to) {
+        let folder = to.parent().map(Utf8Path::as_str);
+        let is_whole =
+            folder == Some(target.trim_end_matches('/')) && folder != Some(path.as_str());
+        if is_whole { Style::Root } else { Style::Usual }
     } else if !target.contains('/') {
         Style::Name
     } else if !target.starts_with('/') && is(target) {
@@ -240,6 +248,19 @@ pub(crate) fn style(reference: &Reference, from: &Utf8Path, to: &Utf8Path) -> St
     } else {
         Style::Usual
     }
+}
+
+/// Whether a link to a page names the folder that the page is of.
+fn names_folder(target: &str, to: &Utf8Path) -> bool {
+    let name = target.trim_end_matches('/').rsplit('/').next();
+    let name = stem(name.unwrap_or_default());
+    is_page(to) && name.strip_suffix(".html").unwrap_or(name) != stem(to.as_str())
+}
+
+/// Where a link that names a folder leads now, if what it leads to is still a folder's page.
+fn folder_now<'p>(target: &str, was: LinkPath<'_>, is: LinkPath<'p>) -> Option<&'p str> {
+    let is_folder = names_folder(target, was.to) && is_page(is.to);
+    is.to.parent().map(Utf8Path::as_str).filter(|_| is_folder)
 }
 
 /// A relative path seen from the vault's root; what leaves the vault begins with `..`.
@@ -324,7 +345,10 @@ pub(crate) fn written(
     };
     let same_folder = was.from.parent() == is.from.parent() || !depends_on_folder;
     // A stem does not depend on the card's folder.
-    let is_by_stem = reference.is_wiki() && !meant.contains('/') && style != Style::WholePath;
+    let is_by_stem = reference.is_wiki()
+        && !meant.contains('/')
+        && !names_folder(meant, was.to)
+        && style != Style::WholePath;
     let same_goal =
         was.to == is.to || (is_by_stem && stem(was.to.as_str()) == stem(is.to.as_str()));
     let is_as_it_was = if meant.is_empty() {
@@ -350,15 +374,18 @@ pub(crate) fn written(
     } else if matches!(style, Style::Root | Style::WholePath) {
         let path = is.to.as_str();
         let bare = path.strip_suffix(".md").unwrap_or(path);
-        encoded(
-            if is_file(&reference.target) {
-                path
-            } else {
-                bare
-            },
-            target,
-            reference,
-        )
+        let folder = folder_now(meant, was, is).filter(|_| style == Style::Root);
+        let end = if folder.is_some() && meant.ends_with('/') {
+            "/"
+        } else {
+            ""
+        };
+        let path = if is_file(meant) {
+            path
+        } else {
+            folder.unwrap_or(bare)
+        };
+        encoded(&format!("{path}{end}"), target, reference)
     } else if style == Style::Name {
         let (stem, name) = (stem(is.to.as_str()), is.to.file_name().unwrap_or_default());
         let is_whole = is_file(&reference.target);
@@ -400,15 +427,24 @@ fn only_renamed(was: LinkPath<'_>, is: LinkPath<'_>) -> bool {
 /// By stem or by path, with `.md` or without, and with its blanks, as it was.
 fn wiki_target(now: &str, was: LinkPath<'_>, is: LinkPath<'_>) -> String {
     let name = now.trim();
-    let ending = if is_file(name) { ".md" } else { "" };
+    let folder = folder_now(name, was, is).filter(|folder| !folder.is_empty());
+    let is_folder = folder.is_some() || !is_file(was.to.as_str());
+    let (name, ending) = match name.strip_suffix('/') {
+        Some(name) => (name, if is_folder { "/" } else { "" }),
+        None => (name, if is_file(name) { ".md" } else { "" }),
+    };
     let bare = |path: &'_ Utf8Path| {
         path.as_str()
             .strip_suffix(".md")
             .unwrap_or(path.as_str())
             .to_owned()
     };
-    let path = bare(is.to);
-    let path = if let Some((folder, _)) = name.rsplit_once('/').filter(|_| only_renamed(was, is)) {
+    let path = folder.map_or_else(|| bare(is.to), str::to_owned);
+    let path = if folder.is_some() {
+        // Quartz takes folders from the root.
+        let start = if name.starts_with('/') { "/" } else { "" };
+        format!("{start}{path}")
+    } else if let Some((folder, _)) = name.rsplit_once('/').filter(|_| only_renamed(was, is)) {
         format!("{folder}/{}", stem(&path))
     } else if is_relative(name) {
         let path = relative(is.from, &path, 0);
@@ -443,13 +479,17 @@ fn path_target(now: &str, reference: &Reference, was: LinkPath<'_>, is: LinkPath
     let meant = reference.target.as_str();
     let bare = meant.rsplit('/').next().unwrap_or(meant);
     let without_ending = is_file(is.to.as_str()) && !is_file(bare) && !meant.is_empty();
+    let folder = folder_now(meant, was, is);
+    let is_rendered = bare.strip_suffix(".html").is_some() && is_file(was.to.as_str());
     let to = match is.to.as_str().strip_suffix(".md") {
-        Some(path) if without_ending => path,
+        Some(path) if is_rendered => &format!("{path}.html"),
+        Some(path) if without_ending => folder.unwrap_or(path),
         _ => is.to.as_str(),
     };
     let last = now.rfind('/').map_or(0, |at| at + 1);
+    let has_name = !bare.is_empty() && !names_folder(meant, was.to);
     // Whether brackets need encoding depends on the whole path.
-    if only_renamed(was, is) && !bare.is_empty() && !meant.contains(['(', ')']) {
+    if only_renamed(was, is) && has_name && !meant.contains(['(', ')']) {
         let name = to.rsplit('/').next().unwrap_or(to);
         return now[..last].to_owned() + &encoded(name, now, reference);
     }
@@ -459,10 +499,15 @@ fn path_target(now: &str, reference: &Reference, was: LinkPath<'_>, is: LinkPath
         let dot = if meant.starts_with("./") { "./" } else { "" };
         format!("{dot}{}", relative(is.from, to, detour(was.from, meant)))
     };
-    // A trailing slash is kept or left out as before.
+    // A trailing slash is kept or left out as before, but for a folder's page that is none any more.
     let path = path.strip_suffix("/.").unwrap_or(&path);
     let path = path.strip_suffix('/').unwrap_or(path);
-    let end = if meant.ends_with('/') { "/" } else { "" };
+    let may_end = folder.is_some() || !names_folder(meant, was.to);
+    let end = if may_end && meant.ends_with('/') {
+        "/"
+    } else {
+        ""
+    };
     encoded(&format!("{path}{end}"), now, reference)
 }
 
