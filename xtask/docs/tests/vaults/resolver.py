@@ -36,10 +36,13 @@ class Link:
 class Card:
     """What a file holds: its links in order, its headings (level, text) and the ids of its blocks."""
 
-    __slots__ = ("links", "headings", "blocks", "ids", "aliases")
+    __slots__ = ("links", "headings", "blocks", "last_blocks", "ids", "aliases", "is_draft")
 
     def __init__(self):
-        self.links, self.headings, self.blocks, self.ids, self.aliases = [], [], set(), set(), []
+        self.links, self.headings, self.ids, self.aliases = [], [], set(), []
+        # At the ends of lines, and of these at the ends of blocks: Quartz has no others.
+        self.blocks, self.last_blocks = set(), set()
+        self.is_draft = False
 
 
 def wiki(state, silent):
@@ -160,16 +163,20 @@ def read_card(text):
     front, body = front_matter(text)
     for number, line in enumerate(front.split("\n")):
         for match in re.finditer(r"(?:[:\[,-]\s*)([\"'])\[\[([^\[\]\\]+?)\]\]\1", line):
-            target, anchor = split_target(match[2].split("|")[0])
+            inside = match[2].replace("''", "'") if match[1] == "'" else match[2]
+            target, anchor = split_target(inside.split("|")[0])
             card.links.append(Link("prop", target.strip(), anchor, number + 2))
     card.aliases = aliases(front)
+    card.is_draft = re.search(r"(?m)^draft:\s*[\"']?true[\"']?\s*$", front) is not None
     offset = text[:body].count("\n")
     text = uncommented(text[body:])
     # A footnote's text is no definition of a link.
     text = re.sub(r"(?m)^([ >\t]*(?:[-*+] |\d+[.)] )?)\[\^([^\]\s]+)\]:", r"\1(\2)", text)
     tokens = MARKDOWN.parse(text)
-    heading = None
+    heading, is_cell = None, False
     for token in tokens:
+        if token.type in ("td_open", "td_close", "th_open", "th_close"):
+            is_cell = token.type.endswith("open")
         if token.type == "heading_open":
             heading = int(token.tag[1])
         if token.type in ("html_block",):
@@ -204,10 +211,13 @@ def read_card(text):
             elif child.type == "html_inline":
                 card.ids.update(re.findall(r"(?:id|name)=[\"']([^\"']+)", child.content))
         words = "".join(words)
-        for part in token.content.split("\n"):
+        parts = token.content.split("\n")
+        for part in parts:
             block = re.search(r"(?:^|\s|\W)\^([A-Za-z0-9_-]+)\s*$", part)
             if block:
                 card.blocks.add(block[1])
+                if part is parts[-1] and not is_cell:
+                    card.last_blocks.add(block[1])
         if heading:
             card.headings.append((heading, re.sub(r"\s\^[A-Za-z0-9-]+$", "", words.strip())))
             heading = None
@@ -314,7 +324,9 @@ class Vault:
         self.slugs, self.last, self.aliases = {}, {}, {}
         for path, card in self.cards.items():
             for name in card.aliases:
-                self.aliases.setdefault(name.lower(), path)
+                same = self.aliases.setdefault(name.lower(), path)
+                # What several have leads nowhere.
+                self.aliases[name.lower()] = path if same == path else None
         for path in self.stats:
             name = full_slug(path)
             self.slugs.setdefault(name, path)
@@ -356,7 +368,8 @@ class Vault:
             path = posixpath.normpath(target.strip("/") or ".")
         else:
             path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
-        for candidate in (path, path + ".md"):
+        # A site has its pages at `x.html`.
+        for candidate in (path, path + ".md", path.removesuffix(".html") + ".md"):
             if candidate in self.stats:
                 return candidate
         if path in self.folders:
@@ -398,7 +411,8 @@ class Vault:
             return "top"
         if "^" in anchor and anchor.rsplit("#", 1)[-1].startswith("^"):
             block = anchor.rsplit("^", 1)[1]
-            return ("block", block) if block in card.blocks else None
+            blocks = card.blocks if program == "obsidian" else card.last_blocks
+            return ("block", block) if block in blocks else None
         if program == "obsidian":
             start, level, found = 0, 0, None
             for part in filter(str.strip, anchor.split("#")):
