@@ -41,7 +41,8 @@ impl Staged {
             || below
                 .next()
                 .is_some_and(|(next, _)| next.starts_with(&folder))
-            || self.is_elsewhere(Utf8Path::new(path)) && self.git_root.join(path).exists()
+            || self.is_elsewhere(Utf8Path::new(path))
+                && (self.git_root.join(path).exists() || self.is_absent(Utf8Path::new(path)))
     }
 
     /// The files below a folder, by their paths from it.
@@ -60,6 +61,13 @@ impl Staged {
         self.submodules
             .iter()
             .any(|module| path.starts_with(module))
+    }
+
+    /// Whether a path is in a submodule that is not checked out: of its files nothing is known.
+    fn is_absent(&self, path: &Utf8Path) -> bool {
+        let mut modules = self.submodules.iter();
+        let module = modules.find(|module| path.starts_with(module));
+        module.is_some_and(|module| !self.git_root.join(module).join(".git").exists())
     }
 
     /// The text of a staged file, or why it can't be read.

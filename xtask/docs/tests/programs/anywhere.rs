@@ -104,4 +104,15 @@ fn what_is_staged_is_checked_in_sparse_checkouts_and_with_submodules() {
         "{lines}"
     );
     assert_eq!(lines.lines().count(), 1, "{lines}");
+    // Paths into a submodule that is not checked out may lead somewhere.
+    git(&["submodule", "--quiet", "deinit", "--all"]);
+    place.write(&[(
+        "uno.md",
+        "[x](module/in-module.md) [y](modul/in-module.md)\n",
+    )]);
+    git(&["add", "--sparse", "docs/uno.md"]);
+    let output = place.run("docs-check", &["--staged"]);
+    let lines = text(&output.stdout);
+    assert!(lines.contains("uno.md:1:26: file-unknown"), "{lines}");
+    assert_eq!(lines.lines().count(), 2, "{lines}");
 }
