@@ -56,6 +56,14 @@ impl<'a> Follower<'a> {
         }
     }
 
+    /// One that knows the other names of cards as well.
+    pub(crate) fn with_aliases(among: &'a OldVault<'a>) -> Self {
+        Self {
+            programs: Programs::new(&among.vault, &among.files, &among.aliases),
+            ..Self::new(among)
+        }
+    }
+
     /// What the links of a card lead to.
     pub(crate) fn link_targets(&self, from: usize) -> Vec<LinkTarget> {
         let references = self.among.references[from].iter();

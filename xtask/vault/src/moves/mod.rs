@@ -741,6 +741,31 @@ mod tests {
     }
 
     #[test]
+    fn links_by_another_name_that_lead_elsewhere_are_listed() {
+        // Of two cards Quartz takes the one that is called so once more.
+        let mut now = texts(&[
+            ("a/font.md", ""),
+            ("a/x.md", "[[font]]"),
+            ("b/font.md", "---\naliases: [font]\n---\n# Font\n"),
+            ("b/todo.md", "---\ntags: [t]\n---\n# To do\n"),
+        ]);
+        let among = Among {
+            resolve: Resolve::Either,
+            ..Among::nothing()
+        };
+        let links = apply_among(&mut now, &merge("b/font.md", "b/todo.md"), &among).unwrap();
+        let found = Retarget {
+            path: "a/x.md".into(),
+            line: Place::new(1, 1),
+            target: "font".to_owned(),
+            from: Some("b/todo.md".into()),
+            to: Some("a/font.md".into()),
+        };
+        assert_eq!(links.retargets, [found]);
+        assert_eq!(now[Utf8Path::new("a/x.md")], "[[font]]");
+    }
+
+    #[test]
     fn a_card_is_listed_where_it_lies() {
         let front = |tag: &str| format!("---\ntags: [x, {tag}]\n---\n");
         let mut now = texts(&[

@@ -57,8 +57,10 @@ pub(crate) struct OldVault<'a> {
     pub(crate) read: Vec<usize>,
     /// Files other than cards.
     pub(crate) files: Tree,
-    /// Other names of cards go with them.
+    /// Other names of cards go with them: links by these are not written anew.
     pub(crate) no_aliases: Aliases,
+    /// The other names of those with texts.
+    pub(crate) aliases: Aliases,
     exists: Exists<'a>,
     /// What was moved away from where `exists` finds it, and to where.
     moved: Option<&'a Moved>,
@@ -108,6 +110,15 @@ pub(crate) fn read<'a>(
         contents[*number] = content;
         found[*number] = references;
     }
+    let mut aliases = Aliases::new();
+    for (number, content) in (0..).zip(&contents) {
+        for name in content.iter().flat_map(|content| names(content)) {
+            let same = aliases.entry(name.to_lowercase()).or_insert(Some(number));
+            if *same != Some(number) {
+                *same = None;
+            }
+        }
+    }
     let files = among.files.iter().map(|path| {
         let now = moved.and_then(|moved| moved.now(Utf8Path::new(path)));
         now.map_or_else(|| path.clone(), Utf8PathBuf::into_string)
@@ -124,10 +135,21 @@ pub(crate) fn read<'a>(
         read,
         files: Tree::of(files),
         no_aliases: Aliases::new(),
+        aliases,
         exists: among.exists,
         moved,
         resolve: among.resolve,
     }
+}
+
+/// The other names of a card.
+fn names(content: &Content) -> impl Iterator<Item = &str> {
+    let keys = ["aliases", "alias", "permalink"].into_iter();
+    let front = content.front.iter();
+    front.flat_map(move |front| {
+        let names = keys.clone().flat_map(|key| front.texts(key));
+        names.map(|name| name.trim_matches('/'))
+    })
 }
 
 impl OldVault<'_> {
@@ -202,11 +224,7 @@ impl OldVault<'_> {
             );
         }
         let is_called_so = |card: &&usize| {
-            let front = self.content(**card).front.as_ref();
-            let names = ["aliases", "alias", "permalink"].iter();
-            let names =
-                names.flat_map(|key| front.map(|front| front.texts(key)).unwrap_or_default());
-            names.into_iter().any(|name| name.trim_matches('/') == stem) && Some(**card) != but
+            names(self.content(**card)).any(|name| name == stem) && Some(**card) != but
         };
         let called = self.read.iter().find(is_called_so);
         if let Some(card) = called.filter(|_| self.resolve != Resolve::Obsidian) {

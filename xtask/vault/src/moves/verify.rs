@@ -33,6 +33,10 @@ impl Composer<'_> {
         let texts: Texts = self.plan.iter().map(text).collect();
         let after = read(&texts, among, Some(self.moved));
         let follower = Follower::new(&after);
+        let named = [
+            Follower::with_aliases(before),
+            Follower::with_aliases(&after),
+        ];
         // Each part of an old card, and where it is now.
         let mut places: Vec<(Part, usize, Range<usize>)> = Vec::new();
         for card in after.read.iter().copied() {
@@ -96,11 +100,7 @@ impl Composer<'_> {
             }
             for ((link, old), (now, new)) in was.iter().zip(&is) {
                 ensure!(link.form == now.form, "{}", self.connected(part.card));
-                retargets.extend(self.retarget(
-                    &follower,
-                    (part.card, link, old),
-                    (*card, now, new),
-                ));
+                retargets.extend(self.retarget(&named, (part.card, link, old), (*card, now, new)));
                 let same = match (old, new) {
                     (LinkTarget::Card(old, anchor), LinkTarget::Card(to, is)) => {
                         let to_top = self.top(*old) == after.path(*to);
@@ -173,7 +173,7 @@ impl Composer<'_> {
     /// Where a link leads somewhere else than before in one of the programs, or led nowhere.
     fn retarget(
         &self,
-        after: &Follower<'_>,
+        [before, after]: &[Follower<'_>; 2],
         (was_in, was, old): (usize, &Reference, &LinkTarget),
         (is_in, is, new): (usize, &Reference, &LinkTarget),
     ) -> Option<Retarget> {
@@ -185,11 +185,11 @@ impl Composer<'_> {
             Goal::File(path) => path.clone(),
         };
         let is_card = |target: &LinkTarget| matches!(target, LinkTarget::Card(..));
-        let goals_before = self.was.goals_of(was_in, was);
+        let goals_before = before.goals_of(was_in, was);
         let goals_after = after.goals_of(is_in, is);
         let both = goals_before.iter().zip(&goals_after);
         let mut others = both.filter_map(|(old, new)| {
-            let old = path(self.was, old.as_ref()?);
+            let old = path(before, old.as_ref()?);
             let expected = match self.before.vault.at(old.as_str()) {
                 Some(card) => self.top(card).to_owned(),
                 None => self.moved.now(&old).unwrap_or(old),
