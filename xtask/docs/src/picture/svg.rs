@@ -17,7 +17,10 @@ pub const STYLE: &str = "text{font-family:system-ui,sans-serif;fill:#24292f}\
 .card text{font-size:13px;paint-order:stroke;stroke:#fff;stroke-width:3px}\
 .card circle{fill:#0969da}.card.orphan circle{fill:#fff;stroke:#bc4c00;stroke-width:2.5px}\
 .card.broken circle{fill:#cf222e}.card .mark{fill:#cf222e;font-weight:700}\
-.links path{fill:none;stroke:#0969da;stroke-opacity:.22}";
+.links path{fill:none;stroke:#0969da;stroke-opacity:.22}.links.many path{stroke-opacity:.1}";
+
+/// More links than this are drawn paler: they cover the titles.
+const MANY: usize = 1000;
 
 /// The picture; `link` gives the address of a card. Alone it has its colors and a background.
 pub fn svg(graph: &Graph, link: &dyn Fn(&Utf8Path) -> String, alone: bool) -> String {
@@ -44,7 +47,9 @@ pub fn svg(graph: &Graph, link: &dyn Fn(&Utf8Path) -> String, alone: bool) -> St
             escaped(&folder.name)
         );
     }
-    text.push_str("<g class=\"links\">\n");
+    let links: usize = graph.cards().iter().map(|card| card.leads_to().len()).sum();
+    let class = if links > MANY { "links many" } else { "links" };
+    let _ = writeln!(text, "<g class=\"{class}\">");
     for (from, card) in graph.cards().iter().enumerate() {
         for to in card.leads_to() {
             let ((x1, y1), (x2, y2)) = (layout.cards[from], layout.cards[to]);
