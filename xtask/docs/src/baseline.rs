@@ -14,8 +14,15 @@ pub fn known_as(finding: &Finding) -> String {
         "{}: {}: {}",
         finding.path,
         finding.code.name(),
-        finding.message
+        without_suggestion(&finding.message)
     )
+}
+
+/// A message without the name that is the most like the wrong one: a new card may be more like it.
+fn without_suggestion(message: &str) -> &str {
+    message
+        .split_once(": did you mean ")
+        .map_or(message, |(what, _)| what)
 }
 
 /// How many findings the baseline knew, and how many of its lines no finding has any more.
@@ -33,7 +40,7 @@ pub fn forget_known(findings: &mut Vec<Finding>, baseline: &Utf8Path) -> Result<
     let text = read_text(baseline, LARGEST)?;
     let mut known: HashMap<&str, usize> = HashMap::new();
     for line in text.lines() {
-        *known.entry(line).or_default() += 1;
+        *known.entry(without_suggestion(line)).or_default() += 1;
     }
     let before = findings.len();
     findings.retain(|finding| match known.get_mut(known_as(finding).as_str()) {

@@ -108,6 +108,23 @@ fn levels_exclusions_and_what_git_ignores() {
 }
 
 #[test]
+fn the_baseline_knows_a_finding_whatever_name_is_suggested() {
+    let place = Place::new();
+    place.write(&[("one.md", "[[crad]] [[hadn]]\n"), ("hand.md", "")]);
+    place.run("docs-check", &["--write-baseline"]);
+    assert_eq!(found(&place, &[]), (String::new(), Some(0)));
+    place.write(&[("card.md", "")]);
+    fs::remove_file(place.vault().join("hand.md")).unwrap();
+    assert_eq!(found(&place, &[]), (String::new(), Some(0)));
+    // As it was written before.
+    let line = |target: &str| {
+        format!("one.md: link-unknown: there is no card `{target}`: did you mean `x`?\n")
+    };
+    place.write(&[(".docs-check-baseline", &(line("crad") + &line("hadn")))]);
+    assert_eq!(found(&place, &[]), (String::new(), Some(0)));
+}
+
+#[test]
 fn links_are_followed_as_the_program_does_it() {
     let place = Place::new();
     place.write(&[
