@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use sys::inside::Inside;
 use sys::process::Processes;
 use vault::date::Date;
-use vault::finding::{Finding, Level};
+use vault::finding::{Code, Finding, Level};
 use vault::resolve::joined;
 use vault::rules;
 use vault::rules::settings::Environment;
@@ -128,7 +128,19 @@ fn checked(
     }
     let source = Source::new(&processes, repository, root);
     let (staged, config) = if args.staged {
-        let (staged, config) = source.staged()?;
+        let (staged, mut config) = source.staged()?;
+        if let Some(module) = staged.absent(source.below_git()).next() {
+            let levels = &mut config.rules.levels;
+            for code in [Code::LinkUnknown, Code::FileUnknown] {
+                if levels.of(code) == Level::Error {
+                    levels.set(code, Level::Warning);
+                }
+            }
+            say(format!(
+                "the submodule `{module}` is not checked out: what no other folder has may be in it, and \
+                 blocks nothing"
+            ));
+        }
         (Some(staged), config)
     } else {
         (None, Config::of_vault(&source.root)?)

@@ -42,7 +42,10 @@ impl Staged {
                 .next()
                 .is_some_and(|(next, _)| next.starts_with(&folder))
             || self.is_elsewhere(Utf8Path::new(path))
-                && (self.git_root.join(path).exists() || self.is_absent(Utf8Path::new(path)))
+                && (self.git_root.join(path).exists()
+                    || self
+                        .absent("".into())
+                        .any(|module| Utf8Path::new(path).starts_with(module)))
     }
 
     /// The files below a folder, by their paths from it.
@@ -63,11 +66,13 @@ impl Staged {
             .any(|module| path.starts_with(module))
     }
 
-    /// Whether a path is in a submodule that is not checked out: of its files nothing is known.
-    fn is_absent(&self, path: &Utf8Path) -> bool {
-        let mut modules = self.submodules.iter();
-        let module = modules.find(|module| path.starts_with(module));
-        module.is_some_and(|module| !self.git_root.join(module).join(".git").exists())
+    /// The submodules below a folder that are not checked out: of their files nothing is known.
+    pub fn absent(&self, folder: &Utf8Path) -> impl Iterator<Item = &Utf8Path> {
+        let is_absent = move |module: &&Utf8PathBuf| {
+            module.starts_with(folder) && !self.git_root.join(module).join(".git").exists()
+        };
+        let modules = self.submodules.iter().filter(is_absent);
+        modules.map(Utf8PathBuf::as_path)
     }
 
     /// The text of a staged file, or why it can't be read.
