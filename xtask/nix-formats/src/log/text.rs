@@ -105,6 +105,7 @@ mod tests {
             ("a\tb\u{8}", "a\tb"),
             ("\u{1b}", ""),
             ("\u{1b}[3", ""),
+            ("\u{7f}", ""),
         ] {
             assert_eq!(plain(text), plain_text, "{text:?}");
         }
