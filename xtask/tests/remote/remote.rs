@@ -814,16 +814,23 @@ fn supervisors(far: &Far) -> BTreeSet<i32> {
     ours.map(|(process, _)| process).collect()
 }
 
-/// Starts a build that takes long, and waits until its builder runs.
+/// Starts a build that takes long, and waits until its builder runs and has said so here.
 fn start(far: &Far, harness: &Harness, account: &str) -> Child {
     let before = builders(far);
     let mut command = far.command(harness, account, &["slow", "--json"]);
-    let child = command
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     wait_until("a builder runs", || builders(far) > before);
+    let stderr = child.stderr.as_mut().unwrap();
+    let (mut said, mut byte) = (Vec::new(), [0]);
+    while !said.ends_with(b"[buildPhase]") {
+        let read = std::io::Read::read(stderr, &mut byte).unwrap();
+        assert_eq!(read, 1, "{}", text(&said));
+        said.push(byte[0]);
+    }
     child
 }
 
