@@ -32,15 +32,15 @@ pub fn has_a_line_for_each(mut terminal: Terminal) {
     };
     // One line with name, phase and last line of the builder; a total; what ended above.
     any(&["\none  ", "  buildPhase  tick ", "\nbuilding 2, "]);
-    any(&["built   two  0.", "\none  ", "\nbuilding 1, "]);
+    any(&["built   two  ", "\none  ", "\nbuilding 1, "]);
     any(&[
-        "failed  bad  0.",
+        "failed  bad  ",
         ", in installPhase\n",
         "\nbuilding 1, 1 built of 3, 1 failed; ",
     ]);
     let last = terminal.screen();
     assert_eq!(code, Some(1), "{last}");
-    assert!(last.contains("built   one  4"), "{last}");
+    assert!(last.contains("built   one  "), "{last}");
     assert!(last.contains("failed  bad  "), "{last}");
     assert!(
         last.contains("bad in installPhase: failed with exit code 3\n  | oops"),
