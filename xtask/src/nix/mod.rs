@@ -238,6 +238,11 @@ fn with_arguments<'a>(
     command
 }
 
+/// A command of `nix` that is still called experimental.
+fn new_command(nix: Cmd<'_>) -> Cmd<'_> {
+    nix.args(["--extra-experimental-features", "nix-command"])
+}
+
 /// Who reads why an evaluation failed.
 fn reader<'a>(containers: &[&'a Inputs], repo: &'a Repo, verbose: bool) -> Reader<'a> {
     let shown = |inputs: &&Inputs| {
@@ -578,8 +583,7 @@ impl<'a> Nix<'a> {
             Some(store) => {
                 self.copy_derivations(drvs, store)?;
                 let suffix = if store.drv_means_outputs { "" } else { "^*" };
-                self.builder("nix")?
-                    .args(["--extra-experimental-features", "nix-command"])
+                new_command(self.builder("nix")?)
                     .args(["build", "--log-format", "internal-json", "-v", "--no-link"])
                     .args(["--store", &store.url])
                     .args(drvs.iter().map(|drv| format!("{drv}{suffix}")))
@@ -602,11 +606,8 @@ impl<'a> Nix<'a> {
 
     /// `nix build --store` looks for derivations in the store that it builds in.
     fn copy_derivations(&self, drvs: &BTreeSet<String>, store: &Store) -> Result<()> {
-        let command = self
-            .cmd("nix")
+        let command = new_command(self.cmd("nix"))
             .args([
-                "--extra-experimental-features",
-                "nix-command",
                 "copy",
                 "--derivation",
                 "--no-check-sigs",
