@@ -1,10 +1,11 @@
 //! README's picture of the live display shows what the program still shows.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 
-use test_support::common::{root, stdout};
-use test_support::harness::Harness;
+use test_support::common::{root, stdout, wait_until};
+use test_support::harness::{Harness, accepted};
 use test_support::terminal::Terminal;
 
 /// Where it lies below the root.
@@ -39,14 +40,22 @@ fn shape(line: &str) -> String {
 
 #[test]
 fn the_picture_shows_what_the_program_shows() {
-    // Two that run at once, the one longer than the other, with phases.
-    let harness = Harness::new(
-        r#"
-  one = sh "one" { } (phase "buildPhase" + "echo a line; sleep 2; echo > $out");
-  two = sh "two" { } (phase "buildPhase" + "echo a line; sleep 0.5; echo > $out");
-"#,
-    );
+    // Two that run at once, with phases, until both were seen: fixed outputs reach loopback from the sandbox.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let held = |name: &str| {
+        format!(
+            r#"  {name} = fixed "{name}" "sha256-2PNF8sp6JG1nf+S+xUt53bVOl8AqrJ5Fpp7GmMcXdFw="
+    (phase "buildPhase" + "echo a line; read < /dev/tcp/127.0.0.1/{port} || true; echo > $out");
+"#
+        )
+    };
+    let harness = Harness::new(&(held("one") + &held("two")));
     let mut terminal = Terminal::start(&harness.command(&["one", "two"]), 24, 122);
+    wait_until("both are built at once", || {
+        terminal.screen().contains("building 2, 0 built of 2")
+    });
+    drop((accepted(&listener), accepted(&listener)));
     assert_eq!(terminal.wait(), Some(0), "{}", terminal.screen());
     let last = terminal.screen();
     let mut wanted = BTreeSet::from(["buildPhase".to_owned(), "built".to_owned()]);
