@@ -45,7 +45,7 @@ pub fn finish(
     for (_, failure) in &failures {
         terminal::say(format!("\n{}", failure.trim_end()));
     }
-    let succeeded = outcome.status.is_none_or(|status| status.success());
+    let succeeded = outcome.status.is_none_or(|status| status.success()) && failures.is_empty();
     if !succeeded
         && site.host.is_none()
         && site.choice.set == PackageSet::Host

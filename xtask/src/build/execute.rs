@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use xshell::Cmd;
 
 use crate::build::culprits;
 use crate::build::display::{Display, Mode, View};
@@ -14,12 +15,12 @@ use crate::build::logs::Logs;
 use crate::build::model::{Row, Run, Running, State, StoreState, Target};
 use crate::build::screen::Screen;
 use crate::build::site::Site;
-use crate::nix::BuildOptions;
+use crate::nix::{BuildOptions, Nix};
 use crate::pins::mismatch::{self, PinMismatch};
 use crate::remote::Remote;
-use nix_formats::log::{self, Failure};
+use nix_formats::log::{self, Event, Failure};
 use sys::files;
-use sys::process::{Input, Interrupted};
+use sys::process::{Input, Interrupted, Output};
 use sys::scratch::Scratch;
 use sys::terminal;
 
@@ -76,6 +77,15 @@ impl Progress {
         self.run.next_round(targets.iter().copied(), &accepted);
     }
 
+    /// Finds out which outputs of these targets are valid, those that were not asked about before.
+    pub fn note_known(&mut self, nix: &Nix<'_>, targets: &[Target]) -> Result<()> {
+        let outs = targets.iter().map(|target| target.out.clone());
+        let new: BTreeSet<String> = outs.filter(|out| !self.known.contains(out)).collect();
+        self.valid_before.extend(nix.valid(&new)?);
+        self.known.extend(new);
+        Ok(())
+    }
+
     /// Whether this pin was changed before.
     pub fn was_changed(&self, stale: &PinMismatch) -> bool {
         let same =
@@ -116,9 +126,7 @@ pub fn build(
             interrupted: None,
         });
     }
-    let new: BTreeSet<String> = outs.difference(&progress.known).cloned().collect();
-    progress.valid_before.extend(site.nix.valid(&new)?);
-    progress.known.extend(new);
+    progress.note_known(&site.nix, targets)?;
     let to_build: Vec<&Target> = targets
         .iter()
         .filter(|target| !progress.valid_before.contains(&target.out))
@@ -218,33 +226,8 @@ fn follow(
     run: &mut Run,
     start: Instant,
 ) -> Result<ExitStatus> {
-    let args = site.options;
     let remote = site.remote();
-    // What is kept of failed builds has to lie where it stays; the other machine has its own folder.
-    let own_folder = !args.keep_failed && remote.is_none();
-    let scratch = own_folder.then(Scratch::for_builders).transpose()?;
-    let kept = remote.filter(|_| args.keep_failed).map(Remote::temporary);
-    let options = BuildOptions {
-        keep_going: args.keep_going || args.write_pins,
-        keep_failed: args.keep_failed,
-        temporary: scratch
-            .as_ref()
-            .map(|scratch| scratch.path().to_owned())
-            .or(kept),
-        settings: args.settings.clone(),
-    };
-    if let Some(host) = site.host {
-        host.prepare_builders(site.choice.set, site.options.from.share_logins)?;
-    }
-    let mut screen = Screen {
-        display: Display::new(Mode::choose(args.quiet)),
-        logs: Logs::new(site.logs_folder())?,
-        verbose: args.verbose,
-        scratch,
-        remote,
-        tells_folders: !args.keep_failed,
-        there: BTreeSet::new(),
-    };
+    let (mut screen, options) = prepare(site)?;
     let mut reader = log::Reader::default();
     let status = site.nix.build(drvs, &options, TICK, |input| match input {
         Input::Bytes(bytes) => {
@@ -266,6 +249,99 @@ fn follow(
     }
     screen.note_ends(run, start.elapsed());
     Ok(status)
+}
+
+/// Where a build is shown and logged, and how nix-build goes about it.
+fn prepare<'a>(site: &Site<'a>) -> Result<(Screen<'a>, BuildOptions)> {
+    let args = site.options;
+    let remote = site.remote();
+    // What is kept of failed builds has to lie where it stays; the other machine has its own folder.
+    let own_folder = !args.keep_failed && remote.is_none();
+    let scratch = own_folder.then(Scratch::for_builders).transpose()?;
+    let kept = remote.filter(|_| args.keep_failed).map(Remote::temporary);
+    let options = BuildOptions {
+        keep_going: args.keep_going || args.write_pins,
+        keep_failed: args.keep_failed,
+        temporary: scratch
+            .as_ref()
+            .map(|scratch| scratch.path().to_owned())
+            .or(kept),
+        settings: args.settings.clone(),
+    };
+    if let Some(host) = site.host {
+        host.prepare_builders(site.choice.set, site.options.from.share_logins)?;
+    }
+    let screen = Screen {
+        display: Display::new(Mode::choose(args.quiet)),
+        logs: Logs::new(site.logs_folder())?,
+        verbose: args.verbose,
+        scratch,
+        remote,
+        tells_folders: !args.keep_failed,
+        there: BTreeSet::new(),
+    };
+    Ok((screen, options))
+}
+
+/// Builds beside each other what does not wait for each other, on this machine: groups of derivations, each by a
+/// nix-build of its own. `next` gives those to begin with, and after the end of each nix-build those that it made
+/// possible. The signal that came, if one did.
+///
+/// Nix 2.8 tells of a wrong hash at the end of a nix-build only, so one that builds much tells late. Nix itself sees to
+/// it that two of them don't build the same.
+pub fn beside(
+    site: &Site<'_>,
+    history: &History,
+    progress: &mut Progress,
+    mut next: impl FnMut(&mut Progress) -> Result<Vec<BTreeSet<String>>>,
+) -> Result<Option<Interrupted>> {
+    let start = progress.start;
+    let first = next(progress)?;
+    let (mut screen, options) = prepare(site)?;
+    let commands = |groups: Vec<BTreeSet<String>>| -> Result<Vec<Cmd<'_>>> {
+        let groups = groups.iter();
+        groups
+            .map(|drvs| site.nix.build_command(drvs, &options))
+            .collect()
+    };
+    let mut readers: Vec<log::Reader> = Vec::new();
+    site.processes
+        .stream_all(commands(first)?, TICK, |process, output| {
+            let run = &mut progress.run;
+            run.of(process);
+            if readers.len() <= process {
+                readers.resize_with(process + 1, log::Reader::default);
+            }
+            let reader = &mut readers[process];
+            let mut take = |event: Event<'_>| screen.take(event, run, start.elapsed());
+            match output {
+                Output::Bytes(bytes) => reader.read(bytes, &mut take)?,
+                Output::Pause => {
+                    screen.logs.flush()?;
+                    let display = &mut screen.display;
+                    display.refresh(|| view(history, run, start.elapsed()));
+                }
+                Output::End(_) => {
+                    reader.end(&mut take)?;
+                    screen.note_ends(run, start.elapsed());
+                    run.process_ended(process);
+                    if site.processes.signal().is_none() {
+                        // Lines are written meanwhile that are none of the display's.
+                        screen.display = Display::new(Mode::Quiet);
+                        let more = next(progress)?;
+                        screen.display = Display::new(Mode::choose(site.options.quiet));
+                        return commands(more);
+                    }
+                }
+            }
+            Ok(Vec::new())
+        })?;
+    let interrupted = site.processes.acknowledge();
+    if let Some(interrupted) = &interrupted {
+        let unfinished = culprits::without_output(&site.nix, &progress.run)?;
+        terminal::say(interruption(interrupted, &progress.run, unfinished.keys()));
+    }
+    Ok(interrupted)
 }
 
 /// What the live lines show.

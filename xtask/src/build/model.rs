@@ -220,7 +220,10 @@ pub struct Run {
     /// Derivations of targets that are to be built.
     wanted: Vec<String>,
     active: BTreeMap<u64, Activity>,
-    counts: Counts,
+    /// By the number of the nix-build.
+    counts: BTreeMap<usize, Counts>,
+    /// The nix-build whose events come.
+    process: usize,
     builds: BTreeMap<String, Build>,
     failures: BTreeMap<String, Failure>,
     /// The build whose activity stopped last.
@@ -234,7 +237,7 @@ pub struct Run {
 #[derive(Debug)]
 enum Activity {
     Build(String),
-    AllBuilds,
+    AllBuilds(usize),
     Fetch(String),
 }
 
@@ -266,6 +269,15 @@ impl Run {
         accepted: &[String],
     ) {
         self.wanted.clear();
+        self.active.clear();
+        self.counts.clear();
+        self.stopped = None;
+        self.other_errors.clear();
+        self.more(targets, accepted);
+    }
+
+    /// Builds these targets as well, after the hashes of `accepted` derivations were changed; builds that run go on.
+    pub fn more<'a>(&mut self, targets: impl IntoIterator<Item = &'a Target>, accepted: &[String]) {
         for target in targets {
             self.labels
                 .entry(target.drv.clone())
@@ -275,10 +287,6 @@ impl Run {
             }
             self.wanted.push(target.drv.clone());
         }
-        self.active.clear();
-        self.counts = Counts::default();
-        self.stopped = None;
-        self.other_errors.clear();
         for drv in accepted {
             self.builds.remove(drv);
             self.failures.remove(drv);
@@ -291,6 +299,18 @@ impl Run {
         self.labels
             .get(drv)
             .map_or_else(|| name_of(drv), String::as_str)
+    }
+
+    /// Says which nix-build the next events are of, by its number.
+    pub fn of(&mut self, process: usize) {
+        self.process = process;
+    }
+
+    /// Says that a nix-build ended: it runs nothing more, and has told of all that failed.
+    pub fn process_ended(&mut self, process: usize) {
+        if let Some(counts) = self.counts.get_mut(&process) {
+            (counts.running, counts.failed) = (0, 0);
+        }
     }
 
     /// Takes in an event that came `at` this time.
@@ -315,9 +335,11 @@ impl Run {
             }
             Event::BuildsStart { id } => {
                 // A remote builder counts its own builds, within those of this run.
-                let known = |activity: &Activity| matches!(activity, Activity::AllBuilds);
+                let own = self.process;
+                let known =
+                    |activity: &Activity| matches!(activity, Activity::AllBuilds(it) if *it == own);
                 if !self.active.values().any(known) {
-                    self.active.insert(id, Activity::AllBuilds);
+                    self.active.insert(id, Activity::AllBuilds(own));
                 }
                 None
             }
@@ -350,8 +372,8 @@ impl Run {
                 Some(Effect::Phase { drv, phase })
             }
             Event::Counts { id, counts } => match self.active.get(&id)? {
-                Activity::AllBuilds => {
-                    self.counts = counts;
+                Activity::AllBuilds(process) => {
+                    self.counts.insert(*process, counts);
                     Some(Effect::Counts)
                 }
                 _ => None,
@@ -410,8 +432,9 @@ impl Run {
     ) -> Vec<String> {
         let known = |build: &&Build| build.well == Some(false);
         let failed = self.builds.values().filter(known).count() as u64;
-        let more_failed = self.counts.failed > failed;
-        let none_runs = self.counts.running == 0;
+        let counts = self.counts();
+        let more_failed = counts.failed > failed;
+        let none_runs = counts.running == 0;
         let mut ended = Vec::new();
         for (drv, build) in &mut self.builds {
             let can_tell = !build.outputs.is_empty()
@@ -522,7 +545,13 @@ impl Run {
 
     /// Nix's counts of all builds.
     pub fn counts(&self) -> Counts {
-        self.counts
+        let add = |sum: Counts, it: &Counts| Counts {
+            done: sum.done + it.done,
+            expected: sum.expected + it.expected,
+            running: sum.running + it.running,
+            failed: sum.failed + it.failed,
+        };
+        self.counts.values().fold(Counts::default(), add)
     }
 
     /// A build that ended.

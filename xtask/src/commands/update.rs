@@ -41,8 +41,9 @@ use sys::terminal;
 /// First the new tree is compared with the expressions and with the pinned one, without building: lines that
 /// are replaced, files that components are built from, Go, Node, npm and Python, packages, migrations,
 /// defaults. Each finding has file and line, under `a person must decide`, where the run then ends, or `for
-/// information`. Then each hash whose derivation is another with the new version is found by building it, in
-/// rounds, on a copy of the pins, and all components are built and tested. In the end pins.json is written
+/// information`. Then each hash whose derivation is another with the new version is found by building it, as
+/// soon as the hashes of what it needs are known, on a copy of the pins, and all components are built and
+/// tested, each as soon as it can be, by several nix-builds at a time. In the end pins.json is written
 /// once, and so are reference cards that state the version. After any failure all is what it was; `--resume`
 /// goes on with the hashes that were found. Hashes of other systems that would be wrong are removed, unless
 /// `--system` or `--on` has them found. Trees and the journal are in target/xtask/update.

@@ -575,6 +575,16 @@ impl<'a> Nix<'a> {
         tick: Duration,
         on_input: impl FnMut(Input<'_>) -> Result<()>,
     ) -> Result<ExitStatus> {
+        let command = self.build_command(drvs, options)?;
+        self.machine.stream(command, tick, on_input)
+    }
+
+    /// The command that builds derivations, for [`Processes::stream_all`].
+    pub fn build_command(
+        &self,
+        drvs: &BTreeSet<String>,
+        options: &BuildOptions,
+    ) -> Result<Cmd<'a>> {
         let mut command = match &self.store {
             None => self
                 .builder("nix-build")?
@@ -601,7 +611,7 @@ impl<'a> Nix<'a> {
         if let Some(folder) = &options.temporary {
             command = command.env("TMPDIR", folder);
         }
-        self.machine.stream(command, tick, on_input)
+        Ok(command)
     }
 
     /// `nix build --store` looks for derivations in the store that it builds in.

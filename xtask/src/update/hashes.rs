@@ -1,13 +1,13 @@
-//! The hashes that follow a new version, from Nix: all fixed outputs in as few rounds as they depend on each
-//! other, and then, as the proof, all components with their tests.
+//! The hashes that follow a new version, from Nix: all fixed outputs, each as soon as the hashes of what it needs are
+//! known, and so, as the proof, all components with their tests.
 //!
 //! It all happens on a copy of the pins, which goes with the run: fake hashes are in no file that stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use crate::build::conclude;
 use crate::build::evaluate;
@@ -19,9 +19,9 @@ use crate::build::options::{Options, SourceArgs};
 use crate::build::plan as components;
 use crate::build::session::{self, Diagnose};
 use crate::build::site::Site;
-use crate::nix::PackageSet;
+use crate::nix::{self, PackageSet, Pinned};
 use crate::package_set;
-use crate::pins::mismatch::PinMismatch;
+use crate::pins::mismatch::{self, PinMismatch};
 use crate::pins::sources::Sources;
 use crate::pins::{self, Change, Edit};
 use crate::remote::Remote;
@@ -30,6 +30,7 @@ use crate::update::journal::Journal;
 use crate::update::plan::{self, Key, Plan};
 use crate::update::times::Steps;
 use crate::update::tree::Tree;
+use nix_formats::log::Failure;
 use nix_formats::sri::Sri;
 use sys::files;
 use sys::process::Processes;
@@ -93,7 +94,7 @@ pub struct Done {
     pub found: BTreeMap<Key, Sri>,
     /// The package set that was built over.
     pub set: PackageSet,
-    /// How often Nix was asked to build.
+    /// How often builds began because of hashes that became known, the beginning included.
     pub rounds: usize,
     /// What was built.
     pub steps: Steps,
@@ -107,8 +108,8 @@ pub fn find(work: &Work<'_>, journal: &mut Journal) -> Result<End> {
         known.extend(learned(journal, &plan)?);
         files::write_atomically(copy, plan::text(text, &plan, &known)?.as_bytes(), 0o644)?;
         refresh(site)?;
-        let mut rounds = Rounds::new(work, site, &plan, copy, work.build);
-        if let Some(code) = rounds.run(journal)? {
+        let mut rounds = Rounds::new(work, &plan, copy, work.build);
+        if let Some(code) = rounds.run(site, journal)? {
             return Ok(End::Failed(code));
         }
         let (count, steps) = (rounds.count, rounds.steps);
@@ -146,8 +147,8 @@ pub fn fill(
         let to_build = plan::text(&found, &plan, &known)?;
         files::write_atomically(copy, to_build.as_bytes(), 0o644)?;
         refresh(site)?;
-        let mut rounds = Rounds::new(work, site, &plan, copy, false);
-        let failed = rounds.run(journal)?;
+        let mut rounds = Rounds::new(work, &plan, copy, false);
+        let failed = rounds.run(site, journal)?;
         done.rounds += rounds.count;
         done.steps.extend(rounds.steps);
         let found = match failed {
@@ -305,92 +306,166 @@ fn refresh(site: &mut Site<'_>) -> Result<()> {
 }
 
 /// Builds that go on until no hash is wrong.
-struct Rounds<'w, 's, 'a> {
+struct Rounds<'w> {
     work: &'w Work<'w>,
-    site: &'s mut Site<'a>,
     plan: &'w Plan,
     copy: &'w Utf8Path,
     /// Whether components and tests are built.
     build: bool,
-    history: History,
-    progress: Progress,
     count: usize,
     steps: Steps,
+    /// Whether it was said what is built over what.
+    is_announced: bool,
+    /// Which derivations take their hashes from which pins.
+    pinned: Vec<Pinned>,
+    /// What a nix-build was given that builds beside others.
+    given: BTreeSet<String>,
     /// The derivations that were built with fake hashes, by what they are pinned as.
     fakes: BTreeMap<String, String>,
 }
 
-impl<'w, 's, 'a> Rounds<'w, 's, 'a> {
-    fn new(
-        work: &'w Work<'w>,
-        site: &'s mut Site<'a>,
-        plan: &'w Plan,
-        copy: &'w Utf8Path,
-        build: bool,
-    ) -> Self {
+impl<'w> Rounds<'w> {
+    fn new(work: &'w Work<'w>, plan: &'w Plan, copy: &'w Utf8Path, build: bool) -> Self {
         Self {
             work,
-            site,
             plan,
             copy,
             build,
-            history: History::read(work.repo.state().join("history.json"), "update"),
-            progress: Progress::new(),
             count: 0,
             steps: Steps::default(),
+            is_announced: false,
+            pinned: Vec::new(),
+            given: BTreeSet::new(),
             fakes: BTreeMap::new(),
         }
     }
 
     /// Builds; an exit code if that failed, after it was said why.
-    fn run(&mut self, journal: &mut Journal) -> Result<Option<ExitCode>> {
+    fn run(&mut self, site: &mut Site<'_>, journal: &mut Journal) -> Result<Option<ExitCode>> {
+        let mut progress = Progress::new();
+        let mut history = History::read(self.work.repo.state().join("history.json"), "update");
+        // Another machine is asked over one connection.
+        let is_beside = site.host.is_none() && site.options.store.is_none();
         loop {
-            let targets = match self.targets() {
-                Ok(targets) => targets,
-                Err(error) => {
-                    let stale = evaluate::mismatches(self.site, &error)?;
-                    if stale.is_empty() || !self.accept(&stale, journal)? {
-                        return Err(error);
-                    }
-                    continue;
+            if is_beside {
+                if let Some(code) = self.beside(site, &history, &mut progress, journal)? {
+                    return Ok(Some(code));
                 }
-            };
-            for target in &targets {
-                if let Some(fake) = self.fakes.get(&target.component) {
-                    self.steps.same(&target.drv, fake);
-                }
+                refresh(site)?;
             }
-            self.count += 1;
-            let outcome = execute::build(self.site, &self.history, &targets, &mut self.progress)?;
-            self.steps.add(&self.progress.run);
-            if self.accept(&outcome.stale, journal)? {
+            let targets = self.targets(site, &mut progress, journal)?;
+            give_up(&targets, &mut progress);
+            self.count += usize::from(!is_beside || self.count == 0);
+            let outcome = execute::build(site, &history, &targets, &mut progress)?;
+            self.steps.add(&progress.run);
+            if self.accept(&outcome.stale, &mut progress, journal)? {
+                refresh(site)?;
                 continue;
             }
-            let code = conclude::finish(
-                self.site,
-                &mut self.history,
-                &self.progress,
-                outcome,
-                self.work.diagnose,
-            )?;
+            let code =
+                conclude::finish(site, &mut history, &progress, outcome, self.work.diagnose)?;
             return Ok((code != ExitCode::SUCCESS).then_some(code));
         }
     }
 
-    /// What is built in a round.
-    fn targets(&self) -> Result<Vec<Target>> {
-        let is_first = self.count == 0;
+    /// Builds all that can be built, each as soon as the hashes of what it needs are known; an exit code if a signal
+    /// came.
+    fn beside(
+        &mut self,
+        site: &Site<'_>,
+        history: &History,
+        progress: &mut Progress,
+        journal: &mut Journal,
+    ) -> Result<Option<ExitCode>> {
+        // Said before anything is built, not after.
+        files::check_writable(&site.results(&self.work.sources.container.name))?;
+        let next = |progress: &mut Progress| self.next(site, progress, journal);
+        let interrupted = execute::beside(site, history, progress, next)?;
+        self.steps.add(&progress.run);
+        Ok(interrupted.map(|it| it.exit_code()))
+    }
+
+    /// Takes the hashes that were found, and gives what can be built now and could not before: a fixed output of which
+    /// the hash is to be found by itself, all else together.
+    fn next(
+        &mut self,
+        site: &Site<'_>,
+        progress: &mut Progress,
+        journal: &mut Journal,
+    ) -> Result<Vec<BTreeSet<String>>> {
+        self.steps.add(&progress.run);
+        let mut stale = mismatch::after_build(progress.run.failures(), &self.pinned);
+        stale.retain(|it| !progress.was_changed(it));
+        let is_first = self.pinned.is_empty();
+        if !self.accept(&stale, progress, journal)? && !is_first {
+            return Ok(Vec::new());
+        }
+        let mut targets = self.targets(site, progress, journal)?;
+        let hashes: BTreeMap<Key, Sri> = pins::hashes(&fs_err::read_to_string(self.copy)?)?
+            .into_iter()
+            .collect();
+        let is_fake = |hash: &Sri| hash.to_string() == plan::FAKE;
+        let unknown = self.pinned.iter().filter(|pin| self.follows(pin));
+        let unknown = unknown.filter(|pin| hashes.get(&pin.key).is_none_or(is_fake));
+        let unknown: BTreeSet<String> = unknown.map(|pin| pin.drv.clone()).collect();
+        let mut known = BTreeMap::new();
+        targets.retain(|it| !self.given.contains(&it.drv) && !needs(&it.drv, &unknown, &mut known));
+        progress.note_known(&site.nix, &targets)?;
+        targets.retain(|it| !progress.valid_before.contains(&it.out));
+        let accepted: Vec<String> = stale.into_iter().filter_map(|it| it.drv).collect();
+        progress.run.more(&targets, &accepted);
+        let drvs: BTreeSet<String> = targets.into_iter().map(|it| it.drv).collect();
+        self.given.extend(drvs.iter().cloned());
+        let (alone, together): (BTreeSet<String>, BTreeSet<String>) =
+            drvs.into_iter().partition(|drv| unknown.contains(drv));
+        let alone = alone.into_iter().map(|drv| BTreeSet::from([drv]));
+        let groups: Vec<_> = alone
+            .chain([together])
+            .filter(|it| !it.is_empty())
+            .collect();
+        self.count += usize::from(!groups.is_empty());
+        Ok(groups)
+    }
+
+    /// What is to be built, with the hashes that are known by now.
+    fn targets(
+        &mut self,
+        site: &Site<'_>,
+        progress: &mut Progress,
+        journal: &mut Journal,
+    ) -> Result<Vec<Target>> {
+        let targets = match self.evaluated(site) {
+            Err(error) => {
+                let stale = evaluate::mismatches(site, &error)?;
+                if !self.accept(&stale, progress, journal)? {
+                    return Err(error);
+                }
+                self.evaluated(site)?
+            }
+            Ok(targets) => targets,
+        };
+        for target in &targets {
+            if let Some(fake) = self.fakes.get(&target.component) {
+                self.steps.same(&target.drv, fake);
+            }
+        }
+        Ok(targets)
+    }
+
+    fn evaluated(&mut self, site: &Site<'_>) -> Result<Vec<Target>> {
+        let is_first = !self.is_announced;
         let described = if self.build {
-            evaluate::describe(self.site, true, is_first)?
+            evaluate::describe(site, true, is_first)?
         } else {
             // No component is looked at for the sake of its name.
             if is_first {
-                let host = self.site.remote().map(Remote::host);
-                package_set::announce(&self.site.choice, &self.site.sources, host);
+                let host = site.remote().map(Remote::host);
+                package_set::announce(&site.choice, &site.sources, host);
             }
             Vec::new()
         };
-        let mut targets = self.fixed_outputs()?;
+        self.is_announced = true;
+        let mut targets = self.fixed_outputs(site)?;
         let repo = self.work.repo;
         targets.extend(components::targets(&described, |at| {
             components::file_of(repo, at)
@@ -399,31 +474,34 @@ impl<'w, 's, 'a> Rounds<'w, 's, 'a> {
     }
 
     /// The derivations of the pins that follow.
-    fn fixed_outputs(&self) -> Result<Vec<Target>> {
-        let pinned = self
-            .site
-            .nix
-            .pinned_to_build(&self.site.inputs, self.work.repo)?;
+    fn fixed_outputs(&mut self, site: &Site<'_>) -> Result<Vec<Target>> {
+        self.pinned = site.nix.pinned_to_build(&site.inputs, self.work.repo)?;
         let name = &self.work.sources.container.name;
-        let follows =
-            |file: &Utf8PathBuf, key: &Key| file == self.copy && self.plan.follow.contains_key(key);
-        let targets = pinned
-            .into_iter()
-            .filter(|pin| follows(&pin.file, &pin.key));
-        let targets = targets.map(|pin| Target {
+        let follow = self.pinned.iter().filter(|pin| self.follows(pin));
+        let targets = follow.map(|pin| Target {
             container: name.clone(),
             component: pin.key.join("."),
             label: pin.key.join("."),
-            drv: pin.drv,
-            out: pin.out,
+            drv: pin.drv.clone(),
+            out: pin.out.clone(),
             file: None,
         });
         Ok(targets.collect())
     }
 
+    /// Whether the hash of a derivation is one that is to be found.
+    fn follows(&self, pin: &Pinned) -> bool {
+        pin.file == self.copy && self.plan.follow.contains_key(&pin.key)
+    }
+
     /// Takes the hashes that were found, if they may change and did not change before.
-    fn accept(&mut self, stale: &[PinMismatch], journal: &mut Journal) -> Result<bool> {
-        if stale.is_empty() || !self.progress.are_new(stale) {
+    fn accept(
+        &mut self,
+        stale: &[PinMismatch],
+        progress: &mut Progress,
+        journal: &mut Journal,
+    ) -> Result<bool> {
+        if stale.is_empty() || !progress.are_new(stale) {
             return Ok(false);
         }
         let may = |it: &&PinMismatch| {
@@ -453,8 +531,33 @@ impl<'w, 's, 'a> Rounds<'w, 's, 'a> {
                 self.fakes.insert(it.change.shown(), drv.clone());
             }
         }
-        self.progress.changed.extend_from_slice(stale);
-        refresh(self.site)?;
+        progress.changed.extend_from_slice(stale);
         Ok(true)
     }
+}
+
+/// Builds nothing again that failed, or that needs what failed.
+fn give_up(targets: &[Target], progress: &mut Progress) {
+    let failures = progress.run.failures();
+    let failed: BTreeSet<String> = failures
+        .filter(|(_, failure)| matches!(failure, Failure::Build { .. }))
+        .map(|(drv, _)| drv.to_owned())
+        .collect();
+    let mut known = BTreeMap::new();
+    let drvs = targets.iter().map(|target| &target.drv);
+    let hopeless = drvs.filter(|drv| failed.contains(*drv) || needs(drv, &failed, &mut known));
+    progress.hopeless.extend(hopeless.cloned());
+}
+
+/// Whether a derivation needs one of these, itself left out; `known` has what was found out before.
+fn needs(drv: &str, these: &BTreeSet<String>, known: &mut BTreeMap<String, bool>) -> bool {
+    if let Some(needs) = known.get(drv) {
+        return *needs;
+    }
+    let inputs = nix::inputs_of(drv);
+    let found = inputs
+        .iter()
+        .any(|it| these.contains(it) || needs(it, these, known));
+    known.insert(drv.to_owned(), found);
+    found
 }

@@ -69,6 +69,17 @@ impl Captured {
     }
 }
 
+/// What comes of one of several processes.
+#[derive(Clone, Copy, Debug)]
+pub enum Output<'a> {
+    /// Some of what it wrote.
+    Bytes(&'a [u8]),
+    /// Nothing new of any: time to look at the world.
+    Pause,
+    /// It ended.
+    End(ExitStatus),
+}
+
 /// What [`Processes::stream`] passes on.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -257,6 +268,96 @@ impl Processes {
         outcome.map(|()| status)
     }
 
+    /// Runs commands beside each other and passes on their stderr as [`Processes::stream`] does, with the number of
+    /// the command that it is from, counted from zero.
+    ///
+    /// When one ends, `on_output` may give more of them, which are started then. An error of it ends all.
+    pub fn stream_all<'c>(
+        &self,
+        first: Vec<Cmd<'c>>,
+        tick: Duration,
+        mut on_output: impl FnMut(usize, Output<'_>) -> Result<Vec<Cmd<'c>>>,
+    ) -> Result<()> {
+        let mut running = Vec::new();
+        let outcome = self.drive(&mut running, first, tick, &mut on_output);
+        for it in &running {
+            signal_group(child_id(&it.child), Signal::TERM);
+        }
+        for mut it in running {
+            wait(&self.running, &mut it.child, &it.text)?;
+        }
+        outcome
+    }
+
+    /// Passes on what commands write until the last one ended; `running` has those that did not.
+    fn drive<'c>(
+        &self,
+        running: &mut Vec<Streamed>,
+        mut next: Vec<Cmd<'c>>,
+        tick: Duration,
+        on_output: &mut impl FnMut(usize, Output<'_>) -> Result<Vec<Cmd<'c>>>,
+    ) -> Result<()> {
+        let mut chunk = vec![0; PIPE];
+        let tick = Timespec::try_from(tick).context("the time between two looks at a process")?;
+        let now = Timespec::default();
+        let (mut count, mut pause) = (0, now);
+        loop {
+            for command in next.drain(..) {
+                let (text, mut command) = self.prepare(command);
+                command.stdout(Stdio::null()).stderr(Stdio::piped());
+                let mut child = self.spawn(command, &text)?;
+                let stderr = child.stderr.take().context("a process without stderr")?;
+                platform::enlarge_pipe(&stderr, PIPE);
+                running.push(Streamed {
+                    number: count,
+                    child,
+                    stderr,
+                    text,
+                });
+                count += 1;
+            }
+            if running.is_empty() {
+                return Ok(());
+            }
+            let streams = running.iter();
+            let mut ready: Vec<_> = streams
+                .map(|it| PollFd::new(&it.stderr, PollFlags::IN))
+                .collect();
+            match poll(&mut ready, Some(&pause)) {
+                Ok(0) => {
+                    next = on_output(0, Output::Pause)?;
+                    pause = tick;
+                    continue;
+                }
+                Err(Errno::INTR) => continue,
+                Ok(_) => pause = now,
+                Err(error) => return Err(error).context("waiting for processes"),
+            }
+            let are_ready: Vec<bool> = ready.iter().map(|it| !it.revents().is_empty()).collect();
+            // From the last, so that the places of those before it stay.
+            for at in (0..are_ready.len()).rev().filter(|&at| are_ready[at]) {
+                let it = &mut running[at];
+                let length = match it.stderr.read(&mut chunk) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    other => {
+                        other.with_context(|| format!("reading the output of `{}`", it.text))?
+                    }
+                };
+                if length > 0 {
+                    next.extend(on_output(it.number, Output::Bytes(&chunk[..length]))?);
+                    continue;
+                }
+                let mut it = running.remove(at);
+                let status = wait(&self.running, &mut it.child, &it.text)?;
+                if status.signal().is_some() {
+                    self.kill_orphans();
+                }
+                next.extend(on_output(it.number, Output::End(status))?);
+            }
+            std::thread::sleep(GATHER);
+        }
+    }
+
     /// Kills what killed children left running.
     ///
     /// They are children of this process now (see [`Processes::new`]).
@@ -409,6 +510,14 @@ impl Drop for Conversation {
             .conversations
             .remove(&child_id(&self.child));
     }
+}
+
+/// A process whose stderr is passed on beside that of others.
+struct Streamed {
+    number: usize,
+    child: Child,
+    stderr: ChildStderr,
+    text: String,
 }
 
 /// A process whose output is read by threads.

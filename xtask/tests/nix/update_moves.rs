@@ -106,6 +106,17 @@ fn a_release_in_one_command() {
     assert_eq!(of_pins(&upstream.pins()), after);
 }
 
+/// What follows from a hash is built once that is known, beside what takes longer.
+#[test]
+fn nothing_waits_for_what_it_does_not_need() {
+    let upstream = Upstream::with(&[("echo same", "sleep 10; echo same")]);
+    let (code, _, said) = upstream.update(&["--no-build"]);
+    assert_eq!(code, Some(0), "{said}");
+    let found = said.lines().filter_map(|it| it.strip_prefix("found `"));
+    let found: Vec<&str> = found.filter_map(|it| it.split('`').next()).collect();
+    assert_eq!(found, ["deps.at.here", "more.hash", "same.hash"], "{said}");
+}
+
 #[test]
 fn releases_are_listed_and_chosen() {
     let upstream = Upstream::start();
@@ -162,13 +173,16 @@ fn after_a_failure_nothing_changed() {
         ),
         (("TEST", "echo untrue; false"), "component.tests.works"),
         // The registry is gone after the first round.
-        (("echo more", "[ ${version} != 1.0.1 ]"), "more"),
+        (("echo more", "[ ${version} != 1.0.1 ]"), "more.hash"),
     ] {
         let upstream = Upstream::with(&[edit]);
         let before = upstream.pins();
         let (code, _, said) = upstream.update(&[]);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains(expected), "{said}");
+        // It is not built again only to say so.
+        let begins = format!("{expected}> building ");
+        assert_eq!(said.matches(&begins).count(), 1, "{said}");
         assert!(
             said.contains("pins.json is as it was; `--resume` goes on with"),
             "{said}"
