@@ -295,19 +295,26 @@ fn of_two_at_once_the_second_says_who_runs() {
 /// looked for again.
 #[test]
 fn killed_at_any_time_it_goes_on() {
-    let rounds = u64::from(rounds(5, 20));
+    let rounds = rounds(5, 20);
+    let slow = || Upstream::with(&[("SLEEP", "0.3")]);
+    let undisturbed = slow();
+    let start = Instant::now();
+    let (code, _, said) = undisturbed.update(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("deps.at.here> building "), "{said}");
+    let whole = start.elapsed();
     let mut kills = 0;
     for round in 0..rounds {
-        let upstream = Upstream::with(&[("SLEEP", "0.3")]);
+        let upstream = slow();
         let before = upstream.pins();
         // Spread over the run, at other moments each time.
         let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos();
-        let wait = Duration::from_millis(u64::from(nanoseconds % 400) + 3200 * round / rounds);
+        let part = f64::from(nanoseconds % 1000) / 1000.0;
+        let wait = whole.mul_f64((f64::from(round) + part) / f64::from(rounds));
         let mut child = started(&mut upstream.command(&[]));
         std::thread::sleep(wait);
         child.kill().unwrap();
-        let was_killed = child.wait().unwrap().signal() == Some(9);
-        kills += usize::from(was_killed);
+        kills += u32::from(child.wait().unwrap().signal() == Some(9));
         let after = upstream.pins();
         upstream.no_fake_stays();
         if after != before {
@@ -326,11 +333,16 @@ fn killed_at_any_time_it_goes_on() {
         for key in known {
             let again = format!("found `{}`", key.replace('/', "."));
             assert!(!said.contains(&again), "after {wait:?}: {said}");
+            let built = format!("{}> building ", key.replace('/', "."));
+            assert!(!said.contains(&built), "after {wait:?}: {said}");
         }
         assert_eq!(upstream.value()["version"], "1.0.1");
         upstream.is_right();
     }
-    assert!(kills > 0, "no run was killed before its end");
+    assert!(
+        kills * 2 >= rounds,
+        "of {rounds} runs only {kills} were killed before their end"
+    );
 }
 
 /// The API of a forge for pull requests, as far as it is asked for. GitHub gives as many as `per_page` says, Forgejo
