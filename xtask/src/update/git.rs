@@ -25,6 +25,9 @@ const MOST: u64 = 8 << 20;
 /// The longest name of a tag, in bytes.
 const LONGEST: usize = 200;
 
+/// How long a tree is kept that is not asked for, and that no link names.
+const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
 /// What links to trees begin with; the version follows.
 const NAMED: &str = "of-";
 
@@ -206,6 +209,8 @@ pub fn tree(
         .with_context(|| format!("{} has no tag `{tag}`", tags.url))?;
     let folder = trees.join(commit);
     if folder.is_dir() {
+        let used = fs_err::File::open(&folder)?;
+        used.file().set_modified(std::time::SystemTime::now())?;
         return Ok(folder);
     }
     fs_err::create_dir_all(trees)?;
@@ -258,7 +263,30 @@ pub fn tree(
     }
     fs_err::remove_dir_all(got.join(".git"))?;
     put(&got, &folder)?;
+    forget_old(trees)?;
     Ok(folder)
+}
+
+/// Removes the trees of long ago that were only looked at; what is pinned was given a name.
+fn forget_old(trees: &Utf8Path) -> Result<()> {
+    let (mut old, mut named) = (Vec::new(), Vec::new());
+    for entry in trees.read_dir_utf8()? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_symlink() {
+            named.push(trees.join(entry.path().read_link_utf8()?));
+        } else if kind.is_dir() {
+            // The time when it was last asked for. A clock that went backwards makes nothing old.
+            let used = entry.metadata()?.modified()?.elapsed();
+            if used.is_ok_and(|age| age > KEPT) {
+                old.push(entry.into_path());
+            }
+        }
+    }
+    for tree in old.into_iter().filter(|tree| !named.contains(tree)) {
+        fs_err::remove_dir_all(tree)?;
+    }
+    Ok(())
 }
 
 /// Makes a fetched tree known by its version.
@@ -307,6 +335,24 @@ fn put(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trees_of_long_ago_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let trees = Utf8Path::from_path(folder.path()).unwrap();
+        let long_ago = std::time::SystemTime::now() - KEPT - Duration::from_secs(60);
+        for tree in ["named", "old", "new"] {
+            fs_err::create_dir(trees.join(tree)).unwrap();
+            if tree != "new" {
+                let open = fs_err::File::open(trees.join(tree)).unwrap();
+                open.file().set_modified(long_ago).unwrap();
+            }
+        }
+        name(trees, "named", "1.0").unwrap();
+        forget_old(trees).unwrap();
+        let is_there = ["named", "old", "new"].map(|it| trees.join(it).exists());
+        assert_eq!(is_there, [true, false, true]);
+    }
 
     #[test]
     fn what_is_said_of_a_broken_connection() {

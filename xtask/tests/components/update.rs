@@ -1,6 +1,7 @@
 //! `update`: releases of repositories of others, what a new tree changes, and moves of the sample and of a program
 //! of Go modules.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -155,6 +156,23 @@ fn what_a_patch_release_changes() {
     upstream.release("2026.2.1");
     let (code, out, said) = upstream.update(&["--dry-run"]);
     assert_eq!(code, Some(0), "{said}");
+    // Trees that were fetched are at hand the next time.
+    let trees = upstream
+        .harness
+        .root()
+        .join("target/xtask/update/authentik");
+    let folders = || {
+        let entries = trees.read_dir_utf8().unwrap().map(Result::unwrap);
+        let folder =
+            |it: camino::Utf8DirEntry| (it.file_name().to_owned(), it.metadata().unwrap().ino());
+        entries
+            .map(folder)
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let fetched = folders();
+    assert_eq!(fetched.len(), 3, "{fetched:?}");
+    assert_eq!(upstream.update(&["--dry-run"]).1, out);
+    assert_eq!(folders(), fetched);
     // What would change, as far as it is known without a build.
     let unchanged = "nothing that the expressions rely on changed\npin ";
     assert!(out.starts_with(unchanged), "{out}");
