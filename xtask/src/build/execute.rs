@@ -324,7 +324,7 @@ pub fn beside(
                 Output::End(_) => {
                     reader.end(&mut take)?;
                     screen.note_ends(run, start.elapsed());
-                    run.process_ended(process);
+                    run.process_ended(process, start.elapsed());
                     if site.processes.signal().is_none() {
                         // Lines are written meanwhile that are none of the display's.
                         screen.display = Display::new(Mode::Quiet);

@@ -243,6 +243,8 @@ enum Activity {
 
 #[derive(Debug, Default)]
 struct Build {
+    /// The number of the nix-build.
+    process: usize,
     started: Duration,
     ended: Option<Duration>,
     /// Whether it left its outputs, once that is known.
@@ -273,11 +275,12 @@ impl Run {
         self.counts.clear();
         self.stopped = None;
         self.other_errors.clear();
-        self.more(targets, accepted);
+        self.more(targets);
+        self.accept(accepted.iter().map(String::as_str));
     }
 
-    /// Builds these targets as well, after the hashes of `accepted` derivations were changed; builds that run go on.
-    pub fn more<'a>(&mut self, targets: impl IntoIterator<Item = &'a Target>, accepted: &[String]) {
+    /// Builds these targets as well; builds that run go on.
+    pub fn more<'a>(&mut self, targets: impl IntoIterator<Item = &'a Target>) {
         for target in targets {
             self.labels
                 .entry(target.drv.clone())
@@ -287,6 +290,10 @@ impl Run {
             }
             self.wanted.push(target.drv.clone());
         }
+    }
+
+    /// Forgets that derivations failed whose hashes were changed.
+    pub fn accept<'a>(&mut self, accepted: impl IntoIterator<Item = &'a str>) {
         for drv in accepted {
             self.builds.remove(drv);
             self.failures.remove(drv);
@@ -306,10 +313,16 @@ impl Run {
         self.process = process;
     }
 
-    /// Says that a nix-build ended: it runs nothing more, and has told of all that failed.
-    pub fn process_ended(&mut self, process: usize) {
-        if let Some(counts) = self.counts.get_mut(&process) {
-            (counts.running, counts.failed) = (0, 0);
+    /// Says that a nix-build ended. Only then the true hashes of what it built are told for sure, so what waits for
+    /// these has waited until now.
+    pub fn process_ended(&mut self, process: usize, at: Duration) {
+        for (drv, failure) in &self.failures {
+            if matches!(failure, Failure::Mismatch { .. })
+                && let Some(build) = self.builds.get_mut(drv)
+                && build.process == process
+            {
+                build.ended = Some(at);
+            }
         }
     }
 
@@ -327,6 +340,7 @@ impl Run {
                     return None;
                 }
                 let build = Build {
+                    process: self.process,
                     started: at,
                     ..Build::default()
                 };
@@ -430,11 +444,10 @@ impl Run {
         exists: impl Fn(&str) -> bool,
         gone: impl Fn(&str) -> bool,
     ) -> Vec<String> {
-        let known = |build: &&Build| build.well == Some(false);
-        let failed = self.builds.values().filter(known).count() as u64;
-        let counts = self.counts();
-        let more_failed = counts.failed > failed;
-        let none_runs = counts.running == 0;
+        let mut failed: BTreeMap<usize, u64> = BTreeMap::new();
+        for build in self.builds.values() {
+            *failed.entry(build.process).or_default() += u64::from(build.well == Some(false));
+        }
         let mut ended = Vec::new();
         for (drv, build) in &mut self.builds {
             let can_tell = !build.outputs.is_empty()
@@ -442,9 +455,12 @@ impl Run {
             if build.well.is_some() || !can_tell {
                 continue;
             }
+            let counts = self.counts.get(&build.process).copied();
+            let counts = counts.unwrap_or_default();
+            let more_failed = || Some(&counts.failed) > failed.get(&build.process);
             if build.outputs.iter().all(|output| exists(&output.path)) {
                 build.well = Some(true);
-            } else if more_failed && (none_runs || gone(drv)) {
+            } else if more_failed() && (counts.running == 0 || gone(drv)) {
                 build.well = Some(false);
             } else {
                 continue;
@@ -1122,6 +1138,48 @@ mod tests {
         assert_eq!(run.running(at(3), |_| None)[0].time, at(2));
         run.apply(counts(1, 0, 1), at(4));
         assert_eq!(run.note_ends(at(4), |_| false, |_| false), [A]);
+    }
+
+    #[test]
+    fn several_nix_builds_are_told_apart() {
+        let mut run = Run::new(&[target()]);
+        for (process, drv) in [(0, A), (1, DEP)] {
+            let id = 10 * u64::try_from(process).unwrap();
+            run.of(process);
+            run.apply(Event::BuildsStart { id }, at(0));
+            let drv = drv.into();
+            run.apply(Event::BuildStarts { id: id + 1, drv }, at(0));
+        }
+        let output = Output {
+            path: "/out".to_owned(),
+            fixed: None,
+        };
+        run.note_derivation(A, vec![output.clone()]);
+        run.note_derivation(DEP, vec![output]);
+        // The first says that one failed and none runs, the second has not counted anything yet.
+        run.of(0);
+        let counts = Counts {
+            expected: 1,
+            failed: 1,
+            ..Counts::default()
+        };
+        run.apply(Event::Counts { id: 0, counts }, at(1));
+        assert_eq!(run.note_ends(at(1), |_| false, |_| false), [A]);
+        let counts = Counts {
+            expected: 2,
+            running: 1,
+            ..Counts::default()
+        };
+        run.apply(Event::Counts { id: 10, counts }, at(2));
+        let sum = run.counts();
+        assert_eq!((sum.expected, sum.running, sum.failed), (3, 1, 1));
+        // What waits for a hash waits until it is told.
+        let mismatch =
+            format!("hash mismatch in fixed-output derivation '{A}':\n specified: a\n got: b");
+        run.note_failure(mismatch, at(2));
+        run.process_ended(0, at(3));
+        let times: Vec<_> = run.times().map(|(drv, _, time)| (drv, time)).collect();
+        assert_eq!(times, [(A, at(3))]);
     }
 
     #[test]

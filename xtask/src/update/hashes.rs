@@ -320,6 +320,8 @@ struct Rounds<'w> {
     pinned: Vec<Pinned>,
     /// What a nix-build was given that builds beside others.
     given: BTreeSet<String>,
+    /// What waits for hashes.
+    waiting: Vec<String>,
     /// The derivations that were built with fake hashes, by what they are pinned as.
     fakes: BTreeMap<String, String>,
 }
@@ -336,6 +338,7 @@ impl<'w> Rounds<'w> {
             is_announced: false,
             pinned: Vec::new(),
             given: BTreeSet::new(),
+            waiting: Vec::new(),
             fakes: BTreeMap::new(),
         }
     }
@@ -397,7 +400,16 @@ impl<'w> Rounds<'w> {
         let mut stale = mismatch::after_build(progress.run.failures(), &self.pinned);
         stale.retain(|it| !progress.was_changed(it));
         let is_first = self.pinned.is_empty();
-        if !self.accept(&stale, progress, journal)? && !is_first {
+        self.accept(&stale, progress, journal)?;
+        let found: BTreeSet<String> = stale.into_iter().filter_map(|it| it.drv).collect();
+        let mut known = BTreeMap::new();
+        // An evaluation takes seconds: only for what waits for what was found.
+        if !is_first
+            && !self
+                .waiting
+                .iter()
+                .any(|drv| needs(drv, &found, &mut known))
+        {
             return Ok(Vec::new());
         }
         let mut targets = self.targets(site, progress, journal)?;
@@ -409,11 +421,14 @@ impl<'w> Rounds<'w> {
         let unknown = unknown.filter(|pin| hashes.get(&pin.key).is_none_or(is_fake));
         let unknown: BTreeSet<String> = unknown.map(|pin| pin.drv.clone()).collect();
         let mut known = BTreeMap::new();
-        targets.retain(|it| !self.given.contains(&it.drv) && !needs(&it.drv, &unknown, &mut known));
+        targets.retain(|it| !self.given.contains(&it.drv));
+        let (waiting, mut targets): (Vec<_>, Vec<_>) = targets
+            .into_iter()
+            .partition(|it| needs(&it.drv, &unknown, &mut known));
+        self.waiting = waiting.into_iter().map(|it| it.drv).collect();
         progress.note_known(&site.nix, &targets)?;
         targets.retain(|it| !progress.valid_before.contains(&it.out));
-        let accepted: Vec<String> = stale.into_iter().filter_map(|it| it.drv).collect();
-        progress.run.more(&targets, &accepted);
+        progress.run.more(&targets);
         let drvs: BTreeSet<String> = targets.into_iter().map(|it| it.drv).collect();
         self.given.extend(drvs.iter().cloned());
         let (alone, together): (BTreeSet<String>, BTreeSet<String>) =
@@ -532,6 +547,9 @@ impl<'w> Rounds<'w> {
             }
         }
         progress.changed.extend_from_slice(stale);
+        progress
+            .run
+            .accept(stale.iter().filter_map(|it| it.drv.as_deref()));
         Ok(true)
     }
 }
