@@ -57,10 +57,18 @@ fn paths_are_found_whoever_wrote_the_image() {
     let folder = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
     // nixpkgs' stream_layered_image.py writes whole names
     for prefix in ["/", ""] {
-        let usual = ["coreutils-9.8", "gnutls-3.8.10", "iana-etc-20251215"].map(path);
-        let (good, said) = closure(&folder, prefix, &usual, "coreutils-9.8");
+        let usual = ["coreutils-9.8", "gnutls-3.8.10", "iana-etc-20251215"];
+        // Its own are of a pre-release, too.
+        let own = [
+            "assembled-2026.2.3-rc1",
+            "authentik-root-2026.2.3-rc1",
+            "webui-2026.2.3-rc1",
+        ];
+        let files = [usual, own].concat();
+        let files: Vec<String> = files.into_iter().map(path).collect();
+        let (good, said) = closure(&folder, prefix, &files, "coreutils-9.8");
         assert!(good, "{said}");
-        assert!(said.contains("3 store paths in 1 layers"), "{said}");
+        assert!(said.contains("6 store paths in 1 layers"), "{said}");
     }
 }
 
