@@ -94,7 +94,7 @@ pub struct Args {
     #[arg(long)]
     no_build: bool,
     /// Go on with what an earlier run found
-    #[arg(long, conflicts_with_all = ["to", "next", "list", "source", "dry_run", "only"])]
+    #[arg(long, conflicts_with_all = ["list", "source", "dry_run", "only"])]
     resume: bool,
     /// Also find the hashes of this system, which are removed otherwise; can be repeated
     #[arg(long, value_name = "SYSTEM", conflicts_with_all = ["list", "dry_run"])]
@@ -446,6 +446,12 @@ impl Session<'_> {
             let left = Journal::read(&self.trees())?;
             let left =
                 left.context("there is nothing to resume: no update was ended before its end")?;
+            if let Some(to) = self.args.to.as_ref().filter(|to| **to != left.to) {
+                bail!(
+                    "what there is to resume moves to {}, not to {to}: begin anew, without `--resume`",
+                    left.to
+                );
+            }
             Some(left.to)
         } else {
             None

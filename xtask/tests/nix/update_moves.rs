@@ -190,8 +190,14 @@ fn after_a_failure_nothing_changed() {
         assert_eq!(upstream.pins(), before);
         upstream.no_fake_stays();
         assert!(upstream.journal().contains(&"deps/at/here".to_owned()));
-        let (code, _, _) = upstream.update(&["--resume"]);
-        assert_eq!((code, upstream.pins()), (Some(1), before));
+        // The same command once more, and another.
+        let (code, _, said) = upstream.update(&["--to", "1.0.1", "--resume"]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(!said.contains("found `deps.at.here`"), "{said}");
+        let (code, _, said) = upstream.update(&["--to", "1.1.0", "--resume"]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("moves to 1.0.1, not to 1.1.0"), "{said}");
+        assert_eq!(upstream.pins(), before);
     }
 }
 
