@@ -442,20 +442,15 @@ impl Session<'_> {
             (_, Some(tags)) => releases(tags),
             (_, None) => Vec::new(),
         };
-        let left = if self.args.resume {
-            let left = Journal::read(&self.trees())?;
-            let left =
-                left.context("there is nothing to resume: no update was ended before its end")?;
-            if let Some(to) = self.args.to.as_ref().filter(|to| **to != left.to) {
-                bail!(
-                    "what there is to resume moves to {}, not to {to}: begin anew, without `--resume`",
-                    left.to
-                );
-            }
-            Some(left.to)
-        } else {
-            None
-        };
+        let left = self.args.resume.then(|| Journal::left(&self.trees()));
+        let left = left.transpose()?.map(|left| left.to);
+        if let (Some(left), Some(to)) = (&left, &self.args.to)
+            && left != to
+        {
+            bail!(
+                "what there is to resume moves to {left}, not to {to}: begin anew, without `--resume`"
+            );
+        }
         let named = match left.as_ref().or(self.args.to.as_ref()) {
             Some(text) => Some(Release::parse(text).with_context(|| {
                 format!("`{text}` is not the version of a release: numbers with dots, then `-rc1`")
@@ -720,10 +715,8 @@ impl Session<'_> {
     fn journal(&self, folder: &Utf8Path, to: &str, commit: &str) -> Result<Journal> {
         let pins = self.sources.pins_path.clone();
         let pins_hash = nar::flat(pins.as_std_path())?.to_string();
-        let left = Journal::read(folder)?;
         if self.args.resume {
-            let left =
-                left.context("there is nothing to resume: no update was ended before its end")?;
+            let left = Journal::left(folder)?;
             if left.commit != commit || left.to != to {
                 bail!(
                     "the tag of {} is at commit {commit} now, not at {}: begin anew, without `--resume`",

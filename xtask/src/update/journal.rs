@@ -70,6 +70,12 @@ impl Journal {
         }
     }
 
+    /// That of an update that was ended before its end; an error if there is none.
+    pub fn left(folder: &Utf8Path) -> Result<Self> {
+        let left = Self::read(folder)?;
+        left.context("there is nothing to resume: no update was ended before its end")
+    }
+
     /// Writes it in one piece.
     pub fn write(&self, folder: &Utf8Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).context("writing the journal")?;

@@ -2,6 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -228,6 +229,19 @@ fn nothing_left_after<T>(longest: Duration, test: impl FnOnce(&Mark) -> T) -> T 
     let left = mark.left_after(longest);
     assert!(left.is_empty(), "the test left processes: {left:#?}");
     value
+}
+
+/// A port on which nobody listens. It is below those that the kernel gives to whoever asks for any, so that nobody gets
+/// it before it is used, or once it is free again.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Other tests that run have other numbers.
+    let own = std::process::id().wrapping_mul(61);
+    let mut ports = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed))
+        .map(|count| 10_000 + own.wrapping_add(count) % 20_000)
+        .map(|port| u16::try_from(port).unwrap());
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    ports.find(is_free).unwrap()
 }
 
 /// Waits until a condition holds; gives up after a time that only a hang takes.

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::common::{not_tested, stdout, wait_until};
+use crate::common::{free_port, not_tested, stdout, wait_until};
 use crate::harness::Harness;
 
 /// The programs that a test of this kind needs, beside Nix.
@@ -71,11 +71,7 @@ impl Far {
         }
         write(&path.join("etc/passwd"), &passwd);
         write(&path.join("etc/shadow"), &shadow);
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let environment: Vec<String> = environment
             .iter()
             .map(|variable| format!(" \"{}\"", variable.replace("$D", path.as_str())))

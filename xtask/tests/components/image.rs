@@ -4,7 +4,7 @@
 //! Only root can make the file system of a container and become its user; elsewhere nothing is started.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use test_support::common::{
-    Mark, host_pkgs, is_root_to, is_there, nix, nothing_left, root, sample_copy, stdout, text,
-    xtask,
+    Mark, free_port, host_pkgs, is_root_to, is_there, nix, nothing_left, root, sample_copy, stdout,
+    text, xtask,
 };
 
 /// Makes what a container runtime gives beside the image (/proc, /dev with a few devices and, if it is not to
@@ -176,9 +176,7 @@ struct Container<'image> {
 impl<'image> Container<'image> {
     fn start(image: &'image Unpacked<'image>) -> Self {
         // the network is this machine's, where 9000 may be taken
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
+        let port = free_port();
         let listen = format!("AUTHENTIK_LISTEN__HTTP=127.0.0.1:{port}");
         let entry = image.strings("Entrypoint");
         let mut program: Vec<&str> = entry.iter().map(String::as_str).collect();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -15,7 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use test_support::common::{
-    Mark, is_root_to, nothing_left, root, rounds, sample_copy, stdout, text, wait_until, xtask,
+    Mark, free_port, is_root_to, nothing_left, root, rounds, sample_copy, stdout, text, wait_until,
+    xtask,
 };
 use test_support::far::Far;
 use test_support::harness::in_mounts;
@@ -122,11 +123,6 @@ impl Place {
             assert!(!Utf8Path::new(runtime).exists(), "{runtime}");
         }
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 fn signal(process: i32, signal: Signal) {

@@ -1,7 +1,7 @@
 //! `cargo xtask run` with a real browser: the sample starts, somebody signs in, and nothing of it is left.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::webui::host_package;
-use test_support::common::{is_there, root, run, text, wait_until, xtask};
+use test_support::common::{free_port, is_there, root, run, text, wait_until, xtask};
 
 /// How long until it is ready; the first time it is built.
 const READY: Duration = Duration::from_secs(45 * 60);
@@ -31,10 +31,7 @@ impl Service {
         // as root all of it runs as another user
         let open = std::fs::Permissions::from_mode(0o755);
         fs_err::set_permissions(folder.path(), open).unwrap();
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| listener.local_addr())
-            .unwrap()
-            .port();
+        let port = free_port();
         let child = xtask()
             .args(["run", "--sample", "--pkgs", "host", "--port"])
             .arg(port.to_string())

@@ -2,7 +2,6 @@
 //!
 //! Places on loopback stand in for the mirrors and registries, which a test can't break. Each test
 //! makes content of its own, so that no source is in the store already.
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,8 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 use test_support::common::{
-    self, hash, host_pkgs, nix, not_tested, path_with_go, root, run, sample_copy, stdout, text,
-    xtask,
+    self, free_port, hash, host_pkgs, nix, not_tested, path_with_go, root, run, sample_copy,
+    stdout, text, xtask,
 };
 
 /// A copy of the sample in a folder of its own.
@@ -127,11 +126,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 fn git(folder: &Utf8Path, arguments: &[&str]) {

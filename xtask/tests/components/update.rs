@@ -7,7 +7,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use test_support::common::{git, nix, root, run, sample_copy, stdout, text};
+use test_support::common::{free_port, git, nix, root, run, sample_copy, stdout, text};
 use test_support::harness::Harness;
 
 /// A repository with tags as upstream has them, each an edited sample, and the pins that name it.
@@ -375,11 +375,7 @@ struct Daemon(std::process::Child, u16);
 
 impl Daemon {
     fn start(folder: &Utf8Path) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let mut command = Command::new("git");
         command.args([
             "daemon",

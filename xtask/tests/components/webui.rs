@@ -9,7 +9,9 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use test_support::common::{hash, nix, passed_over, root, run, sample_copy, stdout, text, xtask};
+use test_support::common::{
+    free_port, hash, nix, passed_over, root, run, sample_copy, stdout, text, xtask,
+};
 
 /// A package of host-pkgs, as its store path.
 pub fn host_package(attribute: &str) -> Utf8PathBuf {
@@ -253,15 +255,12 @@ fn a_registry_that_cannot_be_reached_and_a_node_that_is_too_old() {
     let install = Install::new();
     let node = host_package("nodejs_24");
     // nothing listens there
-    let gone = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let gone = free_port();
     let home = install.path("home");
     fs_err::create_dir_all(&home).unwrap();
     fs_err::write(
         home.join(".npmrc"),
-        format!("registry=http://{gone}/\nfetch-retries=0\n"),
+        format!("registry=http://127.0.0.1:{gone}/\nfetch-retries=0\n"),
     )
     .unwrap();
     let said = install.refused(
