@@ -108,8 +108,13 @@ impl Times {
         let processor = self.processor.map_or_else(
             || "processor time is not known: a daemon builds".to_owned(),
             |time| {
-                let s = if self.cores == 1 { "" } else { "s" };
-                format!("{} on {} processor{s}", seconds(time), self.cores)
+                // With it that time is never shorter than this, however much runs at once.
+                let each = time / u32::try_from(self.cores).unwrap_or(u32::MAX).max(1);
+                let (time, each) = (seconds(time), seconds(each));
+                format!(
+                    "{time} of processor time, {each} for each of {}",
+                    self.cores
+                )
             },
         );
         format!(
