@@ -55,7 +55,7 @@ fn a_release_in_one_command() {
     for part in [
         " s by the clock; ",
         " s along the longest chain of builds; ",
-        " s on ",
+        " s of processor time, ",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
