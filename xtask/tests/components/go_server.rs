@@ -41,7 +41,13 @@ fn pinned_hash() -> String {
 
 #[test]
 fn what_holds_over_nixpkgs_holds_here() {
-    // Fetched and hashed without Nix, from the proxy that Nix's builders use.
+    // Fetched and hashed without Nix, from the proxy that Nix's builders use: Go's settings may name it in a file.
+    let path = path_with_go();
+    let proxy = stdout(
+        Command::new("go")
+            .args(["env", "GOPROXY"])
+            .env("PATH", &path),
+    );
     let source = root().join("xtask/tests/cases/go-module");
     let proxied = stdout(
         xtask()
@@ -52,10 +58,11 @@ fn what_holds_over_nixpkgs_holds_here() {
                 "nested",
             ])
             .args(["--source", source.as_str()])
-            .env("PATH", path_with_go()),
+            .env("PATH", path),
     );
     let outputs = stdout(
         build("go-module.nix", "holds")
+            .env("GOPROXY", proxy.trim())
             .args(["--argstr", "proxiedHash", proxied.trim()])
             .arg("--keep-going"),
     );
