@@ -442,15 +442,11 @@ impl Session<'_> {
             (_, Some(tags)) => releases(tags),
             (_, None) => Vec::new(),
         };
-        let left = self.args.resume.then(|| Journal::left(&self.trees()));
-        let left = left.transpose()?.map(|left| left.to);
-        if let (Some(left), Some(to)) = (&left, &self.args.to)
-            && left != to
-        {
-            bail!(
-                "what there is to resume moves to {left}, not to {to}: begin anew, without `--resume`"
-            );
-        }
+        let left = if self.args.resume {
+            Some(Journal::left(&self.trees())?.goes_to(self.args.to.as_deref())?)
+        } else {
+            None
+        };
         let named = match left.as_ref().or(self.args.to.as_ref()) {
             Some(text) => Some(Release::parse(text).with_context(|| {
                 format!("`{text}` is not the version of a release: numbers with dots, then `-rc1`")

@@ -76,6 +76,17 @@ impl Journal {
         left.context("there is nothing to resume: no update was ended before its end")
     }
 
+    /// Where it moves to; an error if `to` names something else.
+    pub fn goes_to(self, to: Option<&str>) -> Result<String> {
+        if let Some(to) = to.filter(|to| *to != self.to) {
+            bail!(
+                "what there is to resume moves to {}, not to {to}: begin anew, without `--resume`",
+                self.to
+            );
+        }
+        Ok(self.to)
+    }
+
     /// Writes it in one piece.
     pub fn write(&self, folder: &Utf8Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).context("writing the journal")?;

@@ -292,16 +292,18 @@ fn target(
             is_rev(to),
             "`{to}` is no revision of nixpkgs: 40 hexadecimal digits are"
         );
-        return Ok(to.to_owned());
     }
     if asked.resume {
         let names = pinned.containers.iter().map(|it| &it.container.name);
         for name in names {
             if let Some(left) = Journal::read(&folder.join(name))? {
-                return Ok(left.to);
+                return left.goes_to(asked.to);
             }
         }
         bail!("there is nothing to resume: no update was ended before its end");
+    }
+    if let Some(to) = asked.to {
+        return Ok(to.to_owned());
     }
     let branch = pinned.flake.as_ref().and_then(|it| it.branch.as_deref());
     let branch = branch.context(

@@ -108,13 +108,11 @@ impl Times {
         let processor = self.processor.map_or_else(
             || "processor time is not known: a daemon builds".to_owned(),
             |time| {
-                // With it that time is never shorter than this, however much runs at once.
-                let each = time / u32::try_from(self.cores).unwrap_or(u32::MAX).max(1);
-                let (time, each) = (seconds(time), seconds(each));
-                format!(
-                    "{time} of processor time, {each} for each of {}",
-                    self.cores
-                )
+                // However much runs at once, this is the least that it takes by the clock.
+                let cores = u32::try_from(self.cores).unwrap_or(u32::MAX).max(1);
+                let s = if cores == 1 { "" } else { "s" };
+                let (time, each) = (seconds(time), seconds(time / cores));
+                format!("{time} of processor time, {each} on each of {cores} processor{s}")
             },
         );
         format!(

@@ -202,6 +202,10 @@ fn after_a_failure_no_file_changed() {
     for (arguments, expected) in [
         (&["--to", "2026"][..], "`2026` is no revision of nixpkgs"),
         (&["--next"], "`--next` is for containers"),
+        (
+            &["--resume", "--to", &"0".repeat(40)],
+            "begin anew, without `--resume`",
+        ),
         (&["--to", &"0".repeat(40)], "nix-prefetch-url"),
     ] {
         let (code, _, said) = pinned.update("nixpkgs", arguments);
