@@ -284,7 +284,10 @@ impl Processes {
             signal_group(child_id(&it.child), Signal::TERM);
         }
         for mut it in running {
-            wait(&self.running, &mut it.child, &it.text)?;
+            let status = wait(&self.running, &mut it.child, &it.text)?;
+            if status.signal().is_some() {
+                self.kill_orphans();
+            }
         }
         outcome
     }
