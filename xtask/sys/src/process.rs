@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{
     Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitCode, ExitStatus, Stdio,
@@ -251,27 +250,28 @@ impl Processes {
         tick: Duration,
         mut on_input: impl FnMut(Input<'_>) -> Result<()>,
     ) -> Result<ExitStatus> {
-        let (text, mut command) = self.prepare(command);
-        command.stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = self.spawn(command, &text)?;
-        let mut outcome = Ok(());
-        if let Some(stderr) = child.stderr.take() {
-            outcome = follow(stderr, tick, &mut on_input, &text);
-            if outcome.is_err() {
-                signal_group(child_id(&child), Signal::TERM);
+        let mut end = None;
+        self.stream_all(vec![command], tick, |_, output| {
+            match output {
+                Output::Bytes(bytes) => on_input(Input::Bytes(bytes))?,
+                Output::Pause => on_input(Input::Pause)?,
+                Output::End(status) => {
+                    end = Some(status);
+                    on_input(Input::Pause)?;
+                }
             }
-        }
-        let status = wait(&self.running, &mut child, &text)?;
-        if status.signal().is_some() {
-            self.kill_orphans();
-        }
-        outcome.map(|()| status)
+            Ok(Vec::new())
+        })?;
+        end.context("a process without an end")
     }
 
     /// Runs commands beside each other and passes on their stderr as [`Processes::stream`] does, with the number of
     /// the command that it is from, counted from zero.
     ///
     /// When one ends, `on_output` may give more of them, which are started then. An error of it ends all.
+    ///
+    /// nix-build writes each line by itself. Waking up for each costs both sides more than the lines do, so bytes
+    /// collect for a moment first.
     pub fn stream_all<'c>(
         &self,
         first: Vec<Cmd<'c>>,
@@ -310,9 +310,10 @@ impl Processes {
                 command.stdout(Stdio::null()).stderr(Stdio::piped());
                 let mut child = self.spawn(command, &text)?;
                 let stderr = child.stderr.take().context("a process without stderr")?;
-                platform::enlarge_pipe(&stderr, PIPE);
                 running.push(Streamed {
                     number: count,
+                    // Where a larger one is not allowed it stays as it is.
+                    capacity: platform::enlarge_pipe(&stderr, PIPE).unwrap_or(CHUNK),
                     child,
                     stderr,
                     text,
@@ -337,6 +338,7 @@ impl Processes {
                 Err(error) => return Err(error).context("waiting for processes"),
             }
             let are_ready: Vec<bool> = ready.iter().map(|it| !it.revents().is_empty()).collect();
+            let mut is_filling = false;
             // From the last, so that the places of those before it stay.
             for at in (0..are_ready.len()).rev().filter(|&at| are_ready[at]) {
                 let it = &mut running[at];
@@ -346,6 +348,7 @@ impl Processes {
                         other.with_context(|| format!("reading the output of `{}`", it.text))?
                     }
                 };
+                is_filling |= length >= it.capacity / 4;
                 if length > 0 {
                     next.extend(on_output(it.number, Output::Bytes(&chunk[..length]))?);
                     continue;
@@ -357,7 +360,10 @@ impl Processes {
                 }
                 next.extend(on_output(it.number, Output::End(status))?);
             }
-            std::thread::sleep(GATHER);
+            // Never so long that a pipe fills up.
+            if !is_filling {
+                std::thread::sleep(GATHER);
+            }
         }
     }
 
@@ -518,6 +524,8 @@ impl Drop for Conversation {
 /// A process whose stderr is passed on beside that of others.
 struct Streamed {
     number: usize,
+    /// Of its pipe, in bytes.
+    capacity: usize,
     child: Child,
     stderr: ChildStderr,
     text: String,
@@ -701,51 +709,6 @@ fn descendants(parents: &BTreeMap<i32, i32>, roots: &BTreeSet<i32>) -> BTreeSet<
             return found;
         }
         found.extend(more);
-    }
-}
-
-/// Passes on a pipe's bytes and pauses until its end.
-///
-/// nix-build writes each line by itself. Waking up for each costs both sides more than the lines do, so
-/// bytes collect for a moment first.
-fn follow(
-    mut stream: impl Read + AsFd,
-    tick: Duration,
-    on_input: &mut impl FnMut(Input<'_>) -> Result<()>,
-    text: &str,
-) -> Result<()> {
-    // Where a larger one is not allowed it stays as it is.
-    let capacity = platform::enlarge_pipe(&stream, PIPE).unwrap_or(CHUNK);
-    let mut chunk = vec![0; capacity];
-    let tick = Timespec::try_from(tick).context("the time between two looks at a process")?;
-    let now = Timespec::default();
-    let mut wait = now;
-    loop {
-        let mut ready = [PollFd::new(&stream, PollFlags::IN)];
-        match poll(&mut ready, Some(&wait)) {
-            Ok(0) => {
-                on_input(Input::Pause)?;
-                wait = tick;
-                continue;
-            }
-            Err(Errno::INTR) => continue,
-            Ok(_) => wait = now,
-            Err(error) => return Err(error).with_context(|| format!("waiting for `{text}`")),
-        }
-        match stream.read(&mut chunk) {
-            Ok(0) => return on_input(Input::Pause),
-            Ok(length) => {
-                on_input(Input::Bytes(&chunk[..length]))?;
-                // Never so long that the pipe fills up.
-                if length < capacity / 4 {
-                    std::thread::sleep(GATHER);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("reading the output of `{text}`"));
-            }
-        }
     }
 }
 
