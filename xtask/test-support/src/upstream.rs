@@ -1,12 +1,17 @@
 //! A repository of one file with releases, and expressions that depend on each other and on the version as those of
 //! authentik do, and take a second each.
 
-use std::process::Command;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use crate::common::{git, hash, program, run, stdout, text};
+use crate::common::{free_port, git, hash, program, run, stdout, text, wait_until};
 use crate::harness::Harness;
 
 /// A hash that nothing has.
@@ -188,4 +193,101 @@ impl Upstream {
             .cloned()
             .collect()
     }
+}
+
+/// A git daemon for the repositories below a folder, on loopback: builders see no file of this machine's.
+pub struct Daemon {
+    process: Child,
+    /// Where it listens.
+    pub port: u16,
+}
+
+impl Daemon {
+    /// Starts it.
+    pub fn start(folder: &Utf8Path) -> Self {
+        let port = free_port();
+        let mut command = Command::new("git");
+        command.args([
+            "daemon",
+            "--export-all",
+            "--reuseaddr",
+            "--listen=127.0.0.1",
+        ]);
+        command
+            .arg(format!("--port={port}"))
+            .arg(format!("--base-path={folder}"));
+        // git starts the daemon proper, which has to end with it.
+        command.process_group(0);
+        // It complains of whoever only looks whether it listens.
+        command.stderr(Stdio::null());
+        let process = command.spawn().unwrap();
+        let daemon = Self { process, port };
+        wait_until("the git daemon listens", || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        daemon
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let group = rustix::process::Pid::from_child(&self.process);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.process.wait();
+    }
+}
+
+/// A connection to a daemon that breaks off: it passes on so many bytes of answers, of all who ask together, and
+/// nothing after them.
+pub struct Line {
+    /// Where it listens.
+    pub port: u16,
+    left: Arc<AtomicUsize>,
+}
+
+impl Line {
+    /// One that leads to this port, and breaks off after `bytes`.
+    pub fn to(port: u16, bytes: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let left = Arc::new(AtomicUsize::new(bytes));
+        let line = Self {
+            port: listener.local_addr().unwrap().port(),
+            left: Arc::clone(&left),
+        };
+        std::thread::spawn(move || {
+            for near in listener.incoming() {
+                let (near, left) = (near.unwrap(), Arc::clone(&left));
+                if left.load(Ordering::SeqCst) == 0 {
+                    continue;
+                }
+                let far = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                let (mut asks, mut asked) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut asks, &mut asked);
+                    let _ = asked.shutdown(Shutdown::Write);
+                });
+                std::thread::spawn(move || answer(&near, &far, &left));
+            }
+        });
+        line
+    }
+
+    /// How many bytes it still passes on.
+    pub fn left(&self) -> usize {
+        self.left.load(Ordering::SeqCst)
+    }
+}
+
+/// Passes on what comes from `far`, as long as bytes are left.
+fn answer(mut near: &TcpStream, mut far: &TcpStream, left: &AtomicUsize) {
+    let mut byte = [0; 1];
+    while far.read_exact(&mut byte).is_ok() {
+        let take = |left: usize| left.checked_sub(1);
+        let is_left = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
+        if is_left.is_err() || near.write_all(&byte).is_err() {
+            break;
+        }
+    }
+    let _ = near.shutdown(Shutdown::Both);
+    let _ = far.shutdown(Shutdown::Both);
 }

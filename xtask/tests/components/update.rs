@@ -7,8 +7,9 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use test_support::common::{free_port, git, nix, root, run, sample_copy, stdout, text};
+use test_support::common::{git, nix, root, run, sample_copy, stdout, text};
 use test_support::harness::Harness;
+use test_support::upstream::Daemon;
 
 /// A repository with tags as upstream has them, each an edited sample, and the pins that name it.
 struct Upstream {
@@ -370,42 +371,6 @@ fn who_has_no_releases_says_so() {
     assert!(said.contains("cady"), "{said}");
 }
 
-/// A git daemon for the repositories below a folder, on loopback: builders see no file of this machine's.
-struct Daemon(std::process::Child, u16);
-
-impl Daemon {
-    fn start(folder: &Utf8Path) -> Self {
-        let port = free_port();
-        let mut command = Command::new("git");
-        command.args([
-            "daemon",
-            "--export-all",
-            "--reuseaddr",
-            "--listen=127.0.0.1",
-        ]);
-        command
-            .arg(format!("--port={port}"))
-            .arg(format!("--base-path={folder}"));
-        // git starts the daemon proper, which has to end with it.
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        // It complains of whoever only looks whether it listens.
-        command.stderr(std::process::Stdio::null());
-        let daemon = Self(command.spawn().unwrap(), port);
-        test_support::common::wait_until("the git daemon listens", || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
-        daemon
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let group = rustix::process::Pid::from_child(&self.0);
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        let _ = self.0.wait();
-    }
-}
-
 /// The venv of the sample's packages that are not compiled here, by package set; `update` says so if it is another one.
 const VENVS: [(&str, &str); 2] = [
     (
@@ -432,7 +397,7 @@ fn the_sample_moves_on() {
     upstream.release("2026.2.0");
     let folder = tree.parent().unwrap();
     let daemon = Daemon::start(folder);
-    let url = format!("git://127.0.0.1:{}/repository.git", daemon.1);
+    let url = format!("git://127.0.0.1:{}/repository.git", daemon.port);
     upstream.pin_served(&url);
 
     edit(

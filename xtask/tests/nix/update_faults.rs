@@ -1,13 +1,14 @@
 //! What goes wrong while `update` runs: builders that lie, caches that have the old output, disks that are full,
 //! repositories that break off. The pins are what they were, or right.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::json;
 
 use test_support::common::{git, nix, not_tested, stdout, text};
 use test_support::harness::in_mounts;
-use test_support::upstream::{FAKE, OTHER, Upstream};
+use test_support::upstream::{Daemon, FAKE, Line, OTHER, Upstream};
 
 /// A builder says of another derivation, in Nix's own words and format, that its hash is another.
 #[test]
@@ -150,9 +151,51 @@ fn a_repository_that_breaks_off() {
     fs_err::remove_file(bare.join("objects").join(folder).join(file)).unwrap();
     let (code, _, said) = upstream.update(&[]);
     assert_eq!(code, Some(2), "{said}");
-    let remedy = "the connection broke off, or the repository lacks an object: try again";
+    let remedy = "if the connection broke off, or the repository lacks an object: try again";
     assert!(said.contains(remedy), "{said}");
     assert_eq!(upstream.pins(), before);
+}
+
+/// The connection to upstream is lost, at the beginning or after any part of what is asked for.
+#[test]
+fn a_network_that_is_lost() {
+    let upstream = Upstream::start();
+    let daemon = Daemon::start(&upstream.root());
+    let path = upstream.root().join("containers/authentik/pins.json");
+    let text = fs_err::read_to_string(&path).unwrap();
+    let through = |line: &Line| {
+        let place = format!("git://127.0.0.1:{}/upstream.git", line.port);
+        let pinned = format!("file://{}/upstream.git", upstream.root());
+        fs_err::write(&path, text.replace(&pinned, &place)).unwrap();
+        upstream.pins()
+    };
+    let whole = Line::to(daemon.port, usize::MAX);
+    let before = through(&whole);
+    let (code, _, said) = upstream.update(&["--dry-run"]);
+    assert_eq!((code, upstream.pins()), (Some(0), before), "{said}");
+    let needed = usize::MAX - whole.left();
+    let fetched = upstream.root().join("target/xtask/update");
+    let mut seen = BTreeSet::new();
+    for part in 0..8 {
+        fs_err::remove_dir_all(&fetched).unwrap();
+        let line = Line::to(daemon.port, needed * part / 8);
+        let before = through(&line);
+        let (code, _, said) = upstream.update(&[]);
+        assert_eq!(line.left(), 0, "{part}: {said}");
+        // The tree of the old release comes last, and is only compared with.
+        let goes_on = said.contains("the tree of 1.0.0 is not at hand");
+        assert_eq!(code, Some(if goes_on { 0 } else { 2 }), "{part}: {said}");
+        assert_eq!(upstream.pins() == before, !goes_on, "{part}: {said}");
+        let remedies = ["is the network there?", "if the connection broke off"];
+        let remedy = remedies.into_iter().find(|it| said.contains(it));
+        seen.insert((goes_on, remedy.unwrap_or_else(|| panic!("{part}: {said}"))));
+        upstream.no_fake_stays();
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
+    // What came before it broke off is not taken for the whole.
+    through(&whole);
+    assert_eq!(upstream.update(&[]).0, Some(0));
+    upstream.is_right();
 }
 
 /// Upstream spells the tags of another source anew.
