@@ -19,11 +19,31 @@
 }:
 
 let
-  server = authentik-server.override {
-    lifecycle = authentik-django;
-    webAssets = webui;
-  };
   inherit (authentik-django) version;
+
+  # The server with the paths of this backend and this web UI in the place of those that it was built with. To compile
+  # it anew takes minutes and comes to the same: the paths have as many bytes, so that all else stays where it is.
+  server =
+    runCommand "authentik-server-${version}"
+      {
+        built = authentik-server;
+        inherit lifecycle webAssets webui;
+        django = authentik-django;
+      }
+      ''
+        mkdir -p $out/bin
+        cp $built/bin/authentik $out/bin/
+        chmod u+w $out/bin/authentik
+        replace() {
+          if [ ''${#1} != ''${#2} ]; then
+            echo "$1 stands for $2 in the server, and has not as many bytes: their names have to be of one length" >&2
+            exit 1
+          fi
+          LC_ALL=C sed -i "s|''${1//./\\.}|$2|g" $out/bin/authentik
+        }
+        replace $lifecycle $django
+        replace $webAssets $webui
+      '';
 
   assembled =
     runCommand "assembled-${version}"

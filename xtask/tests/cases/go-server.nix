@@ -18,6 +18,13 @@ let
         chmod +x $out/bin/authentik
       '';
     };
+  # A whole of other parts: the server knows no more of them than their paths.
+  whole = scope.overrideScope (
+    _: previous:
+    builtins.mapAttrs
+      (pname: part: pkgs.runCommand "${pname}-${part.version}" { inherit (part) version; } "mkdir $out")
+      { inherit (previous) authentik-django webui; }
+  );
   ours = "${scope.lifecycle}/lifecycle/gunicorn.conf.py ${scope.webAssets}/dist/ ${scope.webAssets}/authentik";
 in
 {
@@ -40,8 +47,14 @@ in
     '';
   };
 
-  # As buildGoModule leaves it, without the proof and what comes after.
-  without-proof = server.overrideAttrs { postBuild = ""; };
+  # As buildGoModule leaves it with the paths of the whole, without the proof and what comes after.
+  without-proof =
+    (server.override {
+      lifecycle = whole.authentik-django;
+      webAssets = whole.webui;
+    }).overrideAttrs
+      { postBuild = ""; };
+  of-the-whole = whole.assembled.server;
 
   # In a module without the client the hook has nothing to replace.
   nothing-to-replace = server.overrideAttrs {

@@ -10,63 +10,30 @@ let
 
   scope = import ../../../containers/authentik { inherit pkgs pins; };
 
-  # A component with these paths in the place of others, of the same length, and what `script` does to it.
+  # A component under a path of its own, and what `script` does to it.
   changed =
-    component: paths: script:
+    component: script:
     runCommand component.name
       {
         inherit component;
         inherit (component) version;
-        before = map (path: path.before) paths;
-        after = map (path: path.after) paths;
         nativeBuildInputs = [ pkgs.patchelf ];
       }
       ''
         cp -r $component $out
         chmod -R u+w $out
-        before+=" $component" after+=" $out"
-        read -ra after <<<"$after"
-        for path in $before; do
-          [ ''${#path} = ''${#after[0]} ] # offsets stay
-          grep -rlF $path $out >named || true
-          xargs -r sed -i "s|$path|''${after[0]}|g" <named
-          after=("''${after[@]:1}")
-        done
+        grep -rlF $component $out >named || true
+        xargs -r sed -i "s|$component|$out|g" <named
         site=$(echo $out/lib/python*/site-packages)
         ${script}
       '';
 
-  # The test over a scope with other parts. The server knows backend and web UI by their paths: it is not
-  # compiled anew for others.
-  signs-in =
-    parts:
-    let
-      faulty = scope.overrideScope (
-        final: previous:
-        parts previous
-        // {
-          authentik-server = previous.authentik-server // {
-            override =
-              { lifecycle, webAssets }:
-              changed scope.assembled.server [
-                {
-                  before = scope.authentik-django;
-                  after = lifecycle;
-                }
-                {
-                  before = scope.webui;
-                  after = webAssets;
-                }
-              ] "";
-          };
-        }
-      );
-    in
-    faulty.assembled.tests.signs-in;
+  # The test over a scope with other parts.
+  signs-in = parts: (scope.overrideScope (_: parts)).assembled.tests.signs-in;
 
   # a fault of the backend
   backend = script: signs-in (previous: {
-    authentik-django = changed previous.authentik-django [ ] script;
+    authentik-django = changed previous.authentik-django script;
   });
 in
 {
