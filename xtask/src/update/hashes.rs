@@ -322,6 +322,8 @@ struct Rounds<'w> {
     given: BTreeSet<String>,
     /// What waits for hashes.
     waiting: Vec<String>,
+    /// What could be built by now, and gives way.
+    held: Held,
     /// The derivations that were built with fake hashes, by what they are pinned as.
     fakes: BTreeMap<String, String>,
 }
@@ -339,6 +341,7 @@ impl<'w> Rounds<'w> {
             pinned: Vec::new(),
             given: BTreeSet::new(),
             waiting: Vec::new(),
+            held: Held::default(),
             fakes: BTreeMap::new(),
         }
     }
@@ -389,7 +392,7 @@ impl<'w> Rounds<'w> {
     }
 
     /// Takes the hashes that were found, and gives what can be built now and could not before: a fixed output of which
-    /// the hash is to be found by itself, all else together.
+    /// the hash is to be found by itself, all else together, once that leaves processors for it.
     fn next(
         &mut self,
         site: &Site<'_>,
@@ -397,6 +400,9 @@ impl<'w> Rounds<'w> {
         journal: &mut Journal,
     ) -> Result<Vec<BTreeSet<String>>> {
         self.steps.add(&progress.run);
+        for (drv, _) in progress.run.failures() {
+            self.held.sought.remove(drv);
+        }
         let mut stale = mismatch::after_build(progress.run.failures(), &self.pinned);
         stale.retain(|it| !progress.was_changed(it));
         let is_first = self.pinned.is_empty();
@@ -410,7 +416,7 @@ impl<'w> Rounds<'w> {
                 .iter()
                 .any(|drv| needs(drv, &found, &mut known))
         {
-            return Ok(Vec::new());
+            return Ok(self.groups(BTreeSet::new()));
         }
         let mut targets = self.targets(site, progress, journal)?;
         let hashes: BTreeMap<Key, Sri> = pins::hashes(&fs_err::read_to_string(self.copy)?)?
@@ -433,13 +439,17 @@ impl<'w> Rounds<'w> {
         self.given.extend(drvs.iter().cloned());
         let (alone, together): (BTreeSet<String>, BTreeSet<String>) =
             drvs.into_iter().partition(|drv| unknown.contains(drv));
+        self.count += usize::from(!alone.is_empty() || !together.is_empty());
+        self.held.drvs.extend(together);
+        Ok(self.groups(alone))
+    }
+
+    /// What is begun now: each of these by itself, and what was held back, if it is due.
+    fn groups(&mut self, alone: BTreeSet<String>) -> Vec<BTreeSet<String>> {
+        self.held.sought.extend(alone.iter().cloned());
         let alone = alone.into_iter().map(|drv| BTreeSet::from([drv]));
-        let groups: Vec<_> = alone
-            .chain([together])
-            .filter(|it| !it.is_empty())
-            .collect();
-        self.count += usize::from(!groups.is_empty());
-        Ok(groups)
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        alone.chain(self.held.due(processors)).collect()
     }
 
     /// What is to be built, with the hashes that are known by now.
@@ -554,6 +564,23 @@ impl<'w> Rounds<'w> {
     }
 }
 
+/// Components give way to hashes that are to be found: more waits for those.
+#[derive(Default)]
+struct Held {
+    /// The fixed outputs that are built to find their hashes.
+    sought: BTreeSet<String>,
+    /// What else can be built.
+    drvs: BTreeSet<String>,
+}
+
+impl Held {
+    /// What is held no longer, as hashes are sought on fewer processors than there are.
+    fn due(&mut self, processors: usize) -> Option<BTreeSet<String>> {
+        let is_due = self.sought.len() < processors && !self.drvs.is_empty();
+        is_due.then(|| std::mem::take(&mut self.drvs))
+    }
+}
+
 /// Builds nothing again that failed, or that needs what failed.
 fn give_up(targets: &[Target], progress: &mut Progress) {
     let failures = progress.run.failures();
@@ -578,4 +605,30 @@ fn needs(drv: &str, these: &BTreeSet<String>, known: &mut BTreeMap<String, bool>
         .any(|it| these.contains(it) || needs(it, these, known));
     known.insert(drv.to_owned(), found);
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_give_way_to_hashes() {
+        let set = |drvs: &[&str]| drvs.iter().map(|drv| (*drv).to_owned()).collect();
+        let mut held = Held {
+            sought: set(&["venv", "modules"]),
+            drvs: set(&["client"]),
+        };
+        assert_eq!(held.due(2), None);
+        held.sought.remove("modules");
+        assert_eq!(held.due(2), Some(set(&["client"])));
+        assert_eq!(held.due(2), None);
+        // Many processors have room for all, and nothing is held where nothing is sought.
+        held.drvs = set(&["server"]);
+        assert_eq!(held.due(16), Some(set(&["server"])));
+        let mut held = Held {
+            drvs: set(&["web"]),
+            ..Held::default()
+        };
+        assert_eq!(held.due(1), Some(set(&["web"])));
+    }
 }
