@@ -3,14 +3,6 @@
 # library; a program is started by the loader of that. A library that is nowhere fails the build with its
 # name, unless autoPatchelfIgnoreMissingDeps names it.
 
-_autoPatchelfOfLibc() {
-  case "$1" in
-    ld-linux-x86-64.so.2 | libc.so.6 | libm.so.6 | libdl.so.2 | libpthread.so.0 | librt.so.1 | libutil.so.1 | \
-      libresolv.so.2 | libanl.so.1 | libmvec.so.1 | libnsl.so.1) return 0 ;;
-  esac
-  return 1
-}
-
 autoPatchelf() {
   local -A places=()
   local file name folder missing=0 input libc
@@ -30,7 +22,7 @@ autoPatchelf() {
   for file in "${elves[@]}"; do
     runpaths=() libc=
     for name in $(@patchelf@/bin/patchelf --print-needed "$file"); do
-      if _autoPatchelfOfLibc "$name"; then
+      if [ -e "@glibc@/lib/$name" ]; then
         libc=@glibc@/lib
         continue
       fi

@@ -6,15 +6,6 @@ needs() {
   patchelf --print-needed "$1"
 }
 
-# ofLibc SONAME: whether the C library brings it.
-ofLibc() {
-  case "$1" in
-    ld-linux-x86-64.so.2 | libc.so.6 | libm.so.6 | libdl.so.2 | libpthread.so.0 | librt.so.1 | libutil.so.1 | \
-      libresolv.so.2 | libanl.so.1 | libmvec.so.1 | libnsl.so.1) return 0 ;;
-  esac
-  return 1
-}
-
 # Notes in the output which packages, by name and version, its programs and libraries are of: for who lists what
 # an image has.
 recordPackages() {
@@ -47,10 +38,7 @@ closeOver() {
     while IFS= read -r -d '' file; do
       isELF "$file" || continue
       for name in $(needs "$file"); do
-        if ofLibc "$name"; then
-          continue
-        fi
-        for other in "${folders[@]}"; do
+        for other in "${folders[@]}" "$glibc/lib"; do
           [ ! -e "$other/$name" ] || continue 2
         done
         for from in "$usr/lib/x86_64-linux-gnu/$name" "$usr/lib/$name" "$usr/lib64/$name" missing; do
