@@ -6,12 +6,18 @@
 # What is missing here is an evaluation error that names it; it is no second nixpkgs.
 {
   system ? builtins.currentSystem,
-  # The /usr of another Debian, for a Python that this machine has not got.
+  # The /usr of another Debian, for a Python that this machine has not got: a store path, else a folder that each
+  # evaluation copies.
   pythonUsr ?
     let
       named = builtins.getEnv "HOST_PKGS_PYTHON_USR";
     in
-    if named == "" then null else builtins.path { name = "python-usr"; path = /. + named; },
+    if named == "" then
+      null
+    else if builtins.match "${builtins.storeDir}/[^/]+" named != null then
+      builtins.storePath named
+    else
+      builtins.path { name = "python-usr"; path = /. + named; },
   pythonVersion ? "3.14",
 }:
 
