@@ -712,6 +712,14 @@ def kerberos(test):
         return any("failed to kinit" in line for line in test.warnings[before:])
 
     test.until(10, "gssapi to try the password (`failed to kinit` in the log)", failed)
+
+    # A source takes its tasks along, and upstream fails where the worker is at one: at the commit, for which its page
+    # of errors answers 405, or in the worker.
+    def idle():
+        tasks = [it for it in api.all("/api/v3/tasks/tasks/") if ".kerberos." in it["actor_name"]]
+        return all(it["state"] in ("done", "rejected") for it in tasks)
+
+    test.until(60, "the tasks of the Kerberos source to be done", idle)
     api.ask(f"/api/v3/sources/kerberos/{slug}/", "DELETE", wanted=(204,))
     loaded = set()
     for process, _ in test.processes():
