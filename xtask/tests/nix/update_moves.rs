@@ -305,26 +305,36 @@ fn of_two_at_once_the_second_says_who_runs() {
 /// looked for again.
 #[test]
 fn killed_at_any_time_it_goes_on() {
-    let rounds = rounds(5, 20);
     let slow = || Upstream::with(&[("SLEEP", "0.3")]);
     let undisturbed = slow();
     let start = Instant::now();
     let (code, _, said) = undisturbed.update(&[]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("deps.at.here> building "), "{said}");
-    let whole = start.elapsed();
-    let mut kills = 0;
-    for round in 0..rounds {
+    let mut whole = start.elapsed();
+    let (rounds, mut kills, mut ends) = (rounds(5, 20), 0, 0);
+    while kills < rounds {
         let upstream = slow();
         let before = upstream.pins();
         // Spread over the run, at other moments each time.
         let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos();
         let part = f64::from(nanoseconds % 1000) / 1000.0;
-        let wait = whole.mul_f64((f64::from(round) + part) / f64::from(rounds));
+        let wait = whole.mul_f64((f64::from(kills) + part) / f64::from(rounds));
+        let start = Instant::now();
         let mut child = started(&mut upstream.command(&[]));
-        std::thread::sleep(wait);
+        while start.elapsed() < wait && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let taken = start.elapsed();
         child.kill().unwrap();
-        kills += u32::from(child.wait().unwrap().signal() == Some(9));
+        if child.wait().unwrap().signal() == Some(9) {
+            kills += 1;
+        } else {
+            // The one before it was slower: what it needed had to be built, or the machine was busy.
+            ends += 1;
+            assert!(ends <= rounds, "{ends} runs ended before they were killed");
+            whole = whole.min(taken);
+        }
         let after = upstream.pins();
         upstream.no_fake_stays();
         if after != before {
@@ -349,10 +359,6 @@ fn killed_at_any_time_it_goes_on() {
         assert_eq!(upstream.value()["version"], "1.0.1");
         upstream.is_right();
     }
-    assert!(
-        kills * 2 >= rounds,
-        "of {rounds} runs only {kills} were killed before their end"
-    );
 }
 
 /// The API of a forge for pull requests, as far as it is asked for. GitHub gives as many as `per_page` says, Forgejo

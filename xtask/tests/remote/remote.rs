@@ -42,11 +42,6 @@ const THREE: &str = r#"
   fixed_ = fixed "fixed" wrong "echo content > $out";
 "#;
 
-/// Nothing of a run that ended is there, a moment later at the latest.
-fn nothing_is_left(far: &Far) {
-    assert!(gone(far) < Duration::from_secs(10));
-}
-
 /// What people see, without what is another each time.
 pub fn seen(said: &str) -> Vec<String> {
     let mut lines: Vec<String> = said
@@ -119,7 +114,7 @@ fn it_looks_and_ends_as_here() {
         }
         assert_eq!(remote.rows.len(), local.rows.len());
     }
-    nothing_is_left(&far);
+    gone(&far);
     // The whole log of a derivation is kept here, too.
     assert_eq!(text(&there.log("bad-")).lines().nth(1), Some("before"));
 }
@@ -163,7 +158,7 @@ fn running_builds_have_a_line_each() {
     let harness = live::harness();
     let command = far.command(&harness, "basher", &live::ALL);
     live::has_a_line_for_each(Terminal::start(&command, 24, 100));
-    nothing_is_left(&far);
+    gone(&far);
 }
 
 #[test]
@@ -182,7 +177,7 @@ fn nothing_to_do_takes_three_round_trips() {
     let again = ended(&mut far.command(&harness, "basher", &["good", "-v", "--json"]));
     assert_eq!(again.state("good"), "cached");
     again.says(&["basher: 3 round trips", "on: basher"]);
-    nothing_is_left(&far);
+    gone(&far);
 }
 
 #[test]
@@ -212,7 +207,7 @@ fn a_laptop_without_nix() {
         let names: Vec<_> = fetched.read_dir_utf8().unwrap().collect();
         assert_eq!(names.len(), 2, "{names:?}");
     }
-    nothing_is_left(&far);
+    gone(&far);
 }
 
 #[test]
@@ -506,12 +501,12 @@ fn through_a_daemon_there() {
     signal(child.id(), Signal::INT);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
-    nothing_is_left(&far);
+    gone(&far);
     // Cut off, too.
     let child = start(&far, &harness, "dasher");
     signal(child.id(), Signal::KILL);
     child.wait_with_output().unwrap();
-    assert!(gone(&far) < Duration::from_secs(15));
+    gone(&far);
     daemon.kill().unwrap();
     daemon.wait().unwrap();
 }
@@ -577,7 +572,7 @@ fn refused(far: &Far, harness: &Harness, account: &str, arguments: &[&str], part
     let refused = ended(&mut far.command(harness, account, arguments));
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     refused.says(parts);
-    nothing_is_left(far);
+    gone(far);
 }
 
 const GOOD: &str = r#"good = sh "good" { } "echo > $out";"#;
@@ -762,7 +757,7 @@ fn a_nix_too_old_for_what_was_asked() {
     let warned = ended(&mut far.command(&harness, "basher", &odd));
     assert_eq!(warned.code, Some(0), "{}", warned.stderr);
     warned.says(&["Boolean setting 'keep-failed' has invalid value 'it's $(x)"]);
-    nothing_is_left(&far);
+    gone(&far);
 }
 
 #[test]
@@ -834,13 +829,11 @@ fn start(far: &Far, harness: &Harness, account: &str) -> Child {
     child
 }
 
-/// Waits until nothing of any run is left there; says how long that took.
-fn gone(far: &Far) -> Duration {
-    let start = Instant::now();
+/// Waits until nothing of any run is left there.
+fn gone(far: &Far) {
     wait_until("nothing runs there, and no folder is left", || {
         far.processes().is_empty() && far.folders().is_empty()
     });
-    start.elapsed()
 }
 
 #[test]
@@ -856,7 +849,7 @@ fn interrupted_once_and_twice() {
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains("while building slow (buildPhase)"), "{said}");
-        nothing_is_left(&far);
+        gone(&far);
     }
     let child = start(&far, &harness, "basher");
     // It does not come to an end by itself.
@@ -865,16 +858,11 @@ fn interrupted_once_and_twice() {
     }
     signal(child.id(), Signal::INT);
     std::thread::sleep(Duration::from_millis(300));
-    let before = Instant::now();
     signal(child.id(), Signal::INT);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
-    assert!(
-        before.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        before.elapsed()
-    );
-    assert!(gone(&far) < Duration::from_secs(20));
+    assert!(!nix_builds(&far).is_empty(), "it waited for the other side");
+    gone(&far);
 }
 
 #[test]
@@ -886,8 +874,7 @@ fn a_laptop_whose_lid_is_closed() {
     let child = start(&far, &harness, "dasher");
     // Nothing is said any more, and no connection is closed.
     signal(child.id(), Signal::STOP);
-    let taken = gone(&far);
-    assert!(taken < Duration::from_secs(15), "{taken:?}");
+    gone(&far);
     signal(child.id(), Signal::CONT);
     let output = child.wait_with_output().unwrap();
     let said = text(&output.stderr);
@@ -920,15 +907,11 @@ fn an_open_connection_that_falls_silent() {
     let child = start(&far, &harness, "basher");
     assert_eq!(children(far.sshd()).len(), 1);
     signal(master.id(), Signal::STOP);
-    let start = Instant::now();
     let output = child.wait_with_output().unwrap();
-    let taken = start.elapsed();
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("has said nothing for"), "{said}");
-    // A second for it to end.
-    assert!(taken < Duration::from_secs(16), "{taken:?}");
-    assert!(gone(&far) < Duration::from_secs(15));
+    assert!(said.contains("has said nothing for 14 seconds"), "{said}");
+    gone(&far);
     master.kill().unwrap();
     master.wait().unwrap();
 }
@@ -964,7 +947,7 @@ fn an_sshd_that_dies() {
         said.contains("the connection to `basher` was lost"),
         "{said}"
     );
-    assert!(gone(&far) < Duration::from_secs(15));
+    gone(&far);
 }
 
 #[test]
@@ -1063,7 +1046,7 @@ fn kills_at_random_moments() {
     let next = Harness::new(GOOD);
     let built = ended(&mut far.command(&next, "basher", &["good"]));
     assert_eq!(built.code, Some(0), "{}", built.stderr);
-    nothing_is_left(&far);
+    gone(&far);
 }
 
 /// The processes that one started.
