@@ -108,11 +108,15 @@ stdenvNoCC.mkDerivation {
     attempt() {
       echo "asking $1 for $2 $3"
       cd "$(mktemp -d)"
-      if ! bash -euo pipefail $place "$1" "$2" "$3"; then
+      local from="got''${4:+/$4}" file paths=(''${4:+"$4"})
+      if [ -n "$files" ]; then
+        paths=($files)
+        paths=("''${paths[@]/#/''${4:+$4/}}")
+      fi
+      if ! bash -euo pipefail $place "$1" "$2" "$3" "''${paths[@]}"; then
         echo "$1: $2 $3 can't be had from there" >&2
         return
       fi
-      local from="got''${4:+/$4}" file
       for file in "" $files; do
         file=$from''${file:+/$file}
         if [ ! -e "$file" ]; then

@@ -178,6 +178,59 @@ fn git_places_are_asked_in_order() {
     }
 }
 
+/// The server lacks what a file holds that nobody wants, so that whoever fetches all gets nothing.
+#[test]
+fn only_the_wanted_files_of_a_git_place_are_fetched() {
+    let sample = Sample::new();
+    let files = sample.new_module_files();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Utf8Path::from_path(folder.path()).unwrap();
+    let content = folder.join("content");
+    stdout(Command::new("cp").arg("-r").arg(&files).arg(&content));
+    fs_err::write(content.join("unwanted"), "of no use").unwrap();
+    let server = git_server(folder, &content);
+    let module = folder.join("module");
+    git(&module, &["config", "uploadpack.allowFilter", "true"]);
+    let object = stdout(common::git(&module).args(["rev-parse", "HEAD:unwanted"]));
+    let (two, rest) = object.trim().split_at(2);
+    fs_err::remove_file(module.join(format!(".git/objects/{two}/{rest}"))).unwrap();
+    let url = format!("git://127.0.0.1:{}/module", server.port);
+    sample.pin_module(&json!([{ "git": url, "rev": "v3.{version}" }]));
+    sample.pin("client-go", |pin| {
+        pin["files"] = json!(["go.mod", "go.sum"])
+    });
+    sample.build_with_module(&[]);
+}
+
+/// The way to what is wanted goes through a link.
+#[test]
+fn what_a_git_place_has_behind_a_link_is_found() {
+    let sample = Sample::new();
+    let files = sample.new_module_files();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Utf8Path::from_path(folder.path()).unwrap();
+    let content = folder.join("content");
+    fs_err::create_dir(&content).unwrap();
+    stdout(
+        Command::new("cp")
+            .arg("-r")
+            .arg(&files)
+            .arg(content.join("real")),
+    );
+    std::os::unix::fs::symlink("real", content.join("link")).unwrap();
+    let server = git_server(folder, &content);
+    git(
+        &folder.join("module"),
+        &["config", "uploadpack.allowFilter", "true"],
+    );
+    let url = format!("git://127.0.0.1:{}/module", server.port);
+    sample.pin_module(&json!([{ "git": url, "rev": "v3.{version}", "path": "link" }]));
+    sample.pin("client-go", |pin| {
+        pin["files"] = json!(["go.mod", "go.sum"])
+    });
+    sample.build_with_module(&[]);
+}
+
 /// Settings of git for an address that a server stands in for; with others that would stop any fetch,
 /// run a program or send a secret.
 fn git_settings(folder: &Utf8Path, port: u16) -> Utf8PathBuf {
