@@ -3,7 +3,7 @@
 #
 # Under the same name and hash Nix takes the output that it has, whatever interpreter, library or lock file that
 # was made with. What it would be called without its hash says it: the path of that depends on all inputs, but not
-# on the places that pinned sources are fetched from.
+# on the places that pinned sources are fetched from, nor on the name of the pins file, which messages show.
 { lib }:
 
 mkDerivation: attrs:
@@ -17,6 +17,7 @@ let
           "impureEnvVars"
           "outputHash"
           "outputHashMode"
+          "pinsName"
         ]
       )).outPath
   );

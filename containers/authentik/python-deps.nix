@@ -105,6 +105,7 @@ pinned.guarded (namedByInputs stdenv.mkDerivation {
     builtins.attrNames sources.git-packages
   );
   checkGitPackages = ./git-packages.py;
+  pinsName = baseNameOf (toString pinsFile);
   buildDependencies = ./build-dependencies.txt;
   sharedFiles = ./shared-files.py;
   # built with what others of the lock file install: its source wants the very lxml
@@ -131,11 +132,11 @@ pinned.guarded (namedByInputs stdenv.mkDerivation {
       echo "there is no uv.lock: it is made from pyproject.toml, which pins all versions"
       uv lock
     elif ! timeout 60 uv lock --check 2>lock.txt && grep -q 'needs to be updated' lock.txt; then
-      echo "uv.lock does not match pyproject.toml: \`uv lock\` mends it; the venv is pinned as \`${shownKey}\` in ${baseNameOf (toString pinsFile)}" >&2
+      echo "uv.lock does not match pyproject.toml: \`uv lock\` mends it; the venv is pinned as \`${shownKey}\` in $pinsName" >&2
       cat lock.txt >&2
       exit 1
     fi
-    if [ -e uv.lock ] && ! $interpreter/bin/python3 $checkGitPackages uv.lock ${baseNameOf (toString pinsFile)} $gitPackages; then
+    if [ -e uv.lock ] && ! $interpreter/bin/python3 $checkGitPackages uv.lock $pinsName $gitPackages; then
       exit 1
     fi
     sync() {

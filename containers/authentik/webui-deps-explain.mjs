@@ -5,7 +5,8 @@ import { readFileSync } from "node:fs";
 const [lockFile, ...logs] = process.argv.slice(2);
 const lock = JSON.parse(readFileSync(lockFile, "utf8"));
 const log = logs.map((file) => readFileSync(file, "utf8")).join("\n");
-const pin = process.env.pinShown ? `; the trees are pinned as ${process.env.pinShown}` : "";
+const { pinKey, pinsName } = process.env;
+const pin = pinKey ? `; the trees are pinned as \`${pinKey}\` in ${pinsName}` : "";
 
 const packages = Object.entries(lock.packages)
     .filter(([path, entry]) => path.includes("node_modules/") && !entry.link)

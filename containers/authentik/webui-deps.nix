@@ -39,7 +39,8 @@ pinned.guarded (namedByInputs stdenvNoCC.mkDerivation {
   inherit (sources) npm;
   install = ./webui-deps.sh;
   explain = ./webui-deps-explain.mjs;
-  pinShown = "`${lib.concatStringsSep "." key}` in ${baseNameOf (toString pinsFile)}";
+  pinKey = lib.concatStringsSep "." key;
+  pinsName = baseNameOf (toString pinsFile);
 
   # over nixpkgs; over host-pkgs the settings come from the machine's npm
   impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [ "FETCH_NPMRC" ];

@@ -396,17 +396,19 @@ fn what_it_is_made_from_is_in_the_name() {
     lock.change("pyproject.toml", "sqlparse==0.5.5", "sqlparse==0.5.4");
     lock.change("web/package-lock.json", "\n", "\n\n");
     places.change("pins.json", "\"npm\": \"npm\"", "\"npm\": \"@other/npm\"");
+    let elsewhere = places.path.join("other.json");
+    fs_err::rename(places.path.join("pins.json"), &elsewhere).unwrap();
     let mut command = nix("nix-instantiate");
     command
         .args(["--eval", "--strict", "--json"])
         .arg(root().join("xtask/tests/cases/names.nix"))
         .args(host_pkgs());
-    for (name, of) in [
-        ("pins", &sample),
-        ("otherLock", &lock),
-        ("otherPlaces", &places),
+    for (name, pins) in [
+        ("pins", sample.path.join("pins.json")),
+        ("otherLock", lock.path.join("pins.json")),
+        ("otherPlaces", elsewhere),
     ] {
-        command.args(["--argstr", name, of.path.join("pins.json").as_str()]);
+        command.args(["--argstr", name, pins.as_str()]);
     }
     let names: Value = serde_json::from_str(&stdout(&mut command)).unwrap();
     let changed = |by: &str| {

@@ -153,7 +153,7 @@ fn a_lock_file_that_disagrees_is_named_with_its_pin() {
     let said = install.refused(
         install
             .command("out", &node)
-            .env("pinShown", "`web.nodeModules.x` in pins.json"),
+            .envs([("pinKey", "web.nodeModules.x"), ("pinsName", "pins.json")]),
     );
     // npm's own words, and ours
     assert!(
