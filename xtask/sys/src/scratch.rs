@@ -39,6 +39,10 @@ impl Scratch {
     fn in_tmpdir(mode: u32) -> Result<Self> {
         let parent = Utf8PathBuf::from_path_buf(std::env::temp_dir())
             .map_err(|path| anyhow::anyhow!("TMPDIR `{}` is not UTF-8", path.display()))?;
+        // Paths in it are compared with those that programs resolved, and on macOS it lies behind a link.
+        let parent = parent
+            .canonicalize_utf8()
+            .context("making a folder for the build: TMPDIR says where")?;
         remove_orphans(&parent);
         Self::below(&parent, std::process::id(), mode)
     }

@@ -204,7 +204,7 @@ impl MacMachine {
                 ("HOME", HOME),
                 ("LOGNAME", "somebody"),
                 ("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"),
-                ("TMPDIR", "/Users/somebody/tmp"),
+                ("TMPDIR", "/var/tmp"),
                 ("USER", "somebody"),
                 ("GIT_CONFIG_NOSYSTEM", "1"),
             ]);
@@ -252,7 +252,8 @@ fn machine(also: &[&Utf8Path]) -> String {
     let also = also.replace("mkdir -p ", "mkdir -p .");
     format!(
         r"cd $D/machine
-mkdir -p bin dev etc tmp usr/bin usr/local/bin usr/lib64 usr/lib/git-core .{libraries} .{HOME}/tmp
+mkdir -p bin dev etc tmp usr/bin usr/local/bin usr/lib64 usr/lib/git-core .{libraries} private/var/tmp
+ln -s private/var var
 ln -s usr/lib lib
 ln -s usr/lib64 lib64
 cp /usr/bin/busybox bin

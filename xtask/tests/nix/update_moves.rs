@@ -2,11 +2,13 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use camino::Utf8Path;
 use serde_json::{Value, json};
 
 use test_support::common::{git, root as root_of_repository, rounds, run, stdout, text};
@@ -203,6 +205,24 @@ fn after_a_failure_nothing_changed() {
         assert!(said.contains("moves to 1.0.1, not to 1.1.0"), "{said}");
         assert_eq!(upstream.pins(), before);
     }
+}
+
+/// As on macOS, where it is below `/var`, a link.
+#[test]
+fn where_tmpdir_lies_behind_a_link() {
+    let upstream = Upstream::start();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Utf8Path::from_path(folder.path()).unwrap();
+    for path in [folder, &folder.join("private")] {
+        let _ = fs_err::create_dir(path);
+        fs_err::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    std::os::unix::fs::symlink("private", folder.join("var")).unwrap();
+    let mut command = upstream.command(&[]);
+    let output = run(command.env("TMPDIR", folder.join("var")));
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    upstream.is_right();
 }
 
 #[test]
