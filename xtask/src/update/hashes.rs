@@ -26,7 +26,7 @@ use crate::pins::sources::Sources;
 use crate::pins::{self, Change, Edit};
 use crate::remote::Remote;
 use crate::repo::Repo;
-use crate::update::journal::Journal;
+use crate::update::journal::{Journal, Proven};
 use crate::update::plan::{self, Key, Plan};
 use crate::update::times::Steps;
 use crate::update::tree::Tree;
@@ -104,8 +104,7 @@ pub struct Done {
 pub fn find(work: &Work<'_>, journal: &mut Journal) -> Result<End> {
     with_copy(work, &Elsewhere::default(), |site, text, copy| {
         let plan = plan_on(work, site, text)?;
-        let mut known = known(work, &plan)?;
-        known.extend(learned(journal, &plan)?);
+        let known = known(work, &plan)?;
         files::write_atomically(copy, plan::text(text, &plan, &known)?.as_bytes(), 0o644)?;
         refresh(site)?;
         let mut rounds = Rounds::new(work, &plan, copy, work.build);
@@ -143,8 +142,7 @@ pub fn fill(
         if plan.follow.is_empty() {
             return Ok((plan.follow, Ok(BTreeMap::new())));
         }
-        let known = learned(journal, &plan)?;
-        let to_build = plan::text(&found, &plan, &known)?;
+        let to_build = plan::text(&found, &plan, &BTreeMap::new())?;
         files::write_atomically(copy, to_build.as_bytes(), 0o644)?;
         refresh(site)?;
         let mut rounds = Rounds::new(work, &plan, copy, false);
@@ -171,21 +169,6 @@ pub fn fill(
     }
     done.found.extend(found);
     Ok(None)
-}
-
-/// The hashes of a plan that an earlier run found.
-fn learned(journal: &Journal, plan: &Plan) -> Result<BTreeMap<Key, Sri>> {
-    let mut learned = BTreeMap::new();
-    for (key, hash) in &journal.hashes {
-        let key: Key = key.split('/').map(str::to_owned).collect();
-        if plan.follow.contains_key(&key) {
-            let hash = hash
-                .parse()
-                .map_err(|error| anyhow::anyhow!("the journal has the malformed hash {error}"))?;
-            learned.insert(key, hash);
-        }
-    }
-    Ok(learned)
 }
 
 /// What would become of the pins, and the new hashes that need no build.
@@ -350,6 +333,7 @@ impl<'w> Rounds<'w> {
     fn run(&mut self, site: &mut Site<'_>, journal: &mut Journal) -> Result<Option<ExitCode>> {
         let mut progress = Progress::new();
         let mut history = History::read(self.work.repo.state().join("history.json"), "update");
+        self.learn(site, journal)?;
         // Another machine is asked over one connection.
         let is_beside = site.host.is_none() && site.options.store.is_none();
         loop {
@@ -372,6 +356,41 @@ impl<'w> Rounds<'w> {
                 conclude::finish(site, &mut history, &progress, outcome, self.work.diagnose)?;
             return Ok((code != ExitCode::SUCCESS).then_some(code));
         }
+    }
+
+    /// Takes the hashes that an earlier run found of the very derivations that are to be built now: expressions may have
+    /// changed since.
+    fn learn(&self, site: &mut Site<'_>, journal: &Journal) -> Result<()> {
+        while !journal.hashes.is_empty() {
+            let pinned = site.nix.pinned_to_build(&site.inputs, self.work.repo)?;
+            let mut changes = BTreeMap::new();
+            for pin in pinned.into_iter().filter(|pin| self.follows(pin)) {
+                let known = journal.hashes.get(&pin.key.join("/"));
+                let Some(proven) = known.filter(|it| it.drv == pin.drv) else {
+                    continue;
+                };
+                let hash = |text: &str| {
+                    let hash = text.parse();
+                    hash.map_err(|error| {
+                        anyhow::anyhow!("the journal has the malformed hash {error}")
+                    })
+                };
+                let change = Change {
+                    key: pin.key.clone(),
+                    from: hash(plan::FAKE)?,
+                    to: hash(&proven.hash)?,
+                };
+                changes.insert(pin.key, change);
+            }
+            let changes: Vec<Change> = changes.into_values().collect();
+            if changes.is_empty() {
+                break;
+            }
+            // What is made of these is another derivation now.
+            pins::write(self.copy, &self.work.repo.lock(), &changes)?;
+            refresh(site)?;
+        }
+        Ok(())
     }
 
     /// Builds all that can be built, each as soon as the hashes of what it needs are known; an exit code if a signal
@@ -544,18 +563,18 @@ impl<'w> Rounds<'w> {
         }
         let changes: Vec<Change> = stale.iter().map(|it| it.change.clone()).collect();
         pins::write(self.copy, &self.work.repo.lock(), &changes)?;
-        for change in &changes {
+        for it in stale {
+            let change = &it.change;
             terminal::say(format!("found `{}`: {}", change.shown(), change.to));
-            journal
-                .hashes
-                .insert(change.key.join("/"), change.to.to_string());
+            let Some(drv) = &it.drv else { continue };
+            let proven = Proven {
+                hash: change.to.to_string(),
+                drv: drv.clone(),
+            };
+            journal.hashes.insert(change.key.join("/"), proven);
+            self.fakes.insert(change.shown(), drv.clone());
         }
         journal.write(self.work.folder)?;
-        for it in stale {
-            if let Some(drv) = &it.drv {
-                self.fakes.insert(it.change.shown(), drv.clone());
-            }
-        }
         progress.changed.extend_from_slice(stale);
         progress
             .run

@@ -25,7 +25,17 @@ pub struct Journal {
     /// The commit of its tag; empty where no release is moved to.
     pub commit: String,
     /// The hashes that Nix proved, by the names that lead to them, with `/` between.
-    pub hashes: BTreeMap<String, String>,
+    pub hashes: BTreeMap<String, Proven>,
+}
+
+/// A hash that Nix proved.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proven {
+    /// The SRI hash.
+    pub hash: String,
+    /// The derivation that showed it, of which the hash was a fake one: that of another is another.
+    pub drv: String,
 }
 
 /// Held by the one update of a container that runs.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use camino::Utf8Path;
 use serde_json::{Value, json};
 
-use test_support::common::{git, root as root_of_repository, rounds, run, stdout, text};
+use test_support::common::{git, hash, root as root_of_repository, rounds, run, stdout, text};
 use test_support::harness::accepted;
 use test_support::harness::programs;
 use test_support::upstream::{OTHER, Upstream};
@@ -223,6 +223,40 @@ fn where_tmpdir_lies_behind_a_link() {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
     upstream.is_right();
+}
+
+/// What an earlier run found holds for what it built alone. The old output is in the store under the old hash, so
+/// nothing else would tell.
+#[test]
+fn expressions_that_changed_before_it_went_on() {
+    let upstream = Upstream::with(&[("FAIL", "[ ${version} != 1.0.1 ]")]);
+    assert_eq!(upstream.update(&[]).0, Some(1));
+    let path = upstream.root().join("containers/authentik/test-build.nix");
+    let mut expressions = fs_err::read_to_string(&path).unwrap();
+    for (from, to) in [
+        ("[ ${version} != 1.0.1 ]", ":"),
+        (
+            "cp ${app}/package.json $out",
+            "cat ${app}/package.json ${app}/package.json >$out",
+        ),
+    ] {
+        assert!(expressions.contains(from), "{expressions}");
+        expressions = expressions.replace(from, to);
+    }
+    fs_err::write(&path, expressions).unwrap();
+    let (code, _, said) = upstream.update(&["--resume"]);
+    assert_eq!(code, Some(0), "{said}");
+    for (name, is_found) in [
+        ("deps.at.here", true),
+        ("more.hash", true),
+        ("same.hash", false),
+    ] {
+        let found = format!("found `{name}`");
+        assert_eq!(said.contains(&found), is_found, "{name}: {said}");
+    }
+    let twice = upstream.root().join("made/twice");
+    fs_err::write(&twice, r#"{"version":"1.0.1"}"#.repeat(2)).unwrap();
+    assert_eq!(upstream.value()["deps"]["at"]["here"], hash(&twice, false));
 }
 
 #[test]
