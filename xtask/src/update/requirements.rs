@@ -135,6 +135,12 @@ pub fn satisfies(version: &str, requirement: &str) -> Option<bool> {
                 return None;
             }
             let wanted = numbers(wanted);
+            // What is written no further stands for all below it.
+            let length = version.len().min(wanted.len());
+            let order = version[..length].cmp(&wanted[..length]);
+            if order.is_eq() && wanted[length..].iter().any(|part| *part != 0) {
+                return None;
+            }
             let begins = |length: usize| {
                 let part = |of: &[u64]| -> Vec<u64> {
                     of.iter()
@@ -146,14 +152,16 @@ pub fn satisfies(version: &str, requirement: &str) -> Option<bool> {
                 part(&version) == part(&wanted)
             };
             all &= match operator {
-                ">=" => version >= wanted,
-                ">" => version > wanted,
-                "<=" => version <= wanted,
-                "<" => version < wanted,
-                "^" => version >= wanted && begins(1),
-                "~" | "~=" => {
-                    version >= wanted && begins(wanted.len().saturating_sub(1).clamp(1, 2))
+                ">=" => order.is_ge(),
+                ">" => order.is_gt(),
+                "<=" => order.is_le(),
+                "<" => order.is_lt(),
+                "^" => {
+                    let zeros = wanted.iter().take_while(|part| **part == 0).count();
+                    order.is_ge() && begins(wanted.len().min(zeros + 1))
                 }
+                "~" => order.is_ge() && begins(wanted.len().min(2)),
+                "~=" => order.is_ge() && begins(wanted.len().saturating_sub(1)),
                 "" | "=" | "==" | "v" => begins(wanted.len()),
                 _ => return None,
             };
@@ -225,6 +233,16 @@ mod tests {
             ("3.14", "==3.15.*", Some(false)),
             ("3.14", ">=3.11,<3.14", Some(false)),
             ("1.2.3", "~1.2.0", Some(true)),
+            ("1.9.0", "~1.2", Some(false)),
+            ("0.3.0", "^0.2.3", Some(false)),
+            ("0.2.9", "^0.2.3", Some(true)),
+            ("24.999.999", ">=20 <=24", Some(true)),
+            ("24.13.0", ">24", Some(false)),
+            ("24.13.0", "<24", Some(false)),
+            ("3.14", ">=3.14.0", Some(true)),
+            ("3.14", "~=3.14.0", Some(true)),
+            ("3.14", "~=3.11", Some(true)),
+            ("3.14", ">=3.14.2", None),
             ("1.2.3", "*", Some(true)),
             ("1.2.3", "latest", None),
             ("1.2.3", "file:../x1", None),
