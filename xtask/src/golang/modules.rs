@@ -20,6 +20,7 @@ use crate::package_set::package_managers;
 use nix_formats::nar;
 use nix_formats::sri::hex;
 use sys::files;
+use sys::git::ssh_without_questions;
 use sys::inside::{self, LONGEST_TEXT};
 use sys::process::{Captured, Processes, is_missing_program};
 use sys::scratch::Scratch;
@@ -357,10 +358,7 @@ fn connected<'a>(
         // Nobody answers questions here: a missing login is an error, not a prompt.
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GCM_INTERACTIVE", "never")
-        .env(
-            "GIT_SSH_COMMAND",
-            ssh_command(std::env::var("GIT_SSH_COMMAND").ok()),
-        )
+        .env("GIT_SSH_COMMAND", ssh_without_questions(processes))
 }
 
 /// The command line of Go that fetches what a module needs.
@@ -405,15 +403,6 @@ fn command<'a>(
             "vendor"
         },
     ])
-}
-
-/// The user's ssh without its questions.
-fn ssh_command(users: Option<String>) -> String {
-    let users = users.filter(|command| !command.trim().is_empty());
-    format!(
-        "{} -o BatchMode=yes -o ConnectTimeout=20",
-        users.as_deref().unwrap_or("ssh")
-    )
 }
 
 /// Why Go failed: in short, in its own words, and what to do.
@@ -705,15 +694,5 @@ mod tests {
         ] {
             assert_eq!(is_module_line(line), expected, "{line}");
         }
-    }
-
-    #[test]
-    fn ssh_asks_nothing() {
-        assert_eq!(
-            ssh_command(None),
-            "ssh -o BatchMode=yes -o ConnectTimeout=20"
-        );
-        let users = ssh_command(Some("ssh -i key".to_owned()));
-        assert!(users.starts_with("ssh -i key -o BatchMode=yes"), "{users}");
     }
 }

@@ -12,6 +12,7 @@ use xshell::Cmd;
 
 use crate::pins::Place;
 use sys::files;
+use sys::git::ssh_without_questions;
 use sys::printable::printable;
 use sys::process::Processes;
 use sys::scratch::Scratch;
@@ -65,10 +66,7 @@ fn git(processes: &Processes) -> Cmd<'_> {
     let command = ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"]
         .into_iter()
         .fold(command, Cmd::env_remove);
-    if std::env::var_os("GIT_SSH_COMMAND").is_none() {
-        return command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=20");
-    }
-    command
+    command.env("GIT_SSH_COMMAND", ssh_without_questions(processes))
 }
 
 /// The tags of the first of these places that answers, and why those before it did not.
@@ -208,7 +206,12 @@ pub fn tree(
         }
         Ok(())
     };
-    run(&["init", "--quiet", "--template=", got.as_str()])?;
+    let format = if commit.len() == 64 {
+        "--object-format=sha256"
+    } else {
+        "--object-format=sha1"
+    };
+    run(&["init", "--quiet", "--template=", format, got.as_str()])?;
     // Above what the tree says: no filter of the user's runs over it.
     let attributes = got.join(".git/info/attributes");
     fs_err::create_dir_all(got.join(".git/info"))?;

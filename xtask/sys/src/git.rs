@@ -11,6 +11,7 @@ use camino::Utf8Path;
 use xshell::Cmd;
 
 use crate::process::{Captured, Processes};
+use crate::quote;
 
 /// Runs git in a folder.
 pub struct Git<'a> {
@@ -38,6 +39,33 @@ const ENVIRONMENT: [(&str, &str); 3] = [
 ];
 /// How long git may take to end after its last answer.
 const ENDING: Duration = Duration::from_secs(10);
+
+/// A value for `GIT_SSH_COMMAND`: the ssh that git would take by this user's settings, without questions if it is
+/// OpenSSH's. What a repository says counts for nothing.
+pub fn ssh_without_questions(processes: &Processes) -> String {
+    let variable = |name| std::env::var(name).ok();
+    let configured = || {
+        let command = processes
+            .cmd("git")
+            .args(["-C", "/", "config", "--get", "core.sshCommand"]);
+        let captured = processes.capture(command.env_remove("GIT_DIR")).ok()?;
+        Some(captured.stdout.trim().to_owned())
+    };
+    let is_some = |command: &String| !command.trim().is_empty();
+    let users = variable("GIT_SSH_COMMAND").filter(is_some);
+    let users = users.or_else(|| configured().filter(is_some));
+    let users = users.or_else(|| Some(quote::quoted(&variable("GIT_SSH").filter(is_some)?)));
+    without_questions(users.as_deref().unwrap_or("ssh"))
+}
+
+fn without_questions(command: &str) -> String {
+    let program = command.split_whitespace().next().unwrap_or_default();
+    let program = program.trim_matches(['\'', '"']);
+    if program.rsplit('/').next() == Some("ssh") {
+        return format!("{command} -o BatchMode=yes -o ConnectTimeout=20");
+    }
+    command.to_owned()
+}
 
 impl<'a> Git<'a> {
     /// Git in this folder, or in the repository that the environment names.
@@ -132,6 +160,15 @@ impl<'a> Git<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn openssh_asks_nothing() {
+        let questions = " -o BatchMode=yes -o ConnectTimeout=20";
+        for ssh in ["ssh", "ssh -i key", "'/usr/bin/ssh'"] {
+            assert_eq!(without_questions(ssh), format!("{ssh}{questions}"));
+        }
+        assert_eq!(without_questions("plink -batch"), "plink -batch");
+    }
 
     #[test]
     fn objects_are_read_as_they_are_stored() {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use test_support::common::{git, nix, not_tested, stdout, text};
+use test_support::common::{git, nix, not_tested, run, stdout, text};
 use test_support::harness::in_mounts;
 use test_support::upstream::{Daemon, FAKE, Line, OTHER, Upstream};
 
@@ -138,6 +138,31 @@ fn a_full_disk() {
         assert_eq!(upstream.update(&[]).0, Some(0));
         upstream.is_right();
     }
+}
+
+/// The ssh that the user's git takes is asked, and what it makes of new repositories does not matter.
+#[test]
+fn the_git_settings_of_the_user() {
+    let upstream = Upstream::start();
+    let root = upstream.root();
+    let mut command = upstream.command(&["--no-build"]);
+    let output = run(command.env("GIT_DEFAULT_HASH", "sha256"));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let file = format!("file://{root}/upstream.git");
+    let pins = text(&upstream.pins()).replace(&file, "ssh://git@elsewhere.invalid/upstream.git");
+    upstream
+        .harness
+        .write("containers/authentik/pins.json", &pins);
+    upstream.harness.write(
+        "gitconfig",
+        &format!("[core]\n\tsshCommand = echo >>{root}/asked;:\n"),
+    );
+    let mut command = upstream.command(&["--list"]);
+    command
+        .env("GIT_CONFIG_GLOBAL", root.join("gitconfig"))
+        .env_remove("GIT_SSH_COMMAND");
+    assert_eq!(run(&mut command).status.code(), Some(2));
+    assert!(root.join("asked").exists());
 }
 
 /// Upstream answers which tags it has, and breaks off when the tree is asked for.
