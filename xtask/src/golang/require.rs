@@ -1,5 +1,7 @@
 //! What a go.mod requires: which versions there are of it, and other versions of it by Go itself.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 use camino::Utf8Path;
 
@@ -7,6 +9,14 @@ use crate::golang::modules::{self, Go};
 use sys::printable;
 use sys::process::Processes;
 use sys::scratch::Scratch;
+use sys::terminal;
+
+/// How long a module proxy may take to say which versions there are.
+const ASKING: Duration = Duration::from_secs(60);
+/// How long Go may take to fetch what it needs to move a requirement.
+const FETCHING: Duration = Duration::from_secs(600);
+/// The most that is read of what Go answers, in bytes.
+const MOST: u64 = 8 << 20;
 
 /// The direct requirements of a go.mod, each with its version.
 pub fn direct(text: &str) -> Vec<(String, String)> {
@@ -35,9 +45,10 @@ pub fn direct(text: &str) -> Vec<(String, String)> {
 pub fn versions(processes: &Processes, go: &Go, module: &str) -> Result<Vec<String>> {
     let scratch = Scratch::new()?;
     // In a folder without a module of its own.
+    let _note = terminal::Note::new(&format!("asking for the versions of {module}"));
     let format = "{{range .Versions}}{{.}} {{end}}";
     let arguments = ["list", "-m", "-versions", "-f", format, module];
-    let said = run(processes, go, &scratch, scratch.path(), &arguments)?;
+    let said = run(processes, go, &scratch, scratch.path(), ASKING, &arguments)?;
     Ok(said.split_whitespace().map(str::to_owned).collect())
 }
 
@@ -58,8 +69,9 @@ pub fn get(
     version: &str,
 ) -> Result<Moved> {
     let scratch = Scratch::new()?;
+    let _note = terminal::Note::new(&format!("go get {module}"));
     let wanted = format!("{module}@{version}");
-    match run(processes, go, &scratch, folder, &["get", &wanted]) {
+    match run(processes, go, &scratch, folder, FETCHING, &["get", &wanted]) {
         Ok(_) => Ok(Moved::Done),
         Err(error) => match needed_go(&error.to_string()) {
             Some(needed) => Ok(Moved::NeedsGo(needed)),
@@ -71,7 +83,7 @@ pub fn get(
 /// Tidies go.mod and go.sum.
 pub fn tidy(processes: &Processes, go: &Go, folder: &Utf8Path) -> Result<()> {
     let scratch = Scratch::new()?;
-    run(processes, go, &scratch, folder, &["mod", "tidy"]).map(|_| ())
+    run(processes, go, &scratch, folder, FETCHING, &["mod", "tidy"]).map(|_| ())
 }
 
 /// The Go that a module requires, if that is why Go refused it.
@@ -86,10 +98,11 @@ fn run(
     go: &Go,
     scratch: &Scratch,
     folder: &Utf8Path,
+    longest: Duration,
     arguments: &[&str],
 ) -> Result<String> {
     let command = modules::plain(processes, go, scratch, folder).args(arguments);
-    let captured = processes.capture(command)?;
+    let captured = processes.capture_within(command, longest, MOST)?;
     if !captured.status.success() {
         bail!(
             "`go {}` of Go {} failed ({}):\n{}",

@@ -183,7 +183,7 @@ impl Processes {
         let stderr = child
             .stderr
             .take()
-            .map(|it| read_in_background(it.take(1 << 16)));
+            .map(|it| read_in_background(it.take(most.max(1 << 16))));
         let start = Instant::now();
         let mut is_late = false;
         while let Ok(None) = child.try_wait() {
