@@ -197,7 +197,7 @@ fn only_the_wanted_files_of_a_git_place_are_fetched() {
     let url = format!("git://127.0.0.1:{}/module", server.port);
     sample.pin_module(&json!([{ "git": url, "rev": "v3.{version}" }]));
     sample.pin("client-go", |pin| {
-        pin["files"] = json!(["go.mod", "go.sum"])
+        pin["files"] = json!(["go.mod", "go.sum"]);
     });
     sample.build_with_module(&[]);
 }
@@ -226,7 +226,7 @@ fn what_a_git_place_has_behind_a_link_is_found() {
     let url = format!("git://127.0.0.1:{}/module", server.port);
     sample.pin_module(&json!([{ "git": url, "rev": "v3.{version}", "path": "link" }]));
     sample.pin("client-go", |pin| {
-        pin["files"] = json!(["go.mod", "go.sum"])
+        pin["files"] = json!(["go.mod", "go.sum"]);
     });
     sample.build_with_module(&[]);
 }
