@@ -20,6 +20,7 @@ use crate::nix::{self, Description};
 use crate::pins::mismatch::{self, PinMismatch};
 use crate::pins::sources;
 use crate::repo::Repo;
+use sys::files;
 use sys::platform;
 use sys::process::Processes;
 
@@ -39,11 +40,7 @@ pub fn build(
         sources::refuse_to_write(&repo, &options.from.asked())?;
     }
     if let Some(file) = &options.junit {
-        // Said before anything is built, not after.
-        let folder = file.parent().filter(|folder| !folder.as_str().is_empty());
-        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-            bail!("`--junit {file}`: `{folder}` is not a folder");
-        }
+        files::check_folder_of("--junit", file)?;
     }
     let processes = Processes::new(options.verbose)?;
     on_site(options, &repo, &processes, false, |mut site| {

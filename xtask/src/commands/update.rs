@@ -13,7 +13,7 @@ use crate::nix::PackageSet;
 use crate::pins::sources::{self, SourceOverride, SourceTree, Sources};
 use crate::pins::{self, Pins};
 use crate::repo::{Container, Repo};
-use crate::update::cards::{self, Card};
+use crate::update::cards;
 use crate::update::conclude::{self, Ending};
 use crate::update::git::{self, Tags};
 use crate::update::hashes::{self, Elsewhere, End, Work};
@@ -21,11 +21,13 @@ use crate::update::journal::{Journal, Lock};
 use crate::update::preflight::{self, Kind, Note, Subject};
 use crate::update::program::{self, Prepared, Program};
 use crate::update::release::{self, Choice, Release, Wanted};
-use crate::update::report;
+use crate::update::together::{self, Changed};
 use crate::update::tree::Tree;
-use crate::update::{nixpkgs, plan};
+use crate::update::{nixpkgs, other_places, plan, report};
 use docs::restate::Moved;
 use nix_formats::nar;
+use sys::files;
+use sys::inside::{self, LONGEST_TEXT};
 use sys::process::{Processes, is_missing_program};
 use sys::terminal;
 
@@ -179,11 +181,24 @@ struct Session<'a> {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let start = Instant::now();
     let repo = Repo::find()?;
+    if let Some(file) = &args.report {
+        files::check_folder_of("--report", file)?;
+    }
     let processes = Processes::new(args.verbose)?;
     if args.container.as_deref() == Some(nixpkgs::NAME) {
         return args.nixpkgs(&repo, &processes, start);
     }
     let container = container(args.container.as_deref(), &repo)?;
+    let folder = update_folder(&repo, &container);
+    let changes = match &args.source {
+        Some(_) => args.pins.is_some() && !args.dry_run,
+        None => !args.list && !args.dry_run,
+    };
+    let lock = changes.then(|| Lock::take(&folder, &container.name));
+    let lock = lock.transpose()?;
+    if lock.is_some() {
+        together::put_back(&repo, &folder)?;
+    }
     let sources = sources::resolve(&repo, &container, &args.asked())?;
     let version = sources.pins.version.to_string();
     let pinned = Release::parse(&version)
@@ -197,28 +212,26 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         pinned,
         start,
     };
-    match &args.source {
-        Some(tree) if args.pins.is_some() && !args.dry_run => {
-            let asked = SourceOverride {
-                tree: Some(tree),
-                ..args.asked()
-            };
-            sources::refuse_to_write(&repo, &asked)?;
-            let lock = Lock::take(&session.trees(), &container.name)?;
-            session.check_tree(tree, Some(&lock))
-        }
-        Some(tree) => session.check_tree(tree, None),
-        None if args.list => session.list(),
-        None if args.dry_run => session.plan(None),
-        None => {
-            let lock = Lock::take(&session.trees(), &container.name)?;
-            if args.only.is_empty() {
-                session.plan(Some(&lock))
-            } else {
-                session.apply(&lock, None, &[])
+    match (&args.source, &lock) {
+        (Some(tree), lock) => {
+            if lock.is_some() {
+                let asked = SourceOverride {
+                    tree: Some(tree),
+                    ..args.asked()
+                };
+                sources::refuse_to_write(&repo, &asked)?;
             }
+            session.check_tree(tree, lock.as_ref())
         }
+        (None, _) if args.list => session.list(),
+        (None, Some(lock)) if !args.only.is_empty() => session.apply(lock, None, &[]),
+        (None, lock) => session.plan(lock.as_ref()),
     }
+}
+
+/// The folder of fetched trees and of what an update knows.
+fn update_folder(repo: &Repo, container: &Container) -> Utf8PathBuf {
+    repo.state().join("update").join(&container.name)
 }
 
 impl Args {
@@ -466,11 +479,11 @@ impl Session<'_> {
                     Ok(Choice::Move(to)) => format!("; `--next` moves to {to}"),
                     _ => String::new(),
                 };
-                terminal::say(format!(
-                    "{} {} is the newest release of its line{more}",
-                    self.container().name,
-                    self.pinned
-                ));
+                let (name, pinned) = (&self.container().name, &self.pinned);
+                terminal::say(match named {
+                    Some(_) => format!("{name} is at {pinned} already"),
+                    None => format!("{name} {pinned} is the newest release of its line{more}"),
+                });
                 return Ok(ExitCode::SUCCESS);
             }
         };
@@ -517,7 +530,7 @@ impl Session<'_> {
         to: &Release,
     ) -> Result<(Target, Vec<Note>)> {
         self.say_move(&format!("{to}, from {}", tags.url));
-        let other_places = self.other_places(main, tags, to);
+        let other_places = other_places::notes(self.processes, self.pins(), main, tags, to);
         let tag = tags.pattern.replace("{version}", &to.to_string());
         let new = git::tree(self.processes, &self.trees(), tags, &tag)?;
         let new = Tree::open(&new)?;
@@ -550,33 +563,31 @@ impl Session<'_> {
     /// Finds all hashes, and writes the pins.
     fn apply(&self, _lock: &Lock, target: Option<&Target>, notes: &[Note]) -> Result<ExitCode> {
         let path = &self.sources.pins_path;
-        let before = fs_err::read(path)?;
-        let cards = self.cards(target, notes)?;
-        let mut files = vec![path.clone()];
-        if let Follows::Program(program) = &self.follows {
-            files.extend(program.files());
-        }
-        files.extend(cards.iter().map(|(path, _)| path.clone()));
+        let before = inside::read_text(path, LONGEST_TEXT)?;
         if self.args.commit {
+            let mut files = vec![path.clone()];
+            if let Follows::Program(program) = &self.follows {
+                files.extend(program.files());
+            }
+            files.extend(self.cards(target, notes)?.into_iter().map(|it| it.path));
             conclude::refuse_to_commit(self.repo, self.processes, &files)?;
         }
         let folder = self.trees();
-        let version = self.pinned.to_string();
-        let to = target.map_or(&version, |target| &target.release);
-        let mut journal = self.journal(&folder, to, target.map_or("", |it| &it.commit))?;
+        let mut journal = self.journal(&folder, target)?;
         journal.write(&folder)?;
-        let content = target.map(|target| &target.content);
         let work = self.work(target, &folder)?;
         let shown = self.repo.shown(path);
-        let found = self.find(&work, &mut journal);
-        let done = match found {
+        let done = match self.find(&work, &mut journal) {
             Ok(End::Found(done)) => done,
             other => {
                 let hashes = journal.hashes.len();
                 let s = if hashes == 1 { "" } else { "es" };
-                terminal::say(format!(
-                    "{shown} is as it was; `--resume` goes on with {hashes} hash{s} that were found"
-                ));
+                let more = if journal.is_kept {
+                    format!("; `--resume` goes on with {hashes} hash{s} that were found")
+                } else {
+                    String::new()
+                };
+                terminal::say(format!("{shown} is as it was{more}"));
                 return match other {
                     Ok(End::Failed(code)) => Ok(code),
                     Ok(End::Found(_)) => Ok(ExitCode::SUCCESS),
@@ -584,22 +595,26 @@ impl Session<'_> {
                 };
             }
         };
-        if fs_err::read(path)? != before {
-            bail!("{shown} was changed meanwhile: update again");
-        }
+        let mut changed = vec![Changed {
+            path: path.clone(),
+            to: pins::edited(&before, &plan::edits(&done.plan, &done.found))?,
+            from: before,
+        }];
         if let (Some(Content::Program(prepared)), Follows::Program(program)) =
-            (content, &self.follows)
+            (target.map(|target| &target.content), &self.follows)
         {
-            program.write(prepared)?;
+            changed.extend(program.changed(prepared)?);
         }
-        // The pins come last: until they are written, the next run does all of it.
-        cards::write(&cards)?;
-        pins::write_edits(
-            path,
-            &self.repo.lock(),
-            &plan::edits(&done.plan, &done.found),
-        )?;
-        Journal::remove(&folder)?;
+        // As they are now: builds take long.
+        changed.extend(self.cards(target, notes)?);
+        let files: Vec<Utf8PathBuf> = changed.iter().map(|it| it.path.clone()).collect();
+        if self.args.commit {
+            conclude::refuse_to_commit(self.repo, self.processes, &files)?;
+        }
+        together::write(self.repo, &folder, &changed)?;
+        if journal.is_kept {
+            Journal::remove(&folder)?;
+        }
         if let Some(target) = target.filter(|target| !target.commit.is_empty()) {
             git::keep_only(&folder, &target.commit, &target.release)?;
         }
@@ -694,7 +709,7 @@ impl Session<'_> {
 
     /// The cards that state what moves, with their new texts. Other pins than the container's own are nothing that
     /// cards are about.
-    fn cards(&self, target: Option<&Target>, notes: &[Note]) -> Result<Vec<Card>> {
+    fn cards(&self, target: Option<&Target>, notes: &[Note]) -> Result<Vec<Changed>> {
         let Some(target) = target.filter(|_| self.args.pins.is_none()) else {
             return Ok(Vec::new());
         };
@@ -707,8 +722,14 @@ impl Session<'_> {
         cards::stating(self.repo, self.container(), &moved)
     }
 
-    /// The journal to go on with, or a new one.
-    fn journal(&self, folder: &Utf8Path, to: &str, commit: &str) -> Result<Journal> {
+    /// The journal to go on with, or a new one. Only a move to a release can be gone on with.
+    fn journal(&self, folder: &Utf8Path, target: Option<&Target>) -> Result<Journal> {
+        let pinned = self.pinned.to_string();
+        let (to, commit) = target.map_or((&*pinned, ""), |it| (&it.release, &it.commit));
+        let is_kept = match target.map(|target| &target.content) {
+            Some(Content::Tree(_) | Content::Program(_)) => true,
+            Some(Content::Working(..)) | None => false,
+        };
         let pins = self.sources.pins_path.clone();
         let pins_hash = nar::flat(pins.as_std_path())?.to_string();
         if self.args.resume {
@@ -733,6 +754,7 @@ impl Session<'_> {
             pins_hash,
             to: to.to_owned(),
             commit: commit.to_owned(),
+            is_kept,
             ..Journal::default()
         })
     }
@@ -741,12 +763,8 @@ impl Session<'_> {
         terminal::say(format!("{} {} -> {to}", self.container().name, self.pinned));
     }
 
-    /// The folder of fetched trees.
     fn trees(&self) -> Utf8PathBuf {
-        self.repo
-            .state()
-            .join("update")
-            .join(&self.container().name)
+        update_folder(self.repo, self.container())
     }
 
     /// The tree of the pinned release that is given or was fetched before.
@@ -764,68 +782,6 @@ impl Session<'_> {
         let commit = tree.file_name().unwrap_or_default();
         git::name(&self.trees(), commit, &self.pinned.to_string())?;
         Ok(tree)
-    }
-
-    /// Sources of the same version in other repositories: whether they have it, and how it is spelled.
-    fn other_places(&self, name_of_main: &str, main: &Tags, to: &Release) -> Vec<Note> {
-        let mut notes = Vec::new();
-        for (name, source) in self.pins().sources() {
-            let git = source.places.iter().filter(
-                |place| matches!(place, pins::Place::Git { rev, .. } if rev.contains("{version}")),
-            );
-            let git: Vec<_> = git.collect();
-            let is_main = |place: &&pins::Place| matches!(place, pins::Place::Git { url, .. } if *url == main.url);
-            if name == name_of_main || source.version.is_some() || git.is_empty() {
-                continue;
-            }
-            if git.iter().any(is_main) {
-                continue;
-            }
-            let (tags, _) = match git::first_tags(self.processes, git.into_iter()) {
-                Ok(found) => found,
-                Err(error) => {
-                    terminal::say(format!("`sources.{name}`: {error:#}"));
-                    continue;
-                }
-            };
-            let tag = tags.pattern.replace("{version}", &to.to_string());
-            if tags.commits.contains_key(&tag) {
-                continue;
-            }
-            let others = source.places.iter();
-            let mut others = others.filter(|place| !matches!(place, pins::Place::Git { .. }));
-            let named = tags.commits.keys().map(String::as_str);
-            let other = release::other_spelling(named, &tags.pattern, to);
-            // Somebody looked at it, and made it a place of its own.
-            let is_known = |place: &pins::Place| match place {
-                pins::Place::Git { url, rev, .. } => *url == tags.url && Some(&**rev) == other,
-                _ => false,
-            };
-            if source.places.iter().any(is_known) {
-                continue;
-            }
-            let other = other.map_or_else(String::new, |tag| {
-                format!("; its tag `{tag}` has the same numbers: if that is it, add a place with it as `rev`")
-            });
-            let (kind, rest) = match others.next() {
-                None => (Kind::Decide, ""),
-                Some(pins::Place::File(_)) if others.next().is_none() => (
-                    Kind::Information,
-                    "; of its places only a file in this repository is left",
-                ),
-                Some(_) => (Kind::Information, "; the other places of the pin are asked"),
-            };
-            notes.push(Note {
-                kind,
-                code: "tag-missing",
-                what: format!(
-                    "`sources.{name}`: {} has no tag `{tag}`{rest}{other}",
-                    tags.url
-                ),
-                spots: Vec::new(),
-            });
-        }
-        notes
     }
 
     /// Compares, and says what was found.

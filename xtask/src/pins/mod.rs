@@ -451,15 +451,10 @@ impl Change {
 /// `lock` is a file by which runs at the same time wait for each other.
 pub fn write(path: &Utf8Path, lock: &Utf8Path, changes: &[Change]) -> Result<()> {
     let edits: Vec<Edit> = changes.iter().map(Edit::from).collect();
-    write_edits(path, lock, &edits)
-}
-
-/// The same for any values that are strings.
-pub fn write_edits(path: &Utf8Path, lock: &Utf8Path, edits: &[Edit]) -> Result<()> {
     let _lock = files::lock(lock)?;
     let path = path.canonicalize_utf8()?;
     let text = inside::read_text(&path, LONGEST_TEXT)?;
-    let new = edited(&text, edits).with_context(|| format!("changing `{path}`"))?;
+    let new = edited(&text, &edits).with_context(|| format!("changing `{path}`"))?;
     let mode = std::os::unix::fs::MetadataExt::mode(&fs_err::metadata(&path)?) & 0o7777;
     files::write_atomically(&path, new.as_bytes(), mode)
 }

@@ -85,6 +85,13 @@ impl Ending<'_> {
         let files: Vec<&Utf8Path> = self.files.iter().map(|it| self.repo.shown(it)).collect();
         let shown: Vec<&str> = files.iter().map(|it| it.as_str()).collect();
         terminal::say(format!("written to {}. {end}", shown.join(", ")));
+        if self.commit {
+            let message = format!("{}\n\n{}", self.title, report::commit(&rows));
+            let files = self.files.iter().map(|path| path.as_str());
+            let git = Git::new(self.processes, &self.repo.root).isolated();
+            let commit = ["commit", "--quiet", "--message", &message, "--only", "--"];
+            git.output(&commit.into_iter().chain(files).collect::<Vec<_>>())?;
+        }
         if let Some(file) = self.report {
             let text = report::markdown(
                 &self.title,
@@ -95,13 +102,6 @@ impl Ending<'_> {
                 &times.builds,
             );
             files::write_atomically(file, text.as_bytes(), 0o644)?;
-        }
-        if self.commit {
-            let message = format!("{}\n\n{}", self.title, report::commit(&rows));
-            let files = self.files.iter().map(|path| path.as_str());
-            let git = Git::new(self.processes, &self.repo.root).isolated();
-            let commit = ["commit", "--quiet", "--message", &message, "--only", "--"];
-            git.output(&commit.into_iter().chain(files).collect::<Vec<_>>())?;
         }
         let removed: Vec<String> = rows
             .iter()

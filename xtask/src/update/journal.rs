@@ -26,6 +26,9 @@ pub struct Journal {
     pub commit: String,
     /// The hashes that Nix proved, by the names that lead to them, with `/` between.
     pub hashes: BTreeMap<String, Proven>,
+    /// Whether it is written: something can go on with it.
+    #[serde(skip)]
+    pub is_kept: bool,
 }
 
 /// A hash that Nix proved.
@@ -74,7 +77,11 @@ impl Journal {
     pub fn read(folder: &Utf8Path) -> Result<Option<Self>> {
         let path = Self::path(folder);
         match fs_err::read_to_string(&path) {
-            Ok(text) => json::from_json(&text, &path).map(Some),
+            Ok(text) => {
+                let mut journal: Self = json::from_json(&text, &path)?;
+                journal.is_kept = true;
+                Ok(Some(journal))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -97,8 +104,11 @@ impl Journal {
         Ok(self.to)
     }
 
-    /// Writes it in one piece.
+    /// Writes it in one piece, if it is kept.
     pub fn write(&self, folder: &Utf8Path) -> Result<()> {
+        if !self.is_kept {
+            return Ok(());
+        }
         let text = serde_json::to_string_pretty(self).context("writing the journal")?;
         files::write_atomically(&Self::path(folder), text.as_bytes(), 0o644)
     }

@@ -15,10 +15,10 @@ use crate::update::conclude::{self, Ending};
 use crate::update::hashes::{self, Done, Elsewhere, End, Work};
 use crate::update::journal::{Journal, Lock};
 use crate::update::plan::{self, Plan};
+use crate::update::together::{self, Changed};
 use crate::update::{git, report};
 use nix_formats::nar;
 use nix_formats::sri::Sri;
-use sys::files;
 use sys::inside::{self, LONGEST_TEXT};
 use sys::process::Processes;
 use sys::terminal;
@@ -75,7 +75,10 @@ struct Flake {
 pub fn run(asked: &Asked<'_>, repo: &Repo, processes: &Processes) -> Result<ExitCode> {
     let folder = repo.state().join("update").join(NAME);
     let lock = (!asked.dry_run).then(|| Lock::take(&folder, NAME));
-    let _lock = lock.transpose()?;
+    let lock = lock.transpose()?;
+    if lock.is_some() {
+        together::put_back(repo, &folder)?;
+    }
     let pinned = pinned(repo)?;
     let one = of(&pinned.containers[0])?;
     let to = target(asked, processes, &pinned, one, &folder)?;
@@ -131,7 +134,8 @@ pub fn run(asked: &Asked<'_>, repo: &Repo, processes: &Processes) -> Result<Exit
     if asked.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    write(repo, &pinned, &containers, &to, &hash)?;
+    let changed = changed(&pinned, &containers, &to, &hash)?;
+    together::write(repo, &folder, &changed)?;
     for sources in &pinned.containers {
         Journal::remove(&folder.join(&sources.container.name))?;
     }
@@ -167,6 +171,7 @@ fn find(
         pins: path.clone(),
         pins_hash: before.clone(),
         to: to.to_owned(),
+        is_kept: true,
         ..Journal::default()
     });
     fs_err::create_dir_all(work.folder)?;
@@ -351,20 +356,25 @@ fn files_of(pinned: &Pinned) -> Vec<Utf8PathBuf> {
     pins.chain(flake).collect()
 }
 
-/// Writes all files, once what each becomes is known.
-fn write(
-    repo: &Repo,
+/// What becomes of all files.
+fn changed(
     pinned: &Pinned,
     containers: &[(String, Done)],
     to: &str,
     hash: &Sri,
-) -> Result<()> {
-    let _lock = files::lock(&repo.lock())?;
-    let mut texts = Vec::new();
+) -> Result<Vec<Changed>> {
+    let mut files = Vec::new();
+    let mut change = |path: &Utf8Path, edits: &[Edit]| -> Result<()> {
+        let from = inside::read_text(path, LONGEST_TEXT)?;
+        files.push(Changed {
+            path: path.to_owned(),
+            to: pins::edited(&from, edits)?,
+            from,
+        });
+        Ok(())
+    };
     for (sources, (_, done)) in pinned.containers.iter().zip(containers) {
-        let text = inside::read_text(&sources.pins_path, LONGEST_TEXT)?;
-        let new = pins::edited(&text, &plan::edits(&done.plan, &done.found))?;
-        texts.push((&sources.pins_path, new));
+        change(&sources.pins_path, &plan::edits(&done.plan, &done.found))?;
     }
     if let Some(flake) = &pinned.flake {
         let edit = |name: &str, from: &str, to: String| Edit {
@@ -376,14 +386,9 @@ fn write(
             edit("rev", &flake.rev, to.to_owned()),
             edit("narHash", &flake.hash, hash.to_string()),
         ];
-        let text = inside::read_text(&flake.path, LONGEST_TEXT)?;
-        texts.push((&flake.path, pins::edited(&text, &edits)?));
+        change(&flake.path, &edits)?;
     }
-    for (path, text) in texts {
-        let mode = std::os::unix::fs::MetadataExt::mode(&fs_err::metadata(path)?) & 0o7777;
-        files::write_atomically(path, text.as_bytes(), mode)?;
-    }
-    Ok(())
+    Ok(files)
 }
 
 fn short(rev: &str) -> &str {

@@ -15,6 +15,7 @@ use crate::update::expressions::{self, At, Tool};
 use crate::update::preflight::{Kind, Note, Spot};
 use crate::update::release::Release;
 use crate::update::requirements;
+use crate::update::together::Changed;
 use docs::restate::Moved as Stated;
 use sys::files;
 use sys::process::{Interrupted, Processes};
@@ -43,8 +44,15 @@ pub struct Prepared {
     pub sources: Sources,
     /// The folder of the program in it.
     folder: Utf8PathBuf,
+    /// What Go found in the files that it writes.
+    before: [String; FILES.len()],
     /// What became of the requirements.
     pub notes: Vec<Note>,
+}
+
+fn read(folder: &Utf8Path) -> Result<[String; FILES.len()]> {
+    let [one, other] = FILES.map(|name| fs_err::read_to_string(folder.join(name)));
+    Ok([one?, other?])
 }
 
 /// The program of a container, if its pins name the folder of one.
@@ -55,9 +63,18 @@ pub fn of(processes: &Processes, container: &Container, pins: &Pins) -> Result<O
     let folder = container.folder.join(folder);
     let mut required = require::direct(&fs_err::read_to_string(folder.join("go.mod"))?);
     let version = format!("v{}", pins.version);
-    let Some(at) = required.iter().position(|(_, it)| *it == version) else {
+    let is_at = |at: &usize| required[*at].1 == version;
+    let found: Vec<usize> = (0..required.len()).filter(is_at).collect();
+    let &[at] = &found[..] else {
+        let which: Vec<&str> = found.iter().map(|at| required[*at].0.as_str()).collect();
+        let which = if which.is_empty() {
+            "no module".to_owned()
+        } else {
+            which.join(" and ")
+        };
         bail!(
-            "{folder}/go.mod requires no module at {version}, the version in the pins: which module is it of?"
+            "{folder}/go.mod requires {which} at {version}, the version in the pins: exactly one has to be the \
+             module that it is the version of"
         );
     };
     let (module, _) = required.remove(at);
@@ -127,6 +144,7 @@ impl Program {
         }
         let in_copy = |path: &Utf8Path| root.join(repo.shown(path));
         let folder = in_copy(&self.folder);
+        let before = read(&folder)?;
         let mut notes = self.change(processes, container, repo, &folder, to)?;
         notes.extend(self.notes(repo, container, &folder)?);
         let container = Container {
@@ -140,6 +158,7 @@ impl Program {
             repo: copied,
             sources,
             folder,
+            before,
             notes,
         })
     }
@@ -237,13 +256,13 @@ impl Program {
         Ok(notes)
     }
 
-    /// Puts the files that Go wrote in the place of the old ones.
-    pub fn write(&self, prepared: &Prepared) -> Result<()> {
-        for name in FILES {
-            let contents = fs_err::read(prepared.folder.join(name))?;
-            files::write_atomically(&self.folder.join(name), &contents, 0o644)?;
-        }
-        Ok(())
+    /// The files that Go wrote, in the place of the old ones.
+    pub fn changed(&self, prepared: &Prepared) -> Result<Vec<Changed>> {
+        let texts = prepared.before.iter().cloned().zip(read(&prepared.folder)?);
+        let files = self.files().into_iter().zip(texts);
+        Ok(files
+            .map(|(path, (from, to))| Changed { path, from, to })
+            .collect())
     }
 
     /// The files that Go writes.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
@@ -92,6 +92,15 @@ pub fn copy_tree(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
 /// Whether a file of this name is one that macOS leaves in the folders that it shows or copies.
 pub fn is_left_by_mac(name: &OsStr) -> bool {
     name == ".DS_Store" || name.as_encoded_bytes().starts_with(b"._")
+}
+
+/// Whether the folder is there in which a file will be that a flag names: said before the work, not after.
+pub fn check_folder_of(flag: &str, file: &Utf8Path) -> Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_str().is_empty());
+    match folder.filter(|folder| !folder.is_dir()) {
+        Some(folder) => bail!("`{flag} {file}`: `{folder}` is not a folder"),
+        None => Ok(()),
+    }
 }
 
 /// Makes a folder, and makes sure that files can be made in it.

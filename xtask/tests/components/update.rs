@@ -630,4 +630,11 @@ fn a_program_moves_on() {
     let built = harness.test_build(&["proxy/"]);
     assert_eq!(built.code, Some(0), "{}", built.stderr);
     assert_eq!(update(&["--to", "1.0.0"]).0, Some(2));
+    // Which of two it is the version of can't be told.
+    let both = after[1].replace("plugin v0.2.0", "plugin v1.0.1");
+    harness.write("containers/proxy/program/go.mod", &both);
+    let (code, _, said) = update(&["--list"]);
+    assert_eq!(code, Some(2), "{said}");
+    let which = "requires example.org/app and example.org/plugin at v1.0.1";
+    assert!(said.contains(which), "{said}");
 }

@@ -1,5 +1,8 @@
 //! `update` and what is not found by building a release here: hashes of other systems, pins of a working tree, cards.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use serde_json::Value;
 
 use test_support::common::{git, hash, run, stdout, text};
@@ -88,6 +91,16 @@ fn the_pins_of_a_working_tree() {
         upstream.value()["deps"]["at"]["here"]
     );
     assert_eq!(upstream.pins(), release);
+    // With a build that fails there is nothing to go on with.
+    let broken = Upstream::with(&[("FAIL", "false")]);
+    let pins = broken.root().join("working.json");
+    fs_err::write(&pins, broken.pins()).unwrap();
+    let (code, _, said) = broken.update(&["--source", tree.as_str(), "--pins", pins.as_str()]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("working.json is as it was\n"), "{said}");
+    let (code, _, said) = broken.update(&["--resume", "--pins", pins.as_str()]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("there is nothing to resume"), "{said}");
     // An older one is no way back.
     std::fs::write(tree.join("package.json"), r#"{"version":"0.9.0"}"#).unwrap();
     let (code, _, said) = upstream.update(&[&source[..], &["--pins", pins.as_str()]].concat());
@@ -142,6 +155,26 @@ fn cards_move_along() {
     assert!(!new.contains("2026-01-01"), "{new}");
     assert_eq!(read("history.md"), card("how-to, authentik"));
     assert_eq!(read("other.md"), card("reference, other"));
+}
+
+/// Who writes a card while it builds keeps what was written.
+#[test]
+fn a_card_that_is_written_meanwhile() {
+    let upstream = Upstream::with(&[("SLEEP", "2")]);
+    let text = "---\ntitle: App\nmodified: 2026-01-01\ntags: [reference, authentik]\n---\n\n# App\n\nVersion 1.0.0.\n";
+    upstream.harness.write("docs/app.md", text);
+    let mut command = upstream.command(&[]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let begins = |line: &String| line.starts_with("deps.at.here> building ");
+    assert!(lines.by_ref().map(Result::unwrap).any(|line| begins(&line)));
+    upstream
+        .harness
+        .write("docs/app.md", &format!("{text}\nMine.\n"));
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(child.wait().unwrap().success(), "{rest:#?}");
+    let new = fs_err::read_to_string(upstream.root().join("docs/app.md")).unwrap();
+    assert!(new.ends_with("Version 1.0.1.\n\nMine.\n"), "{new}");
 }
 
 fn git_status(upstream: &Upstream) -> String {

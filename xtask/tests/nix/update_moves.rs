@@ -27,6 +27,12 @@ fn a_release_in_one_command() {
     stdout(git(&upstream.root()).args(["init", "--quiet"]));
     stdout(git(&upstream.root()).args(["add", "containers"]));
     stdout(git(&upstream.root()).args(["commit", "--quiet", "--message", "before"]));
+    let (code, _, said) = upstream.update(&["--commit", "--report", "none/report.md"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(
+        said,
+        "error: `--report none/report.md`: `none` is not a folder\n"
+    );
     let report = upstream.root().join("report.md");
     let mut command = upstream.command(&["--json", "--commit", "--report", report.as_str()]);
     for name in ["AUTHOR", "COMMITTER"] {
@@ -276,6 +282,11 @@ fn hashes_alone() {
         .collect();
     assert_eq!(anew, ["deps.at.here", "more.hash"]);
     assert_eq!(upstream.pins(), before);
+    let (code, _, said) = upstream.update(&["--only", "deps"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("pins.json is as it was\n"), "{said}");
+    let (code, _, said) = upstream.update(&["--to", "1.0.1"]);
+    assert_eq!((code, &*said), (Some(0), "authentik is at 1.0.1 already\n"));
     let (code, _, said) = upstream.update(&["--only", "dips"]);
     assert_eq!(code, Some(2));
     assert!(
