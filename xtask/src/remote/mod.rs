@@ -12,6 +12,7 @@ pub mod upload;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::process::{ChildStdin, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -47,13 +48,31 @@ const QUEUED: usize = 4;
 const PIECE: usize = 512;
 /// How much of what ssh says is kept, in bytes.
 const SAID: usize = 16 << 10;
+/// The variable that says how many seconds the other side may be silent, and how long it is without it.
+const PATIENCE: &str = "XTASK_REMOTE_PATIENCE";
+const SILENT: Duration = Duration::from_secs(14);
 
 /// How long the other side may say nothing while it follows a build: a lost connection is to be noticed
 /// within fifteen seconds, unless `XTASK_REMOTE_PATIENCE` says another number.
 fn silence() -> Duration {
-    static SECONDS: OnceLock<u64> = OnceLock::new();
-    let given = || std::env::var("XTASK_REMOTE_PATIENCE").ok()?.parse().ok();
-    Duration::from_secs(*SECONDS.get_or_init(|| given().unwrap_or(14)).max(&1))
+    static SILENCE: OnceLock<Duration> = OnceLock::new();
+    // Whoever connects has refused what is no number.
+    *SILENCE.get_or_init(|| patience(std::env::var_os(PATIENCE).as_deref()).unwrap_or(SILENT))
+}
+
+/// What `XTASK_REMOTE_PATIENCE` says; more than an hour no connection is worth.
+fn patience(given: Option<&OsStr>) -> Result<Duration> {
+    let Some(given) = given.filter(|given| !given.is_empty()) else {
+        return Ok(SILENT);
+    };
+    let seconds = given.to_str().and_then(|text| text.parse().ok());
+    match seconds {
+        Some(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => bail!(
+            "invalid `{PATIENCE}={}`: give a number of seconds from 1 to 3600, such as 30",
+            given.display()
+        ),
+    }
 }
 
 /// How long it may take to end what runs there and to remove the folder.
@@ -137,6 +156,7 @@ impl<'a> Remote<'a> {
         forward: Option<Forward>,
     ) -> Result<Self> {
         ssh::check_host(host)?;
+        patience(std::env::var_os(PATIENCE).as_deref())?;
         let marker = nonce()?;
         let mut talk = processes.converse(ssh::command(processes, host, compressed, forward))?;
         let (stdin, stdout, stderr) = talk.streams().context("talking to ssh")?;
@@ -373,13 +393,16 @@ impl<'a> Remote<'a> {
         let mut outcome = Ok(());
         let mut status = None;
         let mut stopped = None;
-        let mut heard = Instant::now();
+        // Only what was spent waiting for the other side: a terminal may take nothing for as long as it likes.
+        let mut unheard = Duration::ZERO;
         let mut pause = Instant::now();
         while status.is_none() || !log.is_complete() || !self.fs_state.borrow().asked.is_empty() {
+            let waiting = Instant::now();
             let word = self.next(tick)?;
-            if !matches!(word, None | Some(Message::Stderr(_))) {
-                heard = Instant::now();
-            }
+            unheard = match word {
+                None | Some(Message::Stderr(_)) => unheard + waiting.elapsed(),
+                Some(_) => Duration::ZERO,
+            };
             match word {
                 Some(Message::Stderr(bytes)) => {
                     let bytes = log.push(&bytes);
@@ -404,7 +427,7 @@ impl<'a> Remote<'a> {
                 self.send(b"stop\n")?;
             }
             self.stop_if_asked(&mut stopped)?;
-            if heard.elapsed() > silence() {
+            if unheard > silence() {
                 self.over.set(true);
                 self.talk.borrow_mut().kill();
                 bail!(
@@ -786,4 +809,31 @@ fn within_json(words: &str) -> String {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_a_number_of_seconds() {
+        for (given, seconds) in [
+            (None, Some(14)),
+            (Some(""), Some(14)),
+            (Some("1"), Some(1)),
+            (Some("3600"), Some(3600)),
+            (Some("0"), None),
+            (Some("3601"), None),
+            (Some("30s"), None),
+            (Some("-1"), None),
+            (Some("9999999999999999999"), None),
+        ] {
+            let found = patience(given.map(OsStr::new));
+            let found = found.map(|it| it.as_secs()).map_err(|it| it.to_string());
+            match seconds {
+                Some(seconds) => assert_eq!(found, Ok(seconds), "{given:?}"),
+                None => assert!(found.unwrap_err().contains("from 1 to 3600"), "{given:?}"),
+            }
+        }
+    }
 }

@@ -916,6 +916,31 @@ fn an_open_connection_that_falls_silent() {
     master.wait().unwrap();
 }
 
+/// A pager, or Ctrl-S, takes nothing for as long as it likes.
+#[test]
+fn a_terminal_that_is_paused() {
+    let Some(far) = Far::start() else {
+        return;
+    };
+    // More than the pipe to the terminal holds, then nothing for longer than the other side may be silent.
+    let harness = Harness::new(
+        r#"slow = sh "slow" { } (phase "buildPhase" + "for n in {1..20000}; do echo $n; done; sleep 6; echo > $out");"#,
+    );
+    let mut command = far.command(&harness, "basher", &["slow", "--json"]);
+    let child = command
+        .env("XTASK_REMOTE_PATIENCE", "4")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until("a builder runs", || builders(&far) > 0);
+    wait_until("it has ended", || builders(&far) == 0);
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("\nslow> 20000\n"), "{said}");
+}
+
 /// The processes of sshd that serve connections. From OpenSSH 9.8 on those of the user don't end with the one above.
 fn sessions(far: &Far) -> Vec<u32> {
     let is_sshd = |process: &u32| {
