@@ -216,9 +216,12 @@ receive() {
     before=$left
     : >"$folder/beat"
   done
+  : >"$folder/busy"
   said=$({ mkdir -p "$folder/$1" && gzip -dc <"$folder/packed" | tar xof - -C "$folder/$1"; } 2>&1) ||
     problem "$said"
   : >"$folder/packed"
+  : >"$folder/beat"
+  rm -f "$folder/busy"
   echo 'reply 0 0 0'
 }
 

@@ -36,7 +36,7 @@ use sys::quote;
 const SCRIPT: &str = include_str!("agent.sh");
 /// What the process needs as well that watches it.
 const COMMON: &str = include_str!("watchdog.sh");
-/// How often this side says that it lives; the other side waits for ten seconds.
+/// How often this side says that it lives; once it did, the other side waits for ten seconds.
 const BEAT: Duration = Duration::from_secs(2);
 /// How long a signal may go unnoticed.
 const TICK: Duration = Duration::from_millis(100);

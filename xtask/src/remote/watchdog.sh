@@ -67,23 +67,27 @@ end_session() {
   kill -"$1" -"$2" 2>/dev/null || kill -"$1" "$2" 2>/dev/null
 }
 
-# Ends the run when the near side is silent for ten seconds, or when this script was killed.
+# Ends the run when the near side is silent for too long, or when this script was killed. Too long are ten
+# seconds, and ten minutes until the near side was heard for the first time, which may have much to pack, or
+# while this script does not hear it (`busy`).
 watch() {
   nap=
   trap 'kill $nap; exit' TERM
   trap - INT HUP PIPE
-  silence=0 stopping=0
+  silence=0 stopping=0 limit=600
   while :; do
     sleep 1 &
     nap=$!
     wait $nap
     began "$owner" && [ "$began" = "$born" ] || break
+    # before the look at `beat`, which is written before `busy` goes
+    [ ! -e "$folder/busy" ] || limit=600
     if [ -e "$folder/beat" ]; then
       rm -f "$folder/beat"
-      silence=0
+      silence=0 limit=10
     else
       silence=$((silence + 1))
-      [ $silence -lt 10 ] || break
+      [ $silence -lt $limit ] || break
     fi
     if [ -e "$folder/stopped" ] && [ -s "$folder/job" ]; then
       stopping=$((stopping + 1))

@@ -941,6 +941,54 @@ fn a_terminal_that_is_paused() {
     assert!(said.contains("\nslow> 20000\n"), "{said}");
 }
 
+/// Whatever takes long before the first request, or to unpack, is no silence. The watcher there counts its naps, which
+/// are short here while the slow program waits for more of them than a silent near side would get.
+#[test]
+fn slow_steps_are_no_silence() {
+    let Some(far) = Far::start_with(&["PATH=$D/path"], "") else {
+        return;
+    };
+    let harness = Harness::new(GOOD);
+    let (naps, slow) = (far.path().join("naps"), far.path().join("slow"));
+    let sleep = format!(
+        "[ \"$*\" != 1 ] || echo >>{naps}; [ ! -e {slow} ] || set -- 0.01; exec /usr/bin/sleep \"$@\""
+    );
+    let wait = format!(
+        "end=$(($(wc -l <{naps}) + 15)) tries=0; : >{slow}
+        while [ $(wc -l <{naps}) -lt $end ]; do
+          tries=$((tries + 1)); [ $tries -lt 1000 ] || exit 1; /usr/bin/sleep 0.05
+        done
+        rm {slow}"
+    );
+    let tar = format!("{wait}\nexec /usr/bin/tar \"$@\"");
+    let greets =
+        format!("[ \"$*\" != --version ] || {{ {wait}\n}}\nexec /usr/bin/nix-store \"$@\"");
+    let nix = ["nix-store", "nix-build", "nix-instantiate"];
+    let here = far.path().join("here");
+    let path = std::env::var("PATH").unwrap();
+    for (what, scripts_here, script_there) in [
+        ("it packs here", vec![("tar", &*tar)], None),
+        ("it greets", vec![], Some(("nix-store", &*greets))),
+        ("it unpacks there", vec![], Some(("tar", &*tar))),
+    ] {
+        for folder in ["path", "here"] {
+            let _ = fs_err::remove_dir_all(far.path().join(folder));
+        }
+        write(&naps, "");
+        programs(&here, &scripts_here, &[]);
+        let mut scripts = vec![("sleep", &*sleep)];
+        scripts.extend(script_there);
+        let mut linked = nix.to_vec();
+        linked.retain(|name| scripts.iter().all(|(script, _)| script != name));
+        path_with(&far, &scripts, &linked);
+        let mut command = far.command(&harness, "dasher", &["good"]);
+        let built = ended(command.env("PATH", format!("{here}:{path}")));
+        assert_eq!(built.code, Some(0), "{what}: {}", built.stderr);
+        assert!(fs_err::read_to_string(&naps).unwrap().len() >= 15, "{what}");
+        gone(&far);
+    }
+}
+
 /// The processes of sshd that serve connections. From OpenSSH 9.8 on those of the user don't end with the one above.
 fn sessions(far: &Far) -> Vec<u32> {
     let is_sshd = |process: &u32| {
