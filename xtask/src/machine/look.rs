@@ -183,7 +183,7 @@ fn package_set(
         |nixpkgs| {
             Ok(reachable && package_set::is_in_store(&Nix::new(processes, Vec::new()), nixpkgs)?)
         },
-        |nixpkgs| package_set::probe::probe(processes.into(), repo, nixpkgs),
+        |nixpkgs| package_set::probe::probe_anew(processes.into(), repo, nixpkgs),
     )
 }
 

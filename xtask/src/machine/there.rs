@@ -230,7 +230,7 @@ fn package_set(
         version,
         nixpkgs,
         |_| Ok(hello.get("has_nixpkgs").is_some()),
-        |nixpkgs| package_set::probe::probe(nix::Machine::There(remote), repo, nixpkgs),
+        |nixpkgs| package_set::probe::probe_anew(nix::Machine::There(remote), repo, nixpkgs),
     )
 }
 

@@ -41,13 +41,13 @@ pub struct Choice {
 /// Chooses: the one that was asked for, else nixpkgs where it can be had, else host-pkgs.
 ///
 /// `nixpkgs` is what the pins of each container name, all of which has to be there. `in_store` says whether its copy is in
-/// the store, `probe` whether its address answers.
+/// the store, `probe` why its address is not one that answers, if it is not.
 pub fn choose(
     asked: Option<PackageSet>,
     version: &NixVersion,
     nixpkgs: &[Option<&Nixpkgs>],
     in_store: impl Fn(&Nixpkgs) -> Result<bool>,
-    probe: impl Fn(&Nixpkgs) -> Result<bool>,
+    probe: impl Fn(&Nixpkgs) -> Result<Option<String>>,
 ) -> Result<Choice> {
     let (major, minor) = NIXPKGS_FLOOR;
     let new_enough = version.is_at_least(major, minor);
@@ -84,12 +84,11 @@ pub fn choose(
         let short = nixpkgs.rev.get(..8).unwrap_or(&nixpkgs.rev);
         if in_store(nixpkgs)? {
             reasons.push(format!("revision {short} is in the store"));
-        } else if probe(nixpkgs)? {
-            reasons.push(format!("the address of revision {short} answers"));
-        } else {
-            let reason =
-                format!("nixpkgs {short} is not in the store and its address does not answer");
+        } else if let Some(why) = probe(nixpkgs)? {
+            let reason = format!("nixpkgs {short} is not in the store and {why}");
             return choice(PackageSet::Host, reason);
+        } else {
+            reasons.push(format!("the address of revision {short} answers"));
         }
     }
     choice(PackageSet::Nixpkgs, reasons.join(", "))
@@ -199,6 +198,10 @@ mod tests {
         }
     }
 
+    fn never<T>(_: &Nixpkgs) -> Result<T> {
+        bail!("asked though it need not be")
+    }
+
     #[test]
     fn choices() {
         use PackageSet::{Host, Nixpkgs};
@@ -231,12 +234,11 @@ mod tests {
             (None, &new, true, false, false, Host, "does not answer"),
         ] {
             let pin = pinned.then_some(&pin);
-            let (in_store, answers) = (|_: &_| Ok(in_store), |_: &_| Ok(answers));
-            let choice = choose(asked, version, &[pin, pin], in_store, answers).unwrap();
+            let why = |_: &_| Ok((!answers).then(|| "it does not answer".to_owned()));
+            let choice = choose(asked, version, &[pin, pin], |_| Ok(in_store), why).unwrap();
             assert_eq!(choice.set, set, "{choice:?}");
             assert!(choice.reason.contains(reason), "{choice:?}");
         }
-        let never = |_: &_| -> Result<bool> { bail!("asked though it need not be") };
         choose(None, &old, &[Some(&pin)], never, never).unwrap();
         let error = choose(Some(Nixpkgs), &old, &[], never, never)
             .unwrap_err()

@@ -129,7 +129,11 @@ fn with_nix(version: &str) -> Harness {
     let curl = format!("echo asked >> {root}/asked; exit 7");
     programs(
         &root.join("programs"),
-        &[("nix-store", &nix_store), ("curl", &curl)],
+        &[
+            ("nix-store", &nix_store),
+            ("nix-instantiate", "exit 1"),
+            ("curl", &curl),
+        ],
         &["echo"],
     );
     harness
@@ -169,16 +173,29 @@ fn an_old_nix_means_host_pkgs() {
 }
 
 #[test]
-fn the_answer_of_a_probe_is_remembered_for_a_day() {
+fn the_answer_of_a_probe_is_remembered() {
     let harness = with_nix("2.26.3");
-    for _ in 0..2 {
+    for why in [
+        "its address does not answer)",
+        "its address did not answer a short time ago, which is remembered for 5 minutes: `cargo xtask setup` asks",
+    ] {
         let (said, asked) = first_line(&harness, &[]);
-        assert!(
-            said.contains("host-pkgs (nixpkgs 00000000 is not in the store"),
-            "{said}"
-        );
+        let part = format!("host-pkgs (nixpkgs 00000000 is not in the store and {why}");
+        assert!(said.contains(&part), "{said}");
         assert_eq!(asked, 1);
     }
+    for tools in ["host-tools", "libraries"] {
+        harness.write(&format!("containers/host-pkgs/{tools}.json"), "{}");
+    }
+    let mut setup = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    setup
+        .current_dir(harness.root())
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env("PATH", harness.root().join("programs"))
+        .arg("setup");
+    let output = run(&mut setup);
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(said.contains("its address does not answer"), "{said}");
     // A clock that went backwards leaves an answer from the future.
     let rev = "0".repeat(40);
     harness.write(
@@ -187,15 +204,19 @@ fn the_answer_of_a_probe_is_remembered_for_a_day() {
             r#"{{ "url": "http://nowhere.invalid/{rev}", "reachable": true, "at": 99999999999 }}"#
         ),
     );
-    assert_eq!(first_line(&harness, &[]).1, 2);
-    harness.write("target/xtask/probe.json", "{ broken");
     assert_eq!(first_line(&harness, &[]).1, 3);
+    harness.write("target/xtask/probe.json", "{ broken");
+    assert_eq!(first_line(&harness, &[]).1, 4);
     let (said, asked) = first_line(&harness, &["--pkgs", "nixpkgs"]);
     assert!(
         said.contains("package set: nixpkgs (asked for by `--pkgs`)"),
         "{said}"
     );
-    assert_eq!(asked, 3);
+    assert_eq!(asked, 4);
+    fs_err::remove_file(harness.root().join("programs/curl")).unwrap();
+    fs_err::remove_file(harness.root().join("target/xtask/probe.json")).unwrap();
+    let (said, _) = first_line(&harness, &[]);
+    assert!(said.contains("no curl to ask its address"), "{said}");
 }
 
 #[test]

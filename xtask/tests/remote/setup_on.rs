@@ -117,6 +117,19 @@ fn no_nix_an_old_one_and_the_wrong_system() {
     finds(&far, 2, &["`basher` is a machine of aarch64-darwin"]);
 }
 
+/// A Nix that says to be a newer one: the real one may be too old for nixpkgs.
+#[test]
+fn no_curl() {
+    let Some(far) = Far::start_with(&["PATH=$D/path"], "") else {
+        return;
+    };
+    let newer =
+        "[ \"$*\" = --version ] && echo 'nix-store (Nix) 2.26.3' || exec /usr/bin/nix-store \"$@\"";
+    path_with(&far, &[("nix-store", newer)], &["curl"]);
+    let parts = ["is not in the store and there is no curl to ask its address"];
+    finds(&far, 0, &parts);
+}
+
 #[test]
 fn no_sandbox() {
     let mounts = "mkdir $D/root; mount --rbind / $D/root; exec setpriv --bounding-set -sys_admin \
