@@ -202,6 +202,18 @@ fn not_forwarded(port: u16) -> String {
     )
 }
 
+/// The address of this machine's port with the path of one that was said. A program is called with it, which
+/// opens much more than pages, and another machine may say anything.
+fn address_here(said: &str, port: u16) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~?&=%#".contains(c);
+    let path = said
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('/'))
+        .map_or("", |(_, path)| path);
+    let path = if path.chars().all(plain) { path } else { "" };
+    format!("http://127.0.0.1:{port}/{path}")
+}
+
 /// Where the data of this service are kept.
 fn data_folder(args: &Args, built: &Built<'_>) -> Result<Utf8PathBuf> {
     let name = match built.kind {
@@ -308,12 +320,11 @@ impl<'a> Screen<'a> {
     }
 
     fn ready(&mut self, address: &str, user: &str, password: &str) -> Result<()> {
-        let mut address = address.to_owned();
-        if let Some(Forward { here, there }) = self.forwarded {
-            address = address.replacen(&format!(":{there}"), &format!(":{here}"), 1);
-            if !is_answered(here) {
-                bail!(not_forwarded(here));
-            }
+        let address = address_here(address, self.args.port);
+        if let Some(Forward { here, .. }) = self.forwarded
+            && !is_answered(here)
+        {
+            bail!(not_forwarded(here));
         }
         let time = glance(self.start.elapsed());
         terminal::emit(&format!("ready after {time}: {address}"))?;
@@ -347,5 +358,28 @@ impl<'a> Screen<'a> {
                 parts.view(start, Instant::now())
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_address_leads_elsewhere() {
+        for (said, path) in [
+            ("http://127.0.0.1:20001/if/flow/x/?a=b", "if/flow/x/?a=b"),
+            ("http://127.0.0.1:20001", ""),
+            ("https://elsewhere.example/login", "login"),
+            ("http://127.0.0.1:9000@elsewhere.example/login", "login"),
+            ("http://127.0.0.1:20001/a b", ""),
+            ("http://127.0.0.1:20001/\u{202e}", ""),
+            ("file:///etc/passwd", "etc/passwd"),
+            ("-a/Applications/Calculator.app", ""),
+            ("", ""),
+        ] {
+            let address = address_here(said, 9000);
+            assert_eq!(address, format!("http://127.0.0.1:9000/{path}"), "{said}");
+        }
     }
 }
