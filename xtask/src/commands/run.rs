@@ -36,8 +36,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// running. The data are kept for the next run.
 ///
 /// Services run on Linux. With `--on HOST` the service is built and runs on another machine, and its port
-/// is forwarded to this one over the ssh connection. As root, all parts run as user 65534, which needs
-/// access to the folder of the data.
+/// is forwarded to this one over the ssh connection. That is one of its own, for which ssh needs a key: a
+/// connection that is open already (`ControlMaster`) is not used. As root, all parts run as user 65534, which
+/// needs access to the folder of the data.
 ///
 /// Exit codes: 1 a part failed, 2 could not run, 129, 130 or 143 ended by SIGHUP, SIGINT or SIGTERM.
 ///

@@ -99,6 +99,8 @@ pub enum Mode {
 /// A connection to another machine.
 pub struct Remote<'a> {
     host: String,
+    /// Whether a port is forwarded, by a connection of its own.
+    forwards: bool,
     processes: &'a Processes,
     talk: RefCell<Conversation>,
     to: Arc<Mutex<Option<ChildStdin>>>,
@@ -175,6 +177,7 @@ impl<'a> Remote<'a> {
         });
         let remote = Self {
             host: host.to_owned(),
+            forwards: forward.is_some(),
             processes,
             talk: RefCell::new(talk),
             to: Arc::new(Mutex::new(Some(stdin))),
@@ -233,7 +236,7 @@ impl<'a> Remote<'a> {
         // Where the user's settings are to accept any key ssh only warns of another one.
         let said = self.ssh_said();
         if ssh_error::is_another_key(&said) {
-            bail!("{}", ssh_error::explain(&self.host, &said));
+            bail!("{}", ssh_error::explain(&self.host, &said, self.forwards));
         }
         *self.hello.borrow_mut() = hello.clone();
         if hello.get("folder").is_none() {
@@ -744,7 +747,7 @@ impl<'a> Remote<'a> {
                     self.host
                 );
             }
-            return anyhow!(ssh_error::explain(&self.host, &said));
+            return anyhow!(ssh_error::explain(&self.host, &said, self.forwards));
         }
         // Of what Nix said there is nothing in it that would help.
         let is_noise = |line: &str| line.contains("@nix ") || line.contains(&self.marker);

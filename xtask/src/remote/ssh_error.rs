@@ -5,8 +5,8 @@ pub fn is_another_key(said: &str) -> bool {
     said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED")
 }
 
-/// Explains what ssh said when a connection did not come about.
-pub fn explain(host: &str, said: &str) -> String {
+/// Explains what ssh said when a connection did not come about; `own` if it was not to be one that is open already.
+pub fn explain(host: &str, said: &str, own: bool) -> String {
     let has = |part: &str| said.contains(part);
     if is_another_key(said) {
         return format!(
@@ -31,11 +31,16 @@ pub fn explain(host: &str, said: &str) -> String {
         );
     }
     if has("Permission denied") || has("Too many authentication failures") {
+        let shared = if own {
+            "a port is forwarded by a connection of its own, so one that is open (ControlMaster, \
+             ssh_config(5)) is not used"
+        } else {
+            "where only a password will do, keep a connection open that others may use (ControlMaster, \
+             ssh_config(5))"
+        };
         return format!(
             "`{host}` refused the login: ssh must get in without asking, so a key has to be in \
-             ssh-agent or ~/.ssh (`ssh-add`), and accepted there (`ssh-copy-id {host}`); where only a \
-             password will do, keep a connection open that others may use (ControlMaster, ssh_config(5))\
-             \n{}",
+             ssh-agent or ~/.ssh (`ssh-add`), and accepted there (`ssh-copy-id {host}`); {shared}\n{}",
             barred(said)
         );
     }
@@ -95,7 +100,7 @@ mod tests {
             ),
             ("", "ssh gave no reason"),
         ] {
-            let told = explain("h", said);
+            let told = explain("h", said, false);
             assert!(told.contains(expected), "{told}");
             assert!(!told.contains("@@@") && !told.contains('\r'), "{told}");
         }

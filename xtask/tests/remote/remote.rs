@@ -602,8 +602,24 @@ fn logins_that_fail() {
     refused(&far, &harness, "basher", &["good"], &parts);
 
     write(&config, &as_it_was.replace("/user\n", "/stranger\n"));
-    let parts = ["`basher` refused the login", "ssh-copy-id basher"];
+    let parts = [
+        "`basher` refused the login",
+        "ssh-copy-id basher",
+        "keep a connection open",
+    ];
     refused(&far, &harness, "basher", &["good"], &parts);
+    // A forwarded port is not for a connection that others use.
+    let mut run = xtask();
+    run.args(["run", "--sample", "--on", "basher"])
+        .env("NIX_SSHOPTS", format!("-F {config}"));
+    let refused_too = ended(&mut run);
+    assert_eq!(refused_too.code, Some(2), "{}", refused_too.stderr);
+    refused_too.says(&["a connection of its own", "ssh-copy-id basher"]);
+    assert!(
+        !refused_too.stderr.contains(parts[2]),
+        "{}",
+        refused_too.stderr
+    );
     write(&config, &as_it_was);
 
     // Whose key nobody knows is not let in silently, and whose key changed even less.
