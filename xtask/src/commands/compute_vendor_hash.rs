@@ -89,7 +89,7 @@ pub struct Args {
     /// The pins file for `--check` and `--write-pins` [default: that of the container]
     #[arg(long, value_name = "FILE")]
     pins: Option<Utf8PathBuf>,
-    /// Get the hash from Nix, by building the derivation with a wrong one
+    /// Get the hash from Nix on this machine, by building the derivation with a wrong one
     #[arg(long)]
     nix: bool,
     /// The package set of `--nix` [default: nixpkgs if it is available, else host]
@@ -401,6 +401,11 @@ impl Session<'_> {
 
     /// Nix and what its expressions are called with, over the chosen package set.
     fn nix(&self) -> Result<(Nix<'_>, Inputs)> {
+        nix::require(if self.args.nix {
+            "`--nix` is for this machine alone, and without it Go computes the hash"
+        } else {
+            "it fetches on this machine alone"
+        })?;
         let sources = std::slice::from_ref(&self.sources);
         let (choice, nix) = package_set::set_up(
             self.args.pkgs,

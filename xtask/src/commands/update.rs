@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::build::selection::no_container;
 use crate::machine::sandbox_probe::sandbox_problem;
-use crate::nix::PackageSet;
+use crate::nix::{self, PackageSet};
 use crate::pins::sources::{self, SourceOverride, SourceTree, Sources};
 use crate::pins::{self, Pins};
 use crate::repo::{Container, Repo};
@@ -48,7 +48,8 @@ use sys::terminal;
 /// tested, each as soon as it can be, by several nix-builds at a time. In the end pins.json is written
 /// once, and so are reference cards that state the version. After any failure all is what it was; `--resume`
 /// goes on with the hashes that were found. Hashes of other systems that would be wrong are removed, unless
-/// `--system` or `--on` has them found. Trees and the journal are in target/xtask/update.
+/// `--system` or `--on` has them found; all else is built on this machine, which needs Nix. Trees and the
+/// journal are in target/xtask/update.
 ///
 /// Exit codes: 0 success, 1 a person must decide, a build failed, or a hash was removed, 2 could not run, 129,
 /// 130 or 143 interrupted.
@@ -184,16 +185,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(file) = &args.report {
         files::check_folder_of("--report", file)?;
     }
+    let changes = match &args.source {
+        Some(_) => args.pins.is_some() && !args.dry_run,
+        None => !args.list && !args.dry_run,
+    };
+    if changes {
+        nix::require("`update` builds on this machine, `--on` only finds hashes of other systems")?;
+    }
     let processes = Processes::new(args.verbose)?;
     if args.container.as_deref() == Some(nixpkgs::NAME) {
         return args.nixpkgs(&repo, &processes, start);
     }
     let container = container(args.container.as_deref(), &repo)?;
     let folder = update_folder(&repo, &container);
-    let changes = match &args.source {
-        Some(_) => args.pins.is_some() && !args.dry_run,
-        None => !args.list && !args.dry_run,
-    };
     let lock = changes.then(|| Lock::take(&folder, &container.name));
     let lock = lock.transpose()?;
     if lock.is_some() {

@@ -103,6 +103,14 @@ pub struct BuildOptions {
     pub settings: Vec<(String, String)>,
 }
 
+/// Makes sure that there is Nix on this machine, for something that no other machine can do for it; `why` says what.
+pub fn require(why: &str) -> Result<()> {
+    if find_program("nix-store").is_none() {
+        bail!("Nix is not installed: {why}; `cargo xtask setup` says how to install it");
+    }
+    Ok(())
+}
+
 /// The version of the Nix on PATH.
 pub fn version(processes: &Processes) -> Result<NixVersion> {
     let captured = match processes.capture(processes.cmd("nix-store").arg("--version")) {

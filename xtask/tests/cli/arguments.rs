@@ -36,6 +36,31 @@ fn without_nix() {
     ] {
         assert!(said.contains(part), "lacks {part}: {said}");
     }
+    // What is done on this machine alone does not send anybody to another.
+    harness.write("m/go.mod", "module x\n");
+    for (arguments, part) in [
+        (
+            &["update", "--on", "basher"][..],
+            "`update` builds on this machine",
+        ),
+        (&["update", "--resume"], "`update` builds on this machine"),
+        (
+            &["compute-vendor-hash", "--nix", "--source", "m"],
+            "Go computes the hash",
+        ),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command
+            .current_dir(harness.root())
+            .env_remove("CARGO_MANIFEST_DIR")
+            .env("PATH", &path)
+            .args(arguments);
+        let output = run(&mut command);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        let is_it = said.starts_with("error: Nix is not installed") && said.contains(part);
+        assert!(is_it && !said.contains("--on HOST"), "{said}");
+    }
 }
 
 #[test]
