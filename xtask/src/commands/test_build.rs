@@ -65,7 +65,7 @@ pub struct Args {
     /// Set any of Nix's settings for the build; can be repeated
     #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], allow_hyphen_values = true)]
     option: Vec<String>,
-    /// Remove the GC roots of results, here or with `--on` on the other machine
+    /// Remove the GC roots of results where they would be built now: `--on local` removes those here
     #[arg(long, conflicts_with_all = ["all", "components", "list", "fetch"])]
     gc: bool,
     /// After a failure, go on with everything that does not depend on it
