@@ -8,9 +8,10 @@ use crate::machine::elsewhere;
 use crate::machine::findings::{Finding, findings, findings_there, is_blocked, packages};
 use crate::machine::hooks;
 use crate::machine::install::install;
-use crate::machine::look::{Machine, is_debian_based, look};
+use crate::machine::look::{Machine, look};
 use crate::machine::render::{Step, render, render_there};
 use crate::machine::requirements::host_tools;
+use crate::machine::system::Kind;
 use crate::machine::there;
 use crate::repo::Repo;
 use sys::process::{Interrupted, Processes};
@@ -78,10 +79,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         say(args, &render_there(&findings, host))?;
         return end(args, &findings);
     }
-    let os_release = fs_err::read_to_string("/etc/os-release").unwrap_or_default();
-    let debian = is_debian_based(&os_release);
+    let kind = Kind::here();
+    let debian = kind == Kind::Debian;
     let check = || {
-        let machine = look(&processes, &repo, &tools, debian)?;
+        let machine = look(&processes, &repo, &tools, kind)?;
         let findings = if elsewhere::is_meant(&machine) {
             elsewhere::findings(&machine)
         } else {

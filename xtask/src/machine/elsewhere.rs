@@ -2,13 +2,13 @@
 //! there, what that needs, and that components are built on another machine, or there over nixpkgs.
 
 use super::findings::{
-    Finding, State, disk_finding, fill_in_remedies, is_blocked, program_finding, set_finding,
-    store_finding,
+    Finding, OVER_NIXPKGS, State, disk_finding, fill_in_remedies, is_blocked, program_finding,
+    set_finding, store_finding,
 };
 use super::look::{Machine, NixState};
 use super::render::Step;
 use super::requirements::{GO, MAIN_JOB, Need, PROGRAMS};
-use super::sandbox_probe::{SandboxProbe, StoreState};
+use super::sandbox_probe::StoreState;
 use super::store_access::Access;
 use super::system::Kind;
 use crate::nix::PackageSet;
@@ -21,7 +21,7 @@ const INSTALLER: &str = "curl -L https://nixos.org/nix/install | sh -s -- --daem
 /// Whether a machine is one of these.
 pub fn is_meant(machine: &Machine) -> bool {
     let has_nix = !matches!(machine.nix, NixState::Missing);
-    machine.system != HOST_PKGS_SYSTEM || !has_nix && !machine.debian
+    machine.system != HOST_PKGS_SYSTEM || !has_nix && machine.kind != Kind::Debian
 }
 
 /// Judges the machine. Only ssh may be what the main job lacks: without it nothing can be built elsewhere,
@@ -41,7 +41,7 @@ pub fn findings(machine: &Machine) -> Vec<Finding> {
         })
         .collect();
     findings.extend(builds);
-    fill_in_remedies(&mut findings, machine.kind());
+    fill_in_remedies(&mut findings, machine.kind);
     findings
 }
 
@@ -49,12 +49,7 @@ pub fn findings(machine: &Machine) -> Vec<Finding> {
 fn build_findings(machine: &Machine) -> Vec<Finding> {
     let mut findings = vec![nix_finding(machine)];
     if let Some(store) = &machine.store {
-        // That the sandbox shows nothing of /usr, or that there is none, does not matter over nixpkgs.
-        let probe = match &store.probe {
-            SandboxProbe::NoStore(error) => SandboxProbe::NoStore(error.clone()),
-            _ => SandboxProbe::Passed,
-        };
-        let kind = machine.kind();
+        let kind = machine.kind;
         let access = match &store.access {
             // Groups of a Mac are not in /etc/group.
             Access::Root { group, members: 0 } if kind == Kind::MacOs => Access::Root {
@@ -63,9 +58,10 @@ fn build_findings(machine: &Machine) -> Vec<Finding> {
             },
             access => access.clone(),
         };
+        let probe = store.probe.clone();
         let store = StoreState { access, probe };
         let mut finding = store_finding(&store, Need::Nixpkgs, kind);
-        finding.why = "builds over nixpkgs write to it";
+        finding.why = OVER_NIXPKGS;
         if kind == Kind::MacOs && finding.package.take().is_some() {
             finding.remedy = Some(INSTALLER.to_owned());
         }
@@ -148,6 +144,7 @@ mod tests {
     use nix_formats::version::NixVersion;
 
     use super::super::examples::{complete, daemon, empty};
+    use super::super::sandbox_probe::SandboxProbe;
     use super::*;
     use crate::package_set::Choice;
 
@@ -156,7 +153,7 @@ mod tests {
     fn mac(machine: Machine) -> Machine {
         Machine {
             system: "aarch64-darwin".to_owned(),
-            debian: false,
+            kind: Kind::MacOs,
             ..machine
         }
     }
@@ -253,7 +250,7 @@ mod tests {
         assert!(is_meant(&mac(complete())));
         assert!(!is_meant(&complete()) && !is_meant(&empty()));
         let other = |machine| Machine {
-            debian: false,
+            kind: Kind::Linux,
             ..machine
         };
         assert!(is_meant(&other(empty())) && !is_meant(&other(complete())));
@@ -271,6 +268,6 @@ mod tests {
         let text = render(&machine, &findings(&machine), CHECKED);
         assert!(text.contains("apt-get install golang-go"), "{text}");
         assert!(!text.contains("nix-bin"), "{text}");
-        assert_eq!(machine.kind(), Kind::Debian);
+        assert_eq!(machine.kind, Kind::Debian);
     }
 }

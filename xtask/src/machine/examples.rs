@@ -6,6 +6,7 @@ use super::look::{Disk, Machine, NixState};
 use super::requirements::{HostTool, host_tools};
 use super::sandbox_probe::{SandboxProbe, StoreState};
 use super::store_access::Access;
+use super::system::Kind;
 use crate::nix::PackageSet;
 use crate::package_set::{Choice, HOST_PKGS_SYSTEM};
 use crate::repo::Repo;
@@ -32,7 +33,7 @@ pub fn daemon(listed: bool) -> Access {
 pub fn complete() -> Machine {
     let names = ["curl", "git", "prek", "ssh", "node"];
     Machine {
-        debian: true,
+        kind: Kind::Debian,
         nix: NixState::Runs(NixVersion::new(2, 8)),
         store: Some(StoreState {
             access: root("nixbld", 10),

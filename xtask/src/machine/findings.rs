@@ -22,6 +22,9 @@ const MAIN_JOB_BYTES: u64 = 1200 << 20;
 /// packages alone are 1 GB, and exist twice while it is built.
 const LARGER_BYTES: u64 = 10 << 30;
 
+/// Why a store is needed over nixpkgs; neither trust in the user nor a sandbox that shows /usr is.
+pub(super) const OVER_NIXPKGS: &str = "builds over nixpkgs write to it";
+
 /// Whether a requirement is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -57,14 +60,14 @@ pub struct Finding {
 pub fn findings(machine: &Machine) -> Vec<Finding> {
     let mut findings = builder_findings(machine);
     findings.extend(PROGRAMS.iter().map(|it| program_finding(machine, it)));
-    fill_in_remedies(&mut findings, machine.kind());
+    fill_in_remedies(&mut findings, machine.kind);
     findings
 }
 
 /// Judges another machine, that is to build.
 pub fn findings_there(machine: &Machine) -> Vec<Finding> {
     let mut findings = builder_findings(machine);
-    fill_in_remedies(&mut findings, machine.kind());
+    fill_in_remedies(&mut findings, machine.kind);
     findings
 }
 
@@ -82,8 +85,8 @@ fn builder_findings(machine: &Machine) -> Vec<Finding> {
     };
     let mut findings = vec![nix_finding(&machine.nix)];
     if let Some(store) = &machine.store {
-        findings.push(store_finding(store, host, machine.kind()));
-        findings.push(sandbox_finding(store, host));
+        findings.push(store_finding(store, host, machine.kind));
+        findings.extend((!over_nixpkgs).then(|| sandbox_finding(store)));
     }
     findings.push(disk_finding(&machine.disk));
     if let Some(choice) = &machine.set {
@@ -238,13 +241,16 @@ pub(super) fn store_finding(store: &StoreState, host: Need, kind: Kind) -> Findi
                 "the sandbox shows this machine's /usr to builders, which a daemon allows trusted \
                  users only",
             );
-            if store.probe == SandboxProbe::Ignored {
-                finding.needed_for = host;
+            if store.probe != SandboxProbe::Ignored {
+                finding.found("a daemon that trusts this user")
+            } else if host == Need::Main {
                 return finding
                     .found("a daemon that does not trust this user")
-                    .remedy(trust_remedy(user, *listed));
+                    .remedy(trust_remedy(user, *listed, kind));
+            } else {
+                finding.why = OVER_NIXPKGS;
+                finding.found("a daemon")
             }
-            finding.found("a daemon that trusts this user")
         }
     };
     match &store.probe {
@@ -273,11 +279,11 @@ pub(super) fn store_remedy(error: &str, kind: Kind) -> String {
     remedy.to_owned()
 }
 
-fn sandbox_finding(store: &StoreState, host: Need) -> Finding {
+fn sandbox_finding(store: &StoreState) -> Finding {
     let finding = Finding::new(
         "sandbox",
         "host-pkgs shows this machine's tools to builders in Nix's sandbox",
-        host,
+        Need::Main,
     );
     match &store.probe {
         SandboxProbe::Passed => finding.found("works: a test builder ran in it"),
@@ -286,7 +292,7 @@ fn sandbox_finding(store: &StoreState, host: Need) -> Finding {
             .remedy(sandbox_remedy(&store.access, error)),
         SandboxProbe::NotRun | SandboxProbe::NoStore(_) | SandboxProbe::Ignored => Finding {
             state: State::Warning,
-            remedy: Some("fix the store, then run `cargo xtask setup` again".to_owned()),
+            remedy: Some("fix the store first".to_owned()),
             ..finding.found("not tested")
         },
     }
@@ -453,7 +459,7 @@ mod tests {
             let (missing, said) = state_and_remedy(store_finding(&store, Need::Main, Kind::Debian));
             assert!(missing && said.contains(remedy), "{store:?}: {said}");
             // What is unknown is not a second error.
-            let sandbox = sandbox_finding(&store, Need::Main);
+            let sandbox = sandbox_finding(&store);
             assert_eq!(sandbox.state, State::Warning, "{store:?}");
         }
         for access in [
@@ -471,7 +477,7 @@ mod tests {
                 (false, String::new())
             );
             assert_eq!(
-                state_and_remedy(sandbox_finding(&store, Need::Main)),
+                state_and_remedy(sandbox_finding(&store)),
                 (false, String::new())
             );
         }
@@ -505,7 +511,7 @@ mod tests {
                 access,
                 probe: SandboxProbe::Impossible(error.to_owned()),
             };
-            let (missing, said) = state_and_remedy(sandbox_finding(&store, Need::Main));
+            let (missing, said) = state_and_remedy(sandbox_finding(&store));
             assert!(missing && said.contains(remedy), "{store:?}: {said}");
             // host-pkgs has its tools from the sandbox.
             assert!(!said.contains("sandbox"), "{said}");

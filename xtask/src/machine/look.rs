@@ -31,8 +31,7 @@ const OFF_PATH: [&str; 2] = [
 /// The state of this machine.
 #[derive(Debug)]
 pub struct Machine {
-    /// Whether apt can install packages.
-    pub debian: bool,
+    pub kind: Kind,
     pub nix: NixState,
     /// Nix's store and sandbox; unknown without a Nix that runs.
     pub store: Option<StoreState>,
@@ -52,13 +51,6 @@ pub struct Machine {
     pub postgresql: Option<Utf8PathBuf>,
     /// The programs of [`PROGRAMS`], `node` and `go`, wherever they are on PATH.
     pub on_path: BTreeMap<&'static str, Utf8PathBuf>,
-}
-
-impl Machine {
-    /// What kind of system it has.
-    pub fn kind(&self) -> Kind {
-        Kind::of(&self.system, self.debian)
-    }
 }
 
 /// The Nix on PATH.
@@ -88,7 +80,7 @@ pub fn look(
     processes: &Processes,
     repo: &Repo,
     tools: &BTreeMap<String, HostTool>,
-    debian: bool,
+    kind: Kind,
 ) -> Result<Machine> {
     let nix = nix_state(processes)?;
     let (store, set) = match &nix {
@@ -102,7 +94,7 @@ pub fn look(
     let names = PROGRAMS.iter().flat_map(|program| program.names);
     let programs = tools.values().flat_map(|tool| &tool.programs);
     Ok(Machine {
-        debian,
+        kind,
         nix,
         store,
         set,
@@ -246,21 +238,6 @@ fn certificates() -> Option<Utf8PathBuf> {
     file.is_file().then_some(file)
 }
 
-/// Whether `/etc/os-release` (os-release(5)) is that of a Debian-based system.
-pub fn is_debian_based(os_release: &str) -> bool {
-    os_release.lines().any(|line| {
-        let value = line
-            .strip_prefix("ID=")
-            .or_else(|| line.strip_prefix("ID_LIKE="));
-        value.is_some_and(|value| {
-            value
-                .trim_matches(['"', '\''])
-                .split_whitespace()
-                .any(|word| word == "debian")
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use sys::files;
@@ -302,20 +279,6 @@ mod tests {
         // Nothing can be written there; macOS has no such place.
         if platform::IS_LINUX {
             assert_eq!(disk("/proc/self/none".into()).unwrap().free, 0);
-        }
-    }
-
-    #[test]
-    fn os_release() {
-        for (text, is) in [
-            ("ID=debian\n", true),
-            ("NAME=x\nID=ubuntu\nID_LIKE=debian\n", true),
-            ("ID=pop\nID_LIKE=\"ubuntu debian\"\n", true),
-            ("ID=fedora\nPRETTY_NAME=\"not debian\"\n", false),
-            ("ID=debianish\n", false),
-            ("", false),
-        ] {
-            assert_eq!(is_debian_based(text), is, "{text}");
         }
     }
 }

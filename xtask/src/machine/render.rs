@@ -138,6 +138,7 @@ mod tests {
     use super::super::findings::{findings, findings_there};
     use super::super::look::{Machine, NixState, nix_remedy};
     use super::super::sandbox_probe::{SandboxProbe, StoreState};
+    use super::super::system::Kind;
     use super::*;
     use crate::nix::PackageSet;
     use crate::package_set::Choice;
@@ -257,7 +258,7 @@ mod tests {
     #[test]
     fn remedies_on_other_systems_than_debian() {
         let machine = Machine {
-            debian: false,
+            kind: Kind::Linux,
             ..empty()
         };
         let text = render(&findings(&machine), Step::Checked { debian: false });
@@ -316,7 +317,10 @@ mod tests {
             let text = render(&findings(&bare(PackageSet::Nixpkgs)), CHECKED);
             let none = format!("host tools    warning  0 of {}", tools().len() + 2);
             assert!(text.contains(&none), "{text}");
-            assert!(!text.contains("warning bzip2"), "{text}");
+            // Nor trust in the user, nor a sandbox that shows /usr.
+            for foreign in ["warning bzip2", "nix.conf", "sandbox"] {
+                assert!(!text.contains(foreign), "{text}");
+            }
         }
         for (set, missing_there) in [(PackageSet::Host, 1), (PackageSet::Nixpkgs, 0)] {
             let machine = Machine {

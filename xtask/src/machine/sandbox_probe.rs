@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::store_access::{self, Access, trust_remedy};
+use super::system::Kind;
 use crate::nix::Machine;
 use crate::package_set;
 use crate::repo::Repo;
@@ -57,7 +58,7 @@ pub fn sandbox_problem(processes: &Processes) -> Result<Option<String>> {
         (Access::Daemon { user, listed }, SandboxProbe::Ignored) => Some(format!(
             "the Nix daemon ignores the settings of this build, the sandbox's among them, because it \
              does not trust this user: {} (`cargo xtask setup` checks again)",
-            trust_remedy(user, *listed)
+            trust_remedy(user, *listed, Kind::here())
         )),
         (_, SandboxProbe::Impossible(error)) => Some(format!(
             "Nix can't isolate builders on this machine (`{error}`): {} (`cargo xtask setup` checks again)",
@@ -174,7 +175,7 @@ pub fn sandbox_remedy(access: &Access, error: &str) -> &'static str {
         return "move the repository";
     }
     if error.contains("getting attributes of path") {
-        return "install the file that is missing (see the host tools), then run `cargo xtask setup` again";
+        return "install the file that is missing: `setup` counts it among the host tools";
     }
     if *access == Access::Owner {
         return "let users make namespaces: as root `sysctl -w user.max_user_namespaces=15000`, and where \

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
+use super::system::Kind;
 use crate::nix;
 use sys::process::{Processes, find_program, is_missing_program};
 
@@ -103,11 +104,17 @@ pub fn access_there(
 }
 
 /// What to do about a daemon that does not trust this user.
-pub fn trust_remedy(user: &str, listed: bool) -> String {
+pub fn trust_remedy(user: &str, listed: bool, kind: Kind) -> String {
     if listed {
         return format!(
             "restart the daemon, which has not read yet that `{user}` is a trusted user: \
              `systemctl restart nix-daemon`"
+        );
+    }
+    if kind == Kind::NixOs {
+        return format!(
+            "set `nix.settings.trusted-users = [ \"root\" \"{user}\" ];` in the configuration of NixOS, and \
+             `nixos-rebuild switch`"
         );
     }
     format!("add `extra-trusted-users = {user}` to /etc/nix/nix.conf and restart nix-daemon")

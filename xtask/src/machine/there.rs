@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use xshell::Cmd;
 
 use super::findings::store_remedy;
-use super::look::{Disk, Machine, NixState, is_debian_based, nix_remedy};
+use super::look::{Disk, Machine, NixState, nix_remedy};
 use super::requirements::HostTool;
 use super::sandbox_probe::{self, SandboxProbe, StoreState, nix_error};
 use super::store_access::{SETTINGS, access_there};
@@ -65,9 +65,9 @@ pub fn look(
     drop(note);
     hello.check(host)?;
     let seen = see(&remote, tools)?;
-    let debian = is_debian_based(&seen.os_release);
     let system = hello.system();
-    let nix = nix_state(&seen, Kind::of(&system, debian));
+    let kind = Kind::of(&system, &seen.os_release);
+    let nix = nix_state(&seen, kind);
     let (mut store, mut set) = (None, None);
     if let NixState::Runs(version) = &nix {
         let (major, minor) = NIX_FLOOR;
@@ -77,7 +77,7 @@ pub fn look(
         set = Some(package_set(&remote, repo, version, &hello, &nixpkgs)?);
     }
     Ok(Machine {
-        debian,
+        kind,
         nix,
         store,
         set,

@@ -3,7 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 use test_support::common::{run, stdout, text, wait_until, xtask};
-use test_support::far::Far;
+use test_support::far::{Far, write};
 use test_support::harness::programs;
 
 /// What a machine has in /usr/bin that is asked for by name, and of Nix.
@@ -166,7 +166,8 @@ fn a_daemon_that_does_not_trust_the_user() {
         "NIX_DAEMON_SOCKET_PATH=$D/socket",
         "NIX_CONFIG=trusted-users = somebody",
     ];
-    let Some(far) = Far::start_with(&variables, "") else {
+    let mounts = "cp /etc/os-release $D; mount --bind $D/os-release /etc/os-release";
+    let Some(far) = Far::start_with(&variables, mounts) else {
         return;
     };
     // Without a daemon yet:
@@ -186,6 +187,10 @@ fn a_daemon_that_does_not_trust_the_user() {
         user.trim()
     );
     finds(&far, 1, &["\nMISSING nix store: ", &remedy]);
+    // NixOS writes that file itself.
+    write(&far.path().join("os-release"), "ID=nixos\n");
+    let remedy = "nix.settings.trusted-users = ";
+    finds(&far, 1, &["\nMISSING nix store: ", remedy]);
     daemon.kill().unwrap();
     daemon.wait().unwrap();
 }
