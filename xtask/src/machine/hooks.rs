@@ -17,12 +17,8 @@ const RUNNERS: &[&str] = &["prek", "pre-commit"];
 pub fn install(repo: &Repo, processes: &Processes) -> Result<ExitCode> {
     let shell = Shell::new().context("finding the current folder")?;
     let root = &repo.root;
-    let path = git(
-        processes,
-        &shell,
-        root,
-        &["config", "--get", "core.hooksPath"],
-    )?;
+    let _in_root = shell.push_dir(root);
+    let path = git(processes, &shell, &["config", "--get", "core.hooksPath"])?;
     if path.status.success() {
         let path = path.stdout.trim();
         bail!(
@@ -30,12 +26,7 @@ pub fn install(repo: &Repo, processes: &Processes) -> Result<ExitCode> {
              --unset core.hooksPath`, or have the hook there call `prek run` or `pre-commit run`"
         );
     }
-    let hooks = git(
-        processes,
-        &shell,
-        root,
-        &["rev-parse", "--git-path", "hooks"],
-    )?;
+    let hooks = git(processes, &shell, &["rev-parse", "--git-path", "hooks"])?;
     ensure!(
         hooks.status.success(),
         "`{root}` is not a git repository: {}",
@@ -60,6 +51,11 @@ pub fn install(repo: &Repo, processes: &Processes) -> Result<ExitCode> {
             captured.status,
             format!("{}{}", captured.stdout, captured.stderr).trim()
         );
+        ensure!(
+            hook.is_file(),
+            "`{}` succeeded, and there is no `{hook}`: run it by hand in `{root}`",
+            captured.command
+        );
         terminal::say(format!(
             "installed {}: `{runner}` checks each commit; `git commit --no-verify` skips it",
             repo.shown(&hook)
@@ -73,13 +69,8 @@ pub fn install(repo: &Repo, processes: &Processes) -> Result<ExitCode> {
     Ok(ExitCode::from(1))
 }
 
-fn git(
-    processes: &Processes,
-    shell: &Shell,
-    root: &Utf8Path,
-    arguments: &[&str],
-) -> Result<Captured> {
-    processes.capture(cmd!(shell, "git -C {root} {arguments...}"))
+fn git(processes: &Processes, shell: &Shell, arguments: &[&str]) -> Result<Captured> {
+    processes.capture(cmd!(shell, "git {arguments...}"))
 }
 
 /// Describes a hook that neither prek nor pre-commit wrote; none where they did, or without a hook.
