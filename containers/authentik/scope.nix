@@ -57,7 +57,9 @@ lib.makeScope newScope (
     # { file; key = the names that lead to the hash; }
     pinned =
       builtins.filter (value: value ? pin) (
-        map (name: self.sources.${name}) (builtins.attrNames self.pins.sources)
+        map (name: self.sources.${name}) (
+          builtins.attrNames (removeAttrs self.pins.sources self.sources.from-tree)
+        )
         ++ lib.optionals (self.pins ? go) [ self.authentik-server.goModules ]
         ++ lib.optionals (self.pins ? web) [ self.webui-deps ]
         ++ lib.optionals (self.pins ? python) [ self.python-deps ]

@@ -217,6 +217,8 @@ pinned
 // fromTree
 // parts
 // {
+  # Those of them have no pin, and to look at one is to copy it: a whole working tree may hold secrets.
+  from-tree = builtins.attrNames fromTree;
   inherit git-packages version;
   # the steps of the sign-in test that can't be done with it: only a sample may lack any
   leave-out = if source == null && !(pins.sources ? authentik) then dirOf pinsFile + "/signs-in.json" else null;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
-use test_support::common::{host_pkgs, nix, root, run, stdout, text};
+use test_support::common::{host_pkgs, nix, root, run, sample_copy, stdout, text};
 
 fn json(file: &str) -> Value {
     serde_json::from_slice(&fs_err::read(root().join(file)).unwrap()).unwrap()
@@ -13,7 +13,7 @@ fn json(file: &str) -> Value {
 
 /// A folder that is called as nixpkgs is, and gives host-pkgs with a change.
 fn as_nixpkgs(folder: &Utf8Path, change: &str) -> Utf8PathBuf {
-    let path = folder.join("nixpkgs");
+    let path = folder.join("a nixpkgs");
     fs_err::create_dir_all(&path).unwrap();
     let text = format!(
         "{{ system, config, overlays }}:\n({change}) (import {}/containers/host-pkgs {{ inherit system; }})\n",
@@ -88,6 +88,35 @@ fn a_component_reads_no_source_of_another() {
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
     assert!(!instantiate("authentik-server").status.success());
+}
+
+/// What is pinned is looked at without a copy of the whole tree, in which there may be secrets.
+#[test]
+fn what_nothing_is_built_from_stays_out_of_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = sample_copy(Utf8Path::from_path(folder.path()).unwrap());
+    let secret = format!("secret{}.yml", tree.as_str().replace(['/', '.'], "-"));
+    fs_err::write(tree.join(&secret), "password").unwrap();
+    let mut pins = json("containers/authentik/sample/pins.json");
+    pins["sources"]["authentik"] =
+        json("containers/authentik/pins.json")["sources"]["authentik"].clone();
+    let file = tree.join("pins.json");
+    fs_err::write(&file, pins.to_string()).unwrap();
+    let drvs = stdout(
+        nix("nix-instantiate")
+            .arg(root().join("containers/authentik"))
+            .args(["-A", "pinned", "--arg", "findHashes", "true"])
+            .args(["--argstr", "source", tree.as_str()])
+            .args(["--argstr", "pins", file.as_str()])
+            .args(host_pkgs()),
+    );
+    assert!(drvs.contains("python-deps"), "{drvs}");
+    let in_store = std::fs::read_dir("/nix/store").unwrap();
+    let in_store = in_store.map(|entry| entry.unwrap().path());
+    let copies: Vec<_> = in_store
+        .filter(|path| path.join(&secret).exists())
+        .collect();
+    assert!(copies.is_empty(), "{copies:?}");
 }
 
 #[test]
