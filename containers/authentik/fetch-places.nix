@@ -94,11 +94,14 @@ stdenvNoCC.mkDerivation {
   files = pin.files or [ ];
   place = ./fetch-place.sh;
 
+  # In a shell of its own: stdenv has a trap for the exit, too.
   buildCommand = ''
+    (
     export HOME=$TMPDIR NODE_EXTRA_CA_CERTS=$SSL_CERT_FILE GIT_SSL_CAINFO=$SSL_CERT_FILE
     # The text of a gitconfig. In memory, where there is some for files: it may hold a login.
     if [ -n "''${FETCH_GITCONFIG:-}" ]; then
       GIT_CONFIG_GLOBAL=$(mktemp -p /dev/shm 2>/dev/null || mktemp)
+      trap 'rm -f "$GIT_CONFIG_GLOBAL"' EXIT
       printf '%s' "$FETCH_GITCONFIG" >$GIT_CONFIG_GLOBAL
       export GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM=1
       unset FETCH_GITCONFIG
@@ -139,6 +142,7 @@ stdenvNoCC.mkDerivation {
     ${lib.concatMapStringsSep "\n" attempt pin.places}
     echo "none of the ${toString (builtins.length pin.places)} places of the pin ${name} has it" >&2
     exit 1
+    )
   '';
 
   passthru.pin = {
