@@ -511,8 +511,9 @@ fn go_line(text: &str) -> Option<&str> {
         .map(str::trim)
 }
 
-/// Compares versions of Go, such as `1.25`, `1.25.5`, `1.26rc1`: a release candidate comes before its
-/// release, `1.25` before `1.25.0`; what is no version is equal to any.
+/// Compares versions of Go as Go does: `1.26` is the language, which its first betas and release candidates know, and
+/// comes before `1.26rc1`, that before `1.26.0`. Up to 1.20 it is also the first release. What is no version is equal to
+/// any.
 fn compare_versions(a: &str, b: &str) -> Ordering {
     let parts = |text: &str| {
         let text = text.split_whitespace().next()?;
@@ -522,21 +523,19 @@ fn compare_versions(a: &str, b: &str) -> Ordering {
             .split('.')
             .map(|number| number.parse().ok())
             .collect::<Option<_>>()?;
-        Some((numbers, rest.to_owned()))
+        let candidate = |kind| rest.strip_prefix(kind)?.parse::<u32>().ok();
+        let stage = match (candidate("beta"), candidate("rc"), &numbers[..]) {
+            (Some(number), _, _) => (1, number),
+            (_, Some(number), _) => (2, number),
+            (_, _, &[1, minor]) if minor > 20 => (0, 0),
+            (_, _, numbers) => (3, numbers.get(2).copied().unwrap_or(0)),
+        };
+        Some((numbers.into_iter().take(2).collect::<Vec<_>>(), stage))
     };
-    let (Some((a, a_rest)), Some((b, b_rest))) = (parts(a), parts(b)) else {
-        return Ordering::Equal;
-    };
-    let release = |rest: &str| !rest.starts_with("rc") && !rest.starts_with("beta");
-    a.cmp(&b)
-        .then(release(&a_rest).cmp(&release(&b_rest)))
-        .then_with(|| {
-            if release(&a_rest) {
-                Ordering::Equal
-            } else {
-                a_rest.cmp(&b_rest)
-            }
-        })
+    match (parts(a), parts(b)) {
+        (Some(a), Some(b)) => a.cmp(&b),
+        _ => Ordering::Equal,
+    }
 }
 
 fn remove_if_there(folder: &Utf8Path) -> Result<()> {
@@ -650,8 +649,12 @@ mod tests {
             ("1.25.5", "1.25.5", Equal),
             ("1.25.5", "1.25", Greater),
             ("1.9", "1.10", Less),
-            ("1.26rc1", "1.26", Less),
-            ("1.26rc2", "1.26rc1", Greater),
+            ("1.26rc1", "1.26", Greater),
+            ("1.26rc1", "1.26.0", Less),
+            ("1.26rc10", "1.26rc2", Greater),
+            ("1.26beta2", "1.26rc1", Less),
+            ("1.20rc1", "1.20", Less),
+            ("1.26", "1.25.9", Greater),
             ("1.26.8 X:nodwarf5", "1.26.9", Less),
             ("1.25.5-custom", "1.25.5", Equal),
             ("devel +abc", "1.99", Equal),
