@@ -40,7 +40,7 @@ pub fn build(
         sources::refuse_to_write(&repo, &options.from.asked())?;
     }
     if let Some(file) = &options.junit {
-        files::check_folder_of("--junit", file)?;
+        files::check_result("--junit", file)?;
     }
     let processes = Processes::new(options.verbose)?;
     on_site(options, &repo, &processes, false, |mut site| {
@@ -114,7 +114,7 @@ pub fn drop_results(options: &Options) -> Result<ExitCode> {
             let host = Host::connect(&processes, &name, &sources, false, None, || Ok(()))?;
             on_host::drop_results(&host, &repo)?;
         } else {
-            let links = store_links(&repo.test_build_output())?;
+            let links = gc_roots(&repo.test_build_output())?;
             for link in &links {
                 fs_err::remove_file(link)?;
             }
@@ -199,20 +199,25 @@ fn accept(site: &mut Site<'_>, progress: &mut Progress, stale: &[PinMismatch]) -
     Ok(true)
 }
 
-/// The links into the store below a folder.
-fn store_links(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+/// The GC roots in the folder of results: in those of containers, and in those that a machine's name has. A folder in
+/// the place of a link is a result that was fetched without Nix, and what is in it belongs to it.
+fn gc_roots(results: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let mut links = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
+    let mut folders = vec![(0, results.to_owned())];
+    while let Some((depth, folder)) = folders.pop() {
         if !folder.is_dir() {
             continue;
         }
         for entry in folder.read_dir_utf8()? {
             let path = entry?.into_path();
+            let is_kind = || {
+                let name = path.file_name();
+                name.is_some_and(|name| sources::RESULTS.contains(&name))
+            };
             match path.read_link_utf8() {
                 Ok(target) if target.starts_with(nix::store_dir()) => links.push(path),
-                Ok(_) => {}
-                Err(_) => folders.push(path),
+                Err(_) if depth < 2 || depth == 2 && is_kind() => folders.push((depth + 1, path)),
+                _ => {}
             }
         }
     }

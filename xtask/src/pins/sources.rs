@@ -8,6 +8,9 @@ use crate::repo::{Container, Repo};
 use nix_formats::json;
 use sys::inside::{self, Inside, LONGEST_TEXT};
 
+/// The folders for links to results of a working tree, of the sample, and of other pins.
+pub const RESULTS: [&str; 3] = ["source", "sample", "pins"];
+
 /// What a container says of the trees that it can be built from: its source-tree.json.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,10 +135,10 @@ pub fn resolve(repo: &Repo, container: &Container, asked: &SourceOverride<'_>) -
     let (shown, results) = match (&tree, &tree_version) {
         (Some(tree), Some(of_tree)) => (
             format!("{tree} {of_tree}, the rest from {pins_shown} {version}"),
-            "source",
+            RESULTS[0],
         ),
-        _ if asked.sample => (format!("{name}'s sample {version}"), "sample"),
-        _ if pins_file.is_some() => (format!("{pins_shown} {version}"), "pins"),
+        _ if asked.sample => (format!("{name}'s sample {version}"), RESULTS[1]),
+        _ if pins_file.is_some() => (format!("{pins_shown} {version}"), RESULTS[2]),
         _ => (format!("{name} {version}"), ""),
     };
     Ok(Sources {

@@ -186,7 +186,7 @@ fn a_laptop_without_nix() {
         return;
     };
     let harness = Harness::new(
-        r#"good = sh "good" { } "mkdir -p $out/bin; echo content > $out/bin/file; ln -s bin/file $out/link";
+        r#"good = sh "good" { } "mkdir -p $out/bin; echo content > $out/bin/file; ln -s bin/file $out/link; ln -s $out $out/self";
            flat = sh "flat" { } "echo flat > $out";"#,
     );
     let path = harness.root().join("path");
@@ -206,6 +206,11 @@ fn a_laptop_without_nix() {
         );
         let names: Vec<_> = fetched.read_dir_utf8().unwrap().collect();
         assert_eq!(names.len(), 2, "{names:?}");
+        // No link of a result is a GC root.
+        let dropped = ended(harness.command(&["--gc"]).env("PATH", &path));
+        assert_eq!(dropped.code, Some(0), "{}", dropped.stderr);
+        dropped.says(&["there were no GC roots of results"]);
+        assert!(fetched.join("good/self").is_symlink());
     }
     gone(&far);
 }
