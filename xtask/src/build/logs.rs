@@ -22,9 +22,10 @@ const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 fn forget_old(folder: &Utf8Path) -> Result<()> {
     for entry in fs_err::read_dir(folder)? {
         let entry = entry?;
-        let changed = entry.metadata()?.modified()?;
+        let metadata = entry.metadata()?;
+        let changed = metadata.modified()?;
         // A clock that went backwards makes nothing old.
-        if changed.elapsed().is_ok_and(|age| age > KEPT) {
+        if metadata.is_file() && changed.elapsed().is_ok_and(|age| age > KEPT) {
             fs_err::remove_file(entry.path())?;
         }
     }
