@@ -91,7 +91,7 @@ pub fn finish(
             let own = |(drv, _): &&(String, String)| Some(drv) == row.culprit.as_ref();
             failures.iter().find(own).map_or("", |(_, text)| text)
         };
-        files::write_atomically(file, junit::render(rows, said).as_bytes(), 0o644)?;
+        files::write_result(file, junit::render(rows, said).as_bytes())?;
     }
     if site.options.json {
         rows.iter().try_for_each(terminal::emit_json)?;

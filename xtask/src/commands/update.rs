@@ -183,7 +183,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let start = Instant::now();
     let repo = Repo::find()?;
     if let Some(file) = &args.report {
-        files::check_folder_of("--report", file)?;
+        files::check_result("--report", file)?;
     }
     let changes = match &args.source {
         Some(_) => args.pins.is_some() && !args.dry_run,

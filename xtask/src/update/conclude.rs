@@ -101,7 +101,7 @@ impl Ending<'_> {
                 &end,
                 &times.builds,
             );
-            files::write_atomically(file, text.as_bytes(), 0o644)?;
+            files::write_result(file, text.as_bytes())?;
         }
         let removed: Vec<String> = rows
             .iter()

@@ -94,13 +94,32 @@ pub fn is_left_by_mac(name: &OsStr) -> bool {
     name == ".DS_Store" || name.as_encoded_bytes().starts_with(b"._")
 }
 
-/// Whether the folder is there in which a file will be that a flag names: said before the work, not after.
-pub fn check_folder_of(flag: &str, file: &Utf8Path) -> Result<()> {
+/// Whether a file that a flag names can be written: said before the work, not after.
+pub fn check_result(flag: &str, file: &Utf8Path) -> Result<()> {
+    if file.is_dir() {
+        bail!("`{flag} {file}`: that is a folder");
+    }
     let folder = file.parent().filter(|folder| !folder.as_str().is_empty());
     match folder.filter(|folder| !folder.is_dir()) {
         Some(folder) => bail!("`{flag} {file}`: `{folder}` is not a folder"),
         None => Ok(()),
     }
+}
+
+/// Writes a file that a flag names: in one piece, through links; into what is no file, such as a pipe, as it is.
+pub fn write_result(file: &Utf8Path, contents: &[u8]) -> Result<()> {
+    let Ok(there) = file.canonicalize_utf8() else {
+        return write_atomically(file, contents, 0o644);
+    };
+    let metadata = fs_err::metadata(&there)?;
+    if metadata.is_file() {
+        let mode = std::os::unix::fs::MetadataExt::mode(&metadata) & 0o7777;
+        return write_atomically(&there, contents, mode);
+    }
+    // By the name that was given: that of a pipe leads nowhere.
+    let mut open = fs_err::OpenOptions::new().write(true).open(file)?;
+    open.write_all(contents)?;
+    Ok(())
 }
 
 /// Makes a folder, and makes sure that files can be made in it.
@@ -139,6 +158,34 @@ pub fn set_mode(path: &Utf8Path, mode: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn results_go_where_they_are_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let (file, link) = (folder.join("file"), folder.join("link"));
+        write_result(&file, b"none").unwrap();
+        fs_err::os::unix::fs::symlink("file", &link).unwrap();
+        for text in ["one", "two"] {
+            write_result(&link, text.as_bytes()).unwrap();
+            assert_eq!(fs_err::read_to_string(&file).unwrap(), text);
+            assert!(link.is_symlink());
+        }
+        // A pipe stays one.
+        let pipe = folder.join("pipe");
+        let processes = crate::process::Processes::new(false).unwrap();
+        let made = processes.capture(processes.cmd("mkfifo").arg(&pipe));
+        made.unwrap().success().unwrap();
+        let read = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs_err::read_to_string(pipe).unwrap()
+        });
+        write_result(&pipe, b"through").unwrap();
+        assert_eq!(read.join().unwrap(), "through");
+        assert!(check_result("--to", folder).is_err());
+        assert!(check_result("--to", &folder.join("none/file")).is_err());
+        assert!(check_result("--to", &file).is_ok() && check_result("--to", "new".into()).is_ok());
+    }
 
     #[test]
     fn paths_without_detours() {
