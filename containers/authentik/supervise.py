@@ -311,7 +311,6 @@ class Service:
                 f"the data in {self.data} is of version {last}, and this is {self.plan['version']}, which can't "
                 "read it: run the newer version, or begin anew with `--fresh`"
             )
-        write(used, self.plan["version"], 0o644)
 
     def check_port(self):
         """Says who cannot have the port before anything is started."""
@@ -443,7 +442,8 @@ class Service:
         self.parts[part] = Part(part, command, os.environ | environment)
 
     def migrate(self):
-        """Prepares the database, to its end."""
+        """Prepares the database, to its end: from here on earlier versions can't read the data."""
+        write(self.data / "version", self.plan["version"], 0o644)
         self.start("migrate", self.plan["migrate"])
         part = self.parts["migrate"]
         while part.process.poll() is None:

@@ -461,6 +461,8 @@ fn it_signs_in_and_keeps_its_data() {
         assert!(!ended.stderr.contains(&login.password));
         assert_eq!(mark.left_after(Duration::from_secs(1)), []);
         place.is_tidy();
+        let version = fs_err::read_to_string(place.data().join("version")).unwrap();
+        assert_eq!(version, "2026.2.0");
 
         let mut run = Running::start(&mut place.command(mark, port, &[]));
         assert_eq!(run.ready(), login);
@@ -498,10 +500,14 @@ fn it_says_why_it_can_not_run() {
         let newer = folder("newer", "version", "9999.1.0");
         refused(&newer, &["is of version 9999.1.0", "`--fresh`"]);
         let other = folder("other", "postgresql/PG_VERSION", "9\n");
+        folder("other", "version", "2025.12.0");
         refused(
             &other,
             &["made by PostgreSQL 9, and this is", "pg_dump", "`--fresh`"],
         );
+        // The version that can dump them is not refused afterwards.
+        let version = fs_err::read_to_string(other.join("version")).unwrap();
+        assert_eq!(version, "2025.12.0");
         let damaged = folder("damaged", "secrets.json", "{\n");
         refused(&damaged, &["is damaged", "`--fresh`", damaged.as_str()]);
         folder("file", "data", "");
