@@ -30,6 +30,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import secrets
 import select
 import shutil
@@ -586,8 +587,11 @@ class Engine:
 
 
 def parsed(version):
-    """A version as numbers, to compare; what is no number counts as nothing."""
-    return [int(piece) if piece.isdecimal() else 0 for piece in version.replace("-", ".").split(".")]
+    """A version, to compare: its numbers, where what is no number counts as nothing. Pre-releases come before the
+    release, `-rc9` before `-rc10`."""
+    numbers, _, pre = version.partition("-")
+    words = [(word, int(number or 0)) for word, number in re.findall(r"(\D*)(\d*)", pre)]
+    return [int(piece) if piece.isdecimal() else 0 for piece in numbers.split(".")], not pre, words
 
 
 def write(path, text, mode):

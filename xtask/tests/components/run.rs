@@ -464,6 +464,8 @@ fn it_signs_in_and_keeps_its_data() {
         let version = fs_err::read_to_string(place.data().join("version")).unwrap();
         assert_eq!(version, "2026.2.0");
 
+        // Data of its release candidate are taken.
+        fs_err::write(place.data().join("version"), "2026.2.0-rc1").unwrap();
         let mut run = Running::start(&mut place.command(mark, port, &[]));
         assert_eq!(run.ready(), login);
         assert_eq!(browser.who().as_deref(), Some("akadmin"));
@@ -479,6 +481,18 @@ fn it_signs_in_and_keeps_its_data() {
         run.ended_by(Signal::HUP).is(129, &["SIGHUP"]);
         place.is_tidy();
     });
+}
+
+#[test]
+fn versions_of_data_are_in_order() {
+    let sorted = "2025.12.4 2026.2.0-rc2 2026.2.0-rc10 2026.2.0 2026.2.2 2026.2.10 2026.10.0";
+    let program = "import supervise, sys; print(*sorted(sys.argv[1:], key=supervise.parsed))";
+    let mut command = Command::new("python3");
+    command
+        .env("PYTHONPATH", root().join("containers/authentik"))
+        .args(["-B", "-c", program])
+        .args(sorted.split(' ').rev());
+    assert_eq!(stdout(&mut command).trim(), sorted);
 }
 
 #[test]
