@@ -604,6 +604,16 @@ def write(path, text, mode):
     new.rename(path)
 
 
+def is_of_run(data):
+    """Whether a folder is empty or has the data of a run, by the files that say so."""
+    for name, key in [("lock", "runtime"), ("secrets.json", "secret_key")]:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            if json.loads((data / name).read_text()).get(key):
+                return True
+    # a run that was killed at once noted nothing in the lock's file
+    return all(entry.name == "lock" and entry.stat().st_size == 0 for entry in os.scandir(data))
+
+
 def take(data, told):
     """Makes the data folder, and takes it for this run: a description of the lock's file, open."""
     closed = can_enter(data.parent)
@@ -613,6 +623,10 @@ def take(data, told):
             "folder for its data"
         )
     data.mkdir(parents=True, exist_ok=True)
+    if not is_of_run(data):
+        raise CouldNot(
+            f"{data} has files in it and is not the folder of a run: give `--data` one that is empty or not there yet"
+        )
     data.chmod(0o711)
     lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     # what a killed run left takes a moment to end

@@ -499,18 +499,37 @@ fn versions_of_data_are_in_order() {
 fn it_says_why_it_can_not_run() {
     let place = Place::new();
     nothing_left(|mark| {
-        let refused = |data: &Utf8Path, parts: &[&str]| {
-            let mut command = place.bare(mark, free_port(), &[]);
+        let refused_with = |arguments: &[&str], data: &Utf8Path, parts: &[&str]| {
+            let mut command = place.bare(mark, free_port(), arguments);
             command.arg("--data").arg(data);
             Running::start(&mut command).ended().is(2, parts);
             place.is_tidy();
         };
+        let refused = |data: &Utf8Path, parts: &[&str]| refused_with(&[], data, parts);
         let folder = |name: &str, file: &str, contents: &str| {
             let file = place.path().join(name).join(file);
             fs_err::create_dir_all(file.parent().unwrap()).unwrap();
             fs_err::write(file, contents).unwrap();
             place.path().join(name)
         };
+        // What is not of a run is left as it is.
+        for (file, contents) in [("lock", "[]"), ("secrets.json", "{}"), ("lock", "")] {
+            let name = format!("project {file} {contents}");
+            let project = folder(&name, "storage/picture", "kept");
+            folder(&name, file, contents);
+            let seen = || {
+                let mut list = Command::new("find");
+                stdout(list.arg(&project).args(["-printf", "%p %m %u %s\\n"]))
+            };
+            let before = seen();
+            for arguments in [&[][..], &["--fresh"]] {
+                refused_with(arguments, &project, &["is not the folder of a run", &name]);
+                assert_eq!(seen(), before);
+            }
+        }
+        for name in ["newer", "other", "damaged"] {
+            folder(name, "lock", "{ \"runtime\": \"ended\" }");
+        }
         let newer = folder("newer", "version", "9999.1.0");
         refused(&newer, &["is of version 9999.1.0", "`--fresh`"]);
         let other = folder("other", "postgresql/PG_VERSION", "9\n");
