@@ -669,6 +669,23 @@ fn a_pull_request_for_each_release() {
         assert!(said.contains("500"), "{said}");
         forge.state.lock().unwrap().is_broken = false;
 
+        // What a person added there, or made of the commit that is there, stays.
+        let own = pushed();
+        let (own, branch) = own.trim().split_once('\t').unwrap();
+        let message = git_in(&["log", "-1", "--format=%B", own]);
+        let parent = format!("{own}^");
+        for (parent, message) in [(own, "more"), (&parent, &message)] {
+            let made = ["commit-tree", "HEAD^{tree}", "-p", parent, "-m", message];
+            let made = format!("{}:{branch}", git_in(&made).trim());
+            git_in(&["push", "--quiet", "--force", "origin", &made]);
+            let theirs = pushed();
+            forge.asked();
+            let (code, said) = propose();
+            assert_eq!(code, Some(1), "{said}");
+            assert!(said.contains("is not of this program"), "{said}");
+            assert_eq!((pushed(), forge.asked()), (theirs, vec![]));
+        }
+
         // What does not build is not proposed.
         upstream.release("1.0.2");
         let path = root.join("containers/authentik/test-build.nix");
