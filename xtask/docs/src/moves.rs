@@ -380,36 +380,44 @@ fn read(
     let documents = files.iter().map(Utf8PathBuf::from);
     tree.cards
         .extend(documents.filter(|path| is_document(path)));
-    let concern = Concern::of(changes);
+    let mut concern = Concern::of(changes);
     // A card's line may go to a page that has no link to it yet.
     let pages = relist.map_or(&[][..], |rules| &rules.categories);
     let is_page = |path: &Utf8Path| {
         let mut pages = pages.iter();
         pages.any(|page| path.as_str().strip_suffix(".md") == Some(&format!("{page}/{page}")))
     };
-    let read = in_parallel(&tree.cards, FILES, &|_, path| {
-        let text = read_text(&root.join(path));
-        text.map(|text| (concern.is_in(path, &text) || is_page(path)).then_some(text))
-    });
     let mut cards = Cards {
         texts: Texts::new(),
         others: Vec::new(),
         links,
         unreadable: Vec::new(),
     };
-    for (path, text) in tree.cards.into_iter().zip(read) {
-        match text {
-            Ok(Some(text)) => drop(cards.texts.insert(path, text)),
-            Ok(None) => cards.others.push(path),
-            Err(why) => {
-                let bytes = sys::inside::read(&root.join(&path), LARGEST);
-                let bytes = bytes.with_context(|| format!("the card `{path}` may hold links"))?;
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                cards.unreadable.push((path, text, why));
+    let mut left = tree.cards;
+    loop {
+        let read = in_parallel(&left, FILES, &|_, path| {
+            let text = read_text(&root.join(path));
+            text.map(|text| (concern.is_in(path, &text) || is_page(path)).then_some(text))
+        });
+        for (path, text) in left.into_iter().zip(read) {
+            match text {
+                Ok(Some(text)) => drop(cards.texts.insert(path, text)),
+                Ok(None) => cards.others.push(path),
+                Err(why) => {
+                    let bytes = sys::inside::read(&root.join(&path), LARGEST);
+                    let bytes =
+                        bytes.with_context(|| format!("the card `{path}` may hold links"))?;
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    cards.unreadable.push((path, text, why));
+                }
             }
         }
+        let texts = cards.texts.iter();
+        if !concern.add_headings(texts.map(|(path, text)| (path.as_path(), text.as_str()))) {
+            return Ok(cards);
+        }
+        left = std::mem::take(&mut cards.others);
     }
-    Ok(cards)
 }
 
 /// That no card that can't be rewritten moves, or may hold a link to what does.

@@ -189,3 +189,26 @@ fn what_can_not_move_is_refused_and_nothing_changes() {
         );
     }
 }
+
+#[test]
+fn links_to_a_heading_follow_the_link_in_it() {
+    let place = Place::new();
+    place.write(&[
+        (".obsidian/app.json", "{}"),
+        ("old.md", ""),
+        ("a.md", "## [[old]]\n"),
+        ("l.md", "## [[a#old]]\n\n[x](a.md#old)\n"),
+        ("m.md", "[x](l.md#aold)\n"),
+        ("d/n.md", ""),
+        ("e/m1.md", ""),
+        ("b.md", "## [[n]]\n"),
+        ("k.md", "[[b#n]]\n"),
+    ]);
+    place.stdout("docs-move", &["old", "new"]);
+    assert_eq!(read(&place, "l.md"), "## [[a#new]]\n\n[x](a.md#new)\n");
+    assert_eq!(read(&place, "m.md"), "[x](l.md#anew)\n");
+    // Another card gets the name: the heading gets a path.
+    place.stdout("docs-move", &["e/m1", "e/n"]);
+    assert_eq!(read(&place, "b.md"), "## [[d/n]]\n");
+    assert_eq!(read(&place, "k.md"), "[[b#d/n]]\n");
+}

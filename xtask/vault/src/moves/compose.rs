@@ -15,7 +15,7 @@ use super::references::{Form, LinkPath, Reference, Style, decoded_target, style,
 use crate::card::{self, Content, Heading};
 use crate::edits::{self, Edit};
 use crate::place::offset;
-use crate::programs::Goal;
+use crate::programs::{Goal, heading_key};
 use crate::slug::slug;
 
 /// A new text.
@@ -183,6 +183,14 @@ impl Composer<'_> {
                 }
                 (_, home) => home,
             };
+            let home = match (target, home) {
+                (LinkTarget::Card(card, Anchor::Heading(heading)), (to, Some(anchor)))
+                    if is_slug(reference, &before.content(*card).headings[*heading]) =>
+                {
+                    (to, Some(slug(&anchor)))
+                }
+                (_, home) => home,
+            };
             let became_one =
                 matches!(target, LinkTarget::Card(card, _) if *card != part.card) && home.0 == path;
             let was = LinkPath {
@@ -301,6 +309,12 @@ impl Composer<'_> {
             None => Goal::File(path.to_owned()),
         }
     }
+}
+
+/// Whether a link names a heading by its slug, not in its words: in a word in lower case there is no difference.
+fn is_slug(reference: &Reference, heading: &Heading) -> bool {
+    let anchor = reference.anchor.as_deref().unwrap_or_default().trim();
+    slug(anchor) == anchor && heading_key(anchor) != heading_key(&heading.text)
 }
 
 /// The headings and blocks that begin in a range of a card, with their anchors.

@@ -8,7 +8,7 @@ use memchr::memchr2_iter;
 use super::change::Change;
 use super::documents::is_document;
 use super::references::references;
-use crate::card;
+use crate::card::{self, Heading};
 use crate::programs::{is_page, sluggish};
 use crate::resolve::stem;
 use crate::unicode::{composed, folded};
@@ -18,6 +18,8 @@ use crate::unicode::{composed, folded};
 pub struct Concern {
     /// Names of files and folders that come or go, as [`key`] has them.
     names: HashSet<String>,
+    /// The same, as they are written.
+    stems: HashSet<String>,
     /// Cards that change themselves.
     paths: HashSet<Utf8PathBuf>,
     /// Letters and digits one run of which a text must have, in any case, to hold one of the names.
@@ -30,19 +32,15 @@ const MANY: usize = 8;
 impl Concern {
     /// What these changes can concern.
     pub fn of(changes: &[Change]) -> Self {
-        let mut names = HashSet::new();
-        let mut paths = HashSet::new();
-        let mut stems = HashSet::new();
+        let mut concern = Self {
+            names: HashSet::new(),
+            stems: HashSet::new(),
+            paths: HashSet::new(),
+            runs: None,
+        };
         let mut add = |path: &Utf8Path, with_folders: bool| {
-            // In Quartz a folder is its `index.md`.
-            let count = match (with_folders, is_page(path)) {
-                (true, _) => usize::MAX,
-                (_, true) => 2,
-                _ => 1,
-            };
-            let parts = path.as_str().rsplit('/').take(count);
-            stems.extend(parts.map(|part| stem(part).to_owned()));
-            paths.insert(path.to_owned());
+            concern.add(path, with_folders);
+            concern.paths.insert(path.to_owned());
         };
         for change in changes {
             match change {
@@ -67,9 +65,27 @@ impl Concern {
                 }
             }
         }
-        for name in &stems {
-            names.insert(key(name));
+        concern.note_runs();
+        concern
+    }
+
+    /// Adds the name of a file or folder.
+    fn add(&mut self, path: &Utf8Path, with_folders: bool) -> bool {
+        // In Quartz a folder is its `index.md`.
+        let count = match (with_folders, is_page(path)) {
+            (true, _) => usize::MAX,
+            (_, true) => 2,
+            _ => 1,
+        };
+        let known = self.names.len();
+        for part in path.as_str().rsplit('/').take(count) {
+            self.names.insert(key(part));
+            self.stems.insert(stem(part).to_owned());
         }
+        self.names.len() > known
+    }
+
+    fn note_runs(&mut self) {
         let run = |name: &String| -> Option<Box<[u8]>> {
             // Of a letter with a mark the text may have the letter alone, and then the mark.
             let name = composed(name);
@@ -77,9 +93,32 @@ impl Concern {
             let longest = runs.max_by_key(|run| run.len())?;
             (longest.len() > 1).then(|| longest.to_ascii_lowercase().into_bytes().into())
         };
-        let runs: Option<Vec<_>> = stems.iter().map(run).collect();
-        let runs = runs.filter(|runs| runs.len() <= MANY);
-        Self { names, paths, runs }
+        let runs: Option<Vec<_>> = self.stems.iter().map(run).collect();
+        self.runs = runs.filter(|runs| runs.len() <= MANY);
+    }
+
+    /// Adds the cards among these texts in whose headings a link may change: what leads to such a heading changes with it.
+    /// Whether there were any.
+    pub fn add_headings<'t>(
+        &mut self,
+        texts: impl Iterator<Item = (&'t Utf8Path, &'t str)>,
+    ) -> bool {
+        let mut is_new = false;
+        for (path, text) in texts.filter(|(path, _)| !is_document(path)) {
+            let content = card::read(text);
+            let links = content.links.iter();
+            let links = links.filter(|link| self.names.contains(&key(&link.target)));
+            let starts: Vec<usize> = links.map(|link| link.span.start()).collect();
+            let is_in = |heading: &Heading| {
+                let heading = heading.span.range();
+                starts.iter().any(|start| heading.contains(start))
+            };
+            if !starts.is_empty() && content.headings.iter().any(is_in) {
+                is_new |= self.add(path, false);
+            }
+        }
+        self.note_runs();
+        is_new
     }
 
     /// Whether a text can be concerned.
@@ -157,5 +196,22 @@ mod tests {
         }
         assert!(concern.is_in(Utf8Path::new("a/My note.md"), ""));
         assert!(concern.is_in(Utf8Path::new("x.canvas"), ""));
+    }
+
+    #[test]
+    fn headings_whose_links_change_concern_others() {
+        let rename = Change::Rename {
+            old: "old.md".into(),
+            new: "new.md".into(),
+        };
+        let mut concern = Concern::of(&[rename]);
+        let link = |name: &str| format!("[[{name}#x]]");
+        let texts = [("a.md", "## See [[old]]\n"), ("b.md", "# B\n\n[[old]]\n")];
+        let texts = texts.map(|(path, text)| (Utf8Path::new(path), text));
+        assert!(!concern.is_in(Utf8Path::new("l.md"), &link("a")));
+        assert!(concern.add_headings(texts.into_iter()));
+        assert!(!concern.add_headings(texts.into_iter()));
+        assert!(concern.is_in(Utf8Path::new("l.md"), &link("a")));
+        assert!(!concern.is_in(Utf8Path::new("l.md"), &link("b")));
     }
 }

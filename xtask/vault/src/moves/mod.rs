@@ -16,13 +16,13 @@ mod plan;
 mod references;
 mod verify;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
 pub use self::change::{Change, Links, Retarget};
-use self::compose::Composer;
+use self::compose::{Composed, Composer};
 pub use self::concern::Concern;
 pub use self::documents::is_document;
 use self::follow::{Follower, LinkTarget};
@@ -90,9 +90,17 @@ pub fn apply_among(texts: &mut Texts, change: &Change, among: &Among<'_>) -> Res
     };
     // The anchors of moved headings are known when they are read in their new cards.
     composer.note_homes(None);
-    let drafts = composer.compose()?;
-    composer.note_homes(Some(&drafts));
-    let new = composer.compose()?;
+    let mut new = composer.compose()?;
+    // A heading may have a link to another heading in it.
+    for _ in 0..MOST_DRAFTS {
+        composer.note_homes(Some(&new));
+        let next = composer.compose()?;
+        let is_same = texts_of(&new).eq(texts_of(&next));
+        new = next;
+        if is_same {
+            break;
+        }
+    }
     let retargets = composer.verify(&new, among)?;
     let gone = before.read.iter().map(|card| before.path(*card));
     let gone: Vec<Utf8PathBuf> = gone
@@ -112,6 +120,17 @@ pub fn apply_among(texts: &mut Texts, change: &Change, among: &Among<'_>) -> Res
         rewritten,
         retargets,
     })
+}
+
+/// After so many drafts what still changes is refused.
+const MOST_DRAFTS: usize = 8;
+
+fn texts_of(
+    composed: &BTreeMap<Utf8PathBuf, Composed>,
+) -> impl Iterator<Item = (&Utf8PathBuf, &str)> {
+    composed
+        .iter()
+        .map(|(path, composed)| (path, composed.text.as_str()))
 }
 
 #[cfg(test)]

@@ -334,7 +334,6 @@ pub(crate) fn written(
     let anchor = anchor.map(|anchor| match old_anchor {
         Some(old) if old == anchor => anchor.to_owned(),
         _ if anchor.starts_with('^') => anchor.to_owned(),
-        Some(old) if slug(old) == old => slug(anchor),
         _ if reference.is_wiki() => anchor.to_owned(),
         _ => slug(anchor),
     });
