@@ -262,13 +262,20 @@ pub(crate) fn is_page(path: &Utf8Path) -> bool {
 
 /// A heading as Obsidian compares it: case and punctuation don't count.
 pub fn heading_key(text: &str) -> String {
+    heading_letters(text).collect()
+}
+
+fn heading_letters(text: &str) -> impl Iterator<Item = char> {
     const DROPPED: &str = "!\"#$%&()*+,.:;<=>?@^`{|}~/[]\\\r\n";
     let words = text.split(|c: char| c.is_whitespace() || DROPPED.contains(c));
-    let words: Vec<String> = words
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect();
-    words.join(" ")
+    let words = words.filter(|word| !word.is_empty()).enumerate();
+    words.flat_map(|(number, word)| {
+        let blank = (number > 0).then_some(' ');
+        let letters = word.chars().flat_map(char::to_lowercase);
+        // The last one of a word in capitals is a `ς` in lower case.
+        let letters = letters.map(|c| if c == 'ς' { 'σ' } else { c });
+        blank.into_iter().chain(letters)
+    })
 }
 
 /// The heading, by its number, that Obsidian finds, of headings with their levels: of `a#b` the first `b` below the first
@@ -284,7 +291,8 @@ pub fn heading_of_chain<'h>(
         let least = above.map_or(0, |(_, level)| level);
         let rest = headings.clone().enumerate().skip(start);
         let mut below = rest.take_while(|(_, (level, _))| *level > least);
-        let found = below.find(|(_, (_, text))| heading_key(without_block_id(text)) == key);
+        let found =
+            below.find(|(_, (_, text))| heading_letters(without_block_id(text)).eq(key.chars()));
         let (number, (level, _)) = found?;
         above = Some((number, level));
     }
@@ -393,6 +401,7 @@ mod tests {
     fn headings_as_obsidian_compares_them() {
         assert_eq!(heading_key("What's *new*: C++ (2.0)?"), "what's new c 2 0");
         assert_eq!(heading_key("a / b"), heading_key("A b"));
+        assert_eq!(heading_key("ΟΔΟΣ"), heading_key("οδος"));
         let headings = [(1, "Top"), (2, "A ^id"), (4, "B"), (2, "C"), (3, "B")].into_iter();
         for (anchor, number) in [
             ("a", Some(1)),

@@ -199,12 +199,13 @@ impl<'a> Follower<'a> {
                 };
             }
         };
-        LinkTarget::Card(card, anchor(self.among.content(card), reference))
+        let content = self.among.content(card);
+        LinkTarget::Card(card, anchor(content, reference, self.among.resolve))
     }
 }
 
 /// What a link's anchor names in a card.
-fn anchor(known: &Content, reference: &Reference) -> Anchor {
+fn anchor(known: &Content, reference: &Reference, resolve: Resolve) -> Anchor {
     let Some(anchor) = reference.anchor.as_deref().map(str::trim) else {
         return Anchor::Top;
     };
@@ -215,14 +216,19 @@ fn anchor(known: &Content, reference: &Reference) -> Anchor {
         let number = known.blocks.iter().position(|(known, _)| known == id);
         number.map(Anchor::Block)
     } else {
-        let wanted = slug(anchor);
-        let by_slug = known
-            .headings
-            .iter()
-            .position(|heading| heading.slug == wanted);
-        by_slug
-            .or_else(|| heading_of_chain(known, anchor))
-            .map(Anchor::Heading)
+        let by_slug = || {
+            let wanted = slug(anchor);
+            let mut headings = known.headings.iter();
+            headings.position(|heading| heading.slug == wanted)
+        };
+        let by_words = || heading_of_chain(known, anchor);
+        // `Example 1` may have the slug of the second `Example`, which is what Quartz takes.
+        let number = if resolve == Resolve::Quartz {
+            by_slug().or_else(by_words)
+        } else {
+            by_words().or_else(by_slug)
+        };
+        number.map(Anchor::Heading)
     };
     found.unwrap_or(Anchor::Broken)
 }

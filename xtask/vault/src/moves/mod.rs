@@ -700,6 +700,20 @@ mod tests {
     }
 
     #[test]
+    fn a_section_is_found_by_its_words_first() {
+        let text = "# T\n\n## Example\n\none\n\n## Example\n\ntwo\n\n## Example 1\n\nthree\n";
+        for (heading, taken, link) in [
+            ("Example 1", "three", "[[new#Example 1]]"),
+            ("example-1", "two", "[[a#Example 1]]"),
+        ] {
+            let mut now = texts(&[("a.md", text), ("l.md", "[[a#Example 1]]")]);
+            apply(&mut now, &extract("a.md", heading, "new.md")).unwrap();
+            assert!(now[Utf8Path::new("new.md")].ends_with(&format!("\n\n{taken}\n")));
+            assert_eq!(now[Utf8Path::new("l.md")], link);
+        }
+    }
+
+    #[test]
     fn a_section_at_the_beginning_does_not_take_the_card_with_it() {
         let mut now = texts(&[("a.md", "## One\n\nx\n"), ("c.md", "[[a]] [[a#One]]\n")]);
         apply(&mut now, &extract("a.md", "One", "z.md")).unwrap();

@@ -279,8 +279,13 @@ pub(super) fn extracted(
     before.check_free(new, None)?;
     let text = before.texts[card];
     let headings = &before.content(card).headings;
-    let wanted = slug(card::without_block_id(heading));
-    let Some(number) = headings.iter().position(|heading| heading.slug == wanted) else {
+    // `Example 1` may have the slug of the second `Example`.
+    let words = card::without_block_id(heading.trim());
+    let by_words = |heading: &Heading| card::without_block_id(&heading.text) == words;
+    let wanted = slug(words);
+    let number = headings.iter().position(by_words);
+    let number = number.or_else(|| headings.iter().position(|heading| heading.slug == wanted));
+    let Some(number) = number else {
         let known: Vec<String> = headings
             .iter()
             .map(|heading| format!("`{}`", heading.text))
