@@ -200,7 +200,11 @@ mod tests {
             ("</details>\n", "- [[b]]", Some("</details>\n\n- [[b]]\n")),
             ("```\nopen\n", "- [[b]]", None),
             ("<!-- open\n", "- [[b]]", None),
-            ("---\nopen: front matter\n", "- [[b]]", None),
+            (
+                "---\nno: front matter\n",
+                "- [[b]]",
+                Some("---\nno: front matter\n- [[b]]\n"),
+            ),
             ("x\n", "- [[C#]]", None),
             ("x\n", "- [[a|b]]", None),
             ("x\n", "- [[[q]]]", None),

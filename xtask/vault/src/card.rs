@@ -146,13 +146,10 @@ pub fn read(text: &str) -> Content {
             }
             body = bom + end;
         }
-        Some(Err(())) => {
-            content.front = Some(FrontMatter::default());
-            content
-                .syntax_issues
-                .push((SyntaxIssue::OpenFrontMatter, Place::new(1, 1)));
-            return content;
-        }
+        // The first line is a horizontal rule then.
+        Some(Err(())) => content
+            .syntax_issues
+            .push((SyntaxIssue::OpenFrontMatter, Place::new(1, 1))),
         None => {}
     }
     Reader {
@@ -916,6 +913,7 @@ mod tests {
             ),
             ("\\`[[b]]\\`", &["b@1:3"]),
             ("---\ntitle: '[[x]]'\n---\n[[b]]", &["b@4:1"]),
+            ("\u{feff}---\ntitle: '[[x]]'\n\n[[b]]", &["x@2:9", "b@4:1"]),
             ("\\[\\[b\\]\\]", &[]),
         ] {
             assert_eq!(links(text), expected, "{text:?}");

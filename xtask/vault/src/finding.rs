@@ -158,7 +158,8 @@ impl Levels {
         levels
     }
 
-    /// What is wrong with links is an error; of the rest only what is asked for by an argument counts.
+    /// What is wrong with links is an error, front matter that is not read a warning; of the rest only what is asked for by an
+    /// argument counts.
     pub fn of_links() -> Self {
         let mut levels = Self(vec![Level::Off; Code::ALL.len()]);
         for code in [
@@ -179,6 +180,8 @@ impl Levels {
         ] {
             levels.set(code, Level::Error);
         }
+        // It may hold other names of the card.
+        levels.set(Code::FrontMatterInvalid, Level::Warning);
         levels.set(Code::ReviewOverdue, Level::Warning);
         levels
     }

@@ -72,6 +72,15 @@ fn without_a_configuration_only_broken_links_are_reported() {
     ];
     let wanted = wanted.map(|code| format!("bad.md:1: {code}"));
     assert_eq!(codes(&place), wanted);
+    // Front matter that never ends is a line, and what follows is read.
+    place.write(&[("hr.md", "---\nup: \"[[gone]]\"\n\n[[nowhere]]\n")]);
+    let more = [
+        "hr.md:1: warning",
+        "hr.md:2: link-unknown",
+        "hr.md:4: link-unknown",
+    ];
+    assert_eq!(codes(&place)[5..], more);
+    fs::remove_file(place.vault().join("hr.md")).unwrap();
     // In JSON each says how much it counts.
     let (json, code) = found(&place, &["--json"]);
     assert_eq!(json.matches("\"severity\":\"error\"").count(), 5, "{json}");

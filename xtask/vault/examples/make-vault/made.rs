@@ -620,7 +620,7 @@ fn card(dice: &mut Dice, names: &[Name], n: usize) -> String {
     text.push('\n');
     // Front matter that is not to end ends with this line, too.
     if front.starts_with("\u{27e6}front-matter-invalid") {
-        text = text.replace("\n...\n```", "\n```");
+        text = text.replace(" --help\nPrint\n...\n```", " PATH\n```");
     }
     let text = filled(&text, names, n, others[0], before);
     match n % 13 {

@@ -208,6 +208,7 @@ mod tests {
                 "---\nrequires: [new, new, two]\n---\n",
             ),
             ("[[nowhere]] \u{e9}[[old]]", "[[nowhere]] \u{e9}[[new]]"),
+            ("---\nx: '[[old]]'\n", "---\nx: '[[new]]'\n"),
             (
                 "\u{feff}---\nx: 1\n---\n[[old]]",
                 "\u{feff}---\nx: 1\n---\n[[new]]",

@@ -202,17 +202,14 @@ impl Checker<'_> {
     }
 
     fn front_matter(&mut self, content: &Content) {
+        let mut issues = content.syntax_issues.iter();
+        if issues.any(|(issue, _)| *issue == SyntaxIssue::OpenFrontMatter) {
+            return;
+        }
         let Some(front) = &content.front else {
             let message = "the card has no front matter".to_owned();
             return self.add(Place::new(1, 1), Code::FrontMatterMissing, message);
         };
-        if content
-            .syntax_issues
-            .iter()
-            .any(|(issue, _)| *issue == SyntaxIssue::OpenFrontMatter)
-        {
-            return;
-        }
         if let Some(fault) = &front.fault {
             let message = format!("the front matter can't be read: {}", fault.message);
             return self.add(fault.place, Code::FrontMatterInvalid, message);
