@@ -132,6 +132,10 @@ impl Composer<'_> {
                     .extend(top.map(|card| (card, composed.text.len())));
                 match piece {
                     Piece::Words(words, _) => composed.text.push_str(words),
+                    Piece::Link(to) => {
+                        let name = self.is.name(path, to);
+                        composed.text.push_str(&["[[", name, "]]"].concat());
+                    }
                     Piece::Part(part) => {
                         let edits = self.edits(part, path, &mut composed.rewritten);
                         let start = composed.text.len();

@@ -6,7 +6,7 @@ use super::old_vault::OldVault;
 use super::references::{Form, Reference, from_root, is_relative};
 use crate::card::Content;
 use crate::programs::{self, Goal, Programs};
-use crate::resolve::by_name;
+use crate::resolve::{by_name, stem};
 use crate::rules::settings::Resolve;
 use crate::slug::slug;
 
@@ -98,6 +98,18 @@ impl<'a> Follower<'a> {
             }
             (Form::Markdown, _) => [obsidian(target), self.on_pages(from, target)],
         }
+    }
+
+    /// The name by which a wiki link leads to a card: its stem, or its path if the stem leads elsewhere.
+    pub(crate) fn name<'p>(&self, from: &Utf8Path, to: &'p Utf8Path) -> &'p str {
+        let path = to.as_str();
+        let path = path.strip_suffix(".md").unwrap_or(path);
+        let stem = stem(path);
+        let goals = self.goals(from, Form::Wiki, stem);
+        let card = self.among.vault.at(to.as_str()).map(Goal::Card);
+        let mut goals = goals.iter().flatten().peekable();
+        let is_enough = goals.peek().is_some() && goals.all(|goal| Some(goal) == card.as_ref());
+        if is_enough { stem } else { path }
     }
 
     /// Of the programs the one whose goal counts first: for a path in a Markdown link a forge, which follows it from the

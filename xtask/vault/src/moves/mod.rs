@@ -701,6 +701,19 @@ mod tests {
     }
 
     #[test]
+    fn the_link_left_behind_leads_to_the_new_card() {
+        for resolve in [Resolve::Obsidian, Resolve::Quartz, Resolve::Either] {
+            let mut now = texts(&[("a.md", "# A\n\n## H\n\nx\n"), ("dup.md", "")]);
+            let among = Among {
+                resolve,
+                ..Among::nothing()
+            };
+            apply_among(&mut now, &extract("a.md", "H", "q/dup.md"), &among).unwrap();
+            assert_eq!(now[Utf8Path::new("a.md")], "# A\n\n[[q/dup]]\n");
+        }
+    }
+
+    #[test]
     fn a_section_is_found_by_its_words_first() {
         let text = "# T\n\n## Example\n\none\n\n## Example\n\ntwo\n\n## Example 1\n\nthree\n";
         for (heading, taken, link) in [

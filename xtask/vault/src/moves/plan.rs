@@ -26,6 +26,8 @@ pub(super) enum Piece {
     Words(String, Option<usize>),
     /// A part of a card.
     Part(Part),
+    /// A wiki link to a card.
+    Link(Utf8PathBuf),
 }
 
 /// A part of an old card, which is changed where it must be.
@@ -43,6 +45,7 @@ pub(super) struct Part {
 pub(super) fn top(number: usize, piece: &Piece) -> Option<usize> {
     match piece {
         Piece::Words(_, card) => *card,
+        Piece::Link(_) => None,
         Piece::Part(part) => (number == 0 && part.range.start == 0).then_some(part.card),
     }
 }
@@ -57,7 +60,7 @@ pub(super) fn tops(pieces: &[Piece]) -> impl Iterator<Item = usize> {
 pub(super) fn parts(pieces: &[Piece]) -> impl Iterator<Item = &Part> {
     pieces.iter().filter_map(|piece| match piece {
         Piece::Part(part) => Some(part),
-        Piece::Words(..) => None,
+        Piece::Words(..) | Piece::Link(_) => None,
     })
 }
 
@@ -357,10 +360,7 @@ pub(super) fn extracted(
         pieces.collect()
     };
     let mut left = parts(0..start, 0);
-    left.push(Piece::Words(
-        format!("[[{}]]{end}{gap}", stem(new.as_str())),
-        None,
-    ));
+    left.extend([Piece::Link(new.to_owned()), words(&[end, gap].concat())]);
     if stop < text.len() {
         left.extend(parts(stop..text.len(), 0));
         let is_cut = notes
