@@ -183,9 +183,11 @@ fn changed(
     let categories = &rules.categories;
     let mut links = Links::default();
     for change in changes {
-        let done = moves::apply_among(after, change, among)?;
-        links.rewritten += done.rewritten;
-        links.retargets.extend(done.retargets);
+        let mut add = |done: Links| {
+            links.rewritten += done.rewritten;
+            links.retargets.extend(done.retargets);
+        };
+        add(moves::apply_among(after, change, among)?);
         let moved = all_moved(std::slice::from_ref(change));
         let in_place = match change {
             Change::Extract { old, new, .. } => Some((old, new)),
@@ -199,7 +201,7 @@ fn changed(
                 moves::retag(after, old, new, categories)?;
             }
             if args.relist {
-                moves::relist(after, old, new, categories, among)?;
+                add(moves::relist(after, old, new, categories, among)?);
             }
         }
     }

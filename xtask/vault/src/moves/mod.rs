@@ -3,6 +3,7 @@
 //! A new card is put together from parts of old ones. Where each link led is known before; it is
 //! rewritten where it must be, the result is read again, and a link that would lead elsewhere is an error.
 
+mod carry_out;
 mod change;
 mod compose;
 mod concern;
@@ -16,19 +17,14 @@ mod plan;
 mod references;
 mod verify;
 
-use std::collections::{BTreeMap, HashMap};
-
 use anyhow::{Context as _, Result};
-use camino::Utf8PathBuf;
 
+use self::carry_out::carry_out;
 pub use self::change::{Change, Links, Retarget};
-use self::compose::{Composed, Composer};
 pub use self::concern::Concern;
 pub use self::documents::is_document;
-use self::follow::{Follower, LinkTarget};
 pub use self::landing_pages::{relist, retag};
 pub use self::moved::Moved;
-use self::old_vault::read;
 pub use self::old_vault::{Among, Texts};
 use self::plan::{extracted, merged};
 pub use self::references::Exists;
@@ -40,97 +36,25 @@ pub fn apply(texts: &mut Texts, change: &Change) -> Result<Links> {
 
 /// Makes a change among what else is in the vault; on errors the texts are as they were.
 pub fn apply_among(texts: &mut Texts, change: &Change, among: &Among<'_>) -> Result<Links> {
-    let before = read(texts, among, None);
-    let was = Follower::new(&before);
-    let mut link_targets: Vec<Vec<LinkTarget>> = Vec::new();
-    link_targets.resize_with(before.texts.len(), Vec::new);
-    for card in &before.read {
-        link_targets[*card] = was.link_targets(*card);
-    }
     let moved = match change {
         Change::Rename { old, new } => Moved::file(old, new),
         Change::Move(moved) => moved.clone(),
         Change::Merge { .. } | Change::Extract { .. } => Moved::default(),
     };
-    let plan = match change {
+    let section = match change {
+        Change::Merge { old, .. } => Some(old.as_path()),
+        _ => None,
+    };
+    carry_out(texts, &moved, section, among, |before, _| match change {
         Change::Rename { old, .. } => {
             before.at(old)?;
-            plan::moved(&before, &moved)?
+            plan::moved(before, &moved)
         }
-        Change::Move(_) => plan::moved(&before, &moved)?,
-        Change::Merge { old, into } => merged(&before, old, into)?,
-        Change::Extract { old, heading, new } => extracted(&before, old, heading, new)
-            .with_context(|| format!("taking a section out of `{old}`"))?,
-    };
-    let no_texts = Texts::new();
-    let cards = plan.keys().filter(|path| !is_document(path));
-    let cards: Vec<Utf8PathBuf> = cards.chain(among.cards).cloned().collect();
-    let among_after = Among {
-        cards: &cards,
-        ..*among
-    };
-    let after = read(&no_texts, &among_after, Some(&moved));
-    let is = Follower {
-        is_strict: true,
-        ..Follower::new(&after)
-    };
-    let mut composer = Composer {
-        before: &before,
-        was: &was,
-        is: &is,
-        link_targets: &link_targets,
-        plan: &plan,
-        moved: &moved,
-        tops: HashMap::new(),
-        section: match change {
-            Change::Merge { old, .. } => Some(before.at(old)?),
-            _ => None,
-        },
-        homes: HashMap::new(),
-    };
-    // The anchors of moved headings are known when they are read in their new cards.
-    composer.note_homes(None);
-    let mut new = composer.compose()?;
-    // A heading may have a link to another heading in it.
-    for _ in 0..MOST_DRAFTS {
-        composer.note_homes(Some(&new));
-        let next = composer.compose()?;
-        let is_same = texts_of(&new).eq(texts_of(&next));
-        new = next;
-        if is_same {
-            break;
-        }
-    }
-    let retargets = composer.verify(&new, among)?;
-    let gone = before.read.iter().map(|card| before.path(*card));
-    let gone: Vec<Utf8PathBuf> = gone
-        .filter(|path| !plan.contains_key(*path))
-        .map(ToOwned::to_owned)
-        .collect();
-    let rewritten = new.values().map(|composed| composed.rewritten).sum();
-    let changed = new
-        .into_iter()
-        .map(|(path, composed)| (path, composed.text));
-    let changed: Vec<_> = changed.collect();
-    for path in gone {
-        texts.remove(&path);
-    }
-    texts.extend(changed);
-    Ok(Links {
-        rewritten,
-        retargets,
+        Change::Move(_) => plan::moved(before, &moved),
+        Change::Merge { old, into } => merged(before, old, into),
+        Change::Extract { old, heading, new } => extracted(before, old, heading, new)
+            .with_context(|| format!("taking a section out of `{old}`")),
     })
-}
-
-/// After so many drafts what still changes is refused.
-const MOST_DRAFTS: usize = 8;
-
-fn texts_of(
-    composed: &BTreeMap<Utf8PathBuf, Composed>,
-) -> impl Iterator<Item = (&Utf8PathBuf, &str)> {
-    composed
-        .iter()
-        .map(|(path, composed)| (path, composed.text.as_str()))
 }
 
 #[cfg(test)]
@@ -845,5 +769,39 @@ mod tests {
         let before = now.clone();
         relist(&mut now, new, new, &categories, &Among::nothing()).unwrap();
         assert_eq!(now, before);
+    }
+    #[test]
+    fn the_line_of_a_landing_page_keeps_its_links_and_gets_the_ends_of_lines_of_its_page() {
+        let first = texts(&[
+            (
+                "a/a.md",
+                "- [one](../b/one.md): not [that](x/two.md),\n  [[b#B]] or [this](../c.md)\n- [[three]]\n",
+            ),
+            ("a/x/two.md", ""),
+            ("b/b.md", "# B\r\n\r\n- [two](../a/x/two.md)\r\n\r\nEnd"),
+            ("b/one.md", ""),
+            ("c.md", ""),
+        ]);
+        let categories = ["a".to_owned(), "b".to_owned()];
+        let mut now = first.clone();
+        let (old, new) = (Utf8Path::new("a/one.md"), Utf8Path::new("b/one.md"));
+        let links = relist(&mut now, old, new, &categories, &Among::nothing()).unwrap();
+        assert_eq!(links.rewritten, 3);
+        assert_eq!(now[Utf8Path::new("a/a.md")], "- [[three]]\n");
+        assert_eq!(
+            now[Utf8Path::new("b/b.md")],
+            "# B\r\n\r\n- [two](../a/x/two.md)\r\n- [one](one.md): not [that](../a/x/two.md),\r\n  \
+             [[#B]] or [this](../c.md)\r\n\r\nEnd"
+        );
+        // A definition does not go with the line.
+        let mut now = first;
+        let page = "- [[one]] [x][r]\n\n[r]: x/two.md\n";
+        now.insert("a/a.md".into(), page.to_owned());
+        let error = relist(&mut now, old, new, &categories, &Among::nothing()).unwrap_err();
+        assert!(
+            error.to_string().contains("reference definition"),
+            "{error}"
+        );
+        assert_eq!(now[Utf8Path::new("a/a.md")], page);
     }
 }

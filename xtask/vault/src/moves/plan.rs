@@ -64,7 +64,7 @@ pub(super) fn parts(pieces: &[Piece]) -> impl Iterator<Item = &Part> {
     })
 }
 
-fn whole(before: &OldVault<'_>, card: usize) -> Part {
+pub(super) fn whole(before: &OldVault<'_>, card: usize) -> Part {
     Part {
         card,
         range: 0..before.texts[card].len(),
@@ -74,7 +74,7 @@ fn whole(before: &OldVault<'_>, card: usize) -> Part {
 }
 
 /// Each card as it is.
-fn as_it_is(before: &OldVault<'_>) -> Plan {
+pub(super) fn as_it_is(before: &OldVault<'_>) -> Plan {
     let cards = before.read.iter().map(|card| {
         (
             before.path(*card).to_owned(),
