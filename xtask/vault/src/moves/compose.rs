@@ -342,11 +342,18 @@ pub(super) fn anchors(
 
 /// A heading's anchor in its own words, where these are unambiguous.
 pub(super) fn in_words(heading: &Heading) -> String {
-    let is_plain = !heading
-        .text
-        .contains(['#', '|', '^', '[', ']', ':', '%', '\\']);
-    if is_plain && slug(&heading.text) == heading.slug {
-        heading.text.clone()
+    // What a link can't have in it: blanks take its place, as in Obsidian.
+    let is_special = |c: char| "#|^[]:%\\".contains(c);
+    let text = card::without_block_id(&heading.text);
+    let words = if text.contains(is_special) {
+        let words = text.split(|c: char| is_special(c) || c.is_whitespace());
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        words.join(" ")
+    } else {
+        text.to_owned()
+    };
+    if slug(&words) == heading.slug {
+        words
     } else {
         heading.slug.clone()
     }

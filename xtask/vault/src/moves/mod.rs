@@ -487,6 +487,21 @@ mod tests {
     }
 
     #[test]
+    fn links_to_a_merged_card_have_words_that_both_programs_follow() {
+        for (title, link) in [
+            ("Guide: setup", "[[t#Guide setup]]"),
+            ("C# [1] ^id", "[[t#C 1]]"),
+            ("What's *new*?", "[[t#What's new?]]"),
+            ("A # B", "[[t#a--b]]"),
+        ] {
+            let title = format!("# {title}\n");
+            let mut now = texts(&[("g.md", &title), ("l.md", "[[g]]"), ("t.md", "# T\n")]);
+            apply(&mut now, &merge("g.md", "t.md")).unwrap();
+            assert_eq!(now[Utf8Path::new("l.md")], link);
+        }
+    }
+
+    #[test]
     fn a_merge_into_a_card_without_front_matter_brings_it() {
         let a = "---\ntitle: A\ntags: [x]\naliases: [Other]\n---\n\n# A\n";
         let mut now = texts(&[("a.md", a), ("b.md", "# B\n")]);
