@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use unicode_normalization::char::is_combining_mark;
+
 /// The anchor of a heading's text, before duplicates are numbered: lower case, punctuation dropped,
 /// blanks to `-`.
 pub fn slug(text: &str) -> String {
@@ -13,16 +15,12 @@ pub fn slug(text: &str) -> String {
             '-' | '_' => slug.push(c),
             c if c.is_ascii_alphanumeric() => slug.push(c.to_ascii_lowercase()),
             c if is_other_number(c) => {}
-            c if c.is_alphanumeric() || is_mark(c) => slug.extend(c.to_lowercase()),
+            // An accent may be a mark of its own, and so is much of a word in other scripts.
+            c if c.is_alphanumeric() || is_combining_mark(c) => slug.extend(c.to_lowercase()),
             _ => {}
         }
     }
     slug
-}
-
-/// Combining marks, which belong to the letter before them: an accent may be written as one.
-fn is_mark(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}')
 }
 
 /// Numbers that are neither digits nor letters: `m²`, `½`, `①`. They are dropped.
@@ -91,6 +89,8 @@ mod tests {
             ("1.2 numbers", "12-numbers"),
             ("e\u{301}t", "e\u{301}t"),
             ("🚀 up", "-up"),
+            ("हिन्दी शब्द", "हिन्दी-शब्द"),
+            ("ที่นี่ ครับ", "ที่นี่-ครับ"),
             ("Area in m²", "area-in-m"),
             ("½ Ⅷ ٣ ⁿ", "-ⅷ-٣-ⁿ"),
         ] {
