@@ -76,7 +76,7 @@ impl<'a, T> Programs<'a, T> {
         // Nearly always it is the name of one card.
         if !target.contains(['/', '.'])
             && let [card] = self.vault.of_stem(target)
-            && !self.files().contains_key(&file_key(&folded(target)))
+            && !self.files().contains_key(&file_key(target))
         {
             return Some((Goal::Card(*card as usize), false));
         }
@@ -92,10 +92,10 @@ impl<'a, T> Programs<'a, T> {
         if path.is_empty() {
             return None;
         }
-        let path = path.to_lowercase();
+        let path = folded(&path);
         let name = path.rsplit('/').next().unwrap_or(&path);
         let ends = |candidate: &str, path: &str| {
-            let candidate = candidate.to_lowercase();
+            let candidate = folded(candidate);
             let before = candidate.strip_suffix(path);
             before.is_some_and(|before| before.is_empty() || !is_relative && before.ends_with('/'))
         };
@@ -214,7 +214,7 @@ fn best<'p, V>(
     let rank = |path: &str| {
         let own = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         (
-            path.to_lowercase() != wanted,
+            folded(path) != wanted,
             own != folder,
             path.matches('/').count(),
             // As JavaScript counts.
@@ -244,7 +244,7 @@ fn best<'p, V>(
 
 /// A file's name as the program compares it that is the least strict: screenshots of macOS have narrow blanks in theirs.
 fn file_key(name: &str) -> String {
-    name.to_lowercase().replace(char::is_whitespace, " ")
+    folded(name).replace(char::is_whitespace, " ")
 }
 
 /// A name as Quartz's slugs have it, as far as names differ by it.
@@ -395,6 +395,27 @@ mod tests {
         assert!(!programs.is_certain(from, "API/command", "command", Some(1)));
         assert!(programs.is_certain(from, "b/c/x.md", "b/c/x", None));
         assert!(programs.is_certain(from, "none", "my note", Some(8)));
+    }
+
+    #[test]
+    fn composed_names_lead_to_decomposed_files() {
+        let cards = ["d/cafe\u{301}.md", "x/cafe\u{301}.md"];
+        let vault = Vault::new(cards.map(|path| (path.into(), ())));
+        let picture = "e\u{301}/e\u{301}.png";
+        let tree = Tree::of([picture.to_owned()]);
+        let aliases = Aliases::new();
+        let programs = Programs::new(&vault, &tree, &aliases);
+        let from = Utf8Path::new("x/n.md");
+        for (target, goal) in [
+            ("caf\u{e9}", Goal::Card(1)),
+            ("caf\u{e9}.md", Goal::Card(1)),
+            ("/d/Caf\u{e9}", Goal::Card(0)),
+            ("../d/caf\u{e9}.md", Goal::Card(0)),
+            ("\u{e9}.png", Goal::File(picture.into())),
+            ("../\u{e9}/\u{e9}.png", Goal::File(picture.into())),
+        ] {
+            assert_eq!(programs.obsidian(from, target), Some(goal), "{target}");
+        }
     }
 
     #[test]
