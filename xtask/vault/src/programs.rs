@@ -278,8 +278,8 @@ fn heading_letters(text: &str) -> impl Iterator<Item = char> {
     })
 }
 
-/// The heading, by its number, that Obsidian finds, of headings with their levels: of `a#b` the first `b` below the first
-/// `a`.
+/// The heading, by its number, that Obsidian finds, of headings with their levels: of `a#b` the first `b` behind the first
+/// `a` that is on a deeper level.
 pub fn heading_of_chain<'h>(
     anchor: &str,
     headings: &(impl Iterator<Item = (u8, &'h str)> + Clone),
@@ -290,7 +290,7 @@ pub fn heading_of_chain<'h>(
         let start = above.map_or(0, |(number, _)| number + 1);
         let least = above.map_or(0, |(_, level)| level);
         let rest = headings.clone().enumerate().skip(start);
-        let mut below = rest.take_while(|(_, (level, _))| *level > least);
+        let mut below = rest.filter(|(_, (level, _))| *level > least);
         let found =
             below.find(|(_, (_, text))| heading_letters(without_block_id(text)).eq(key.chars()));
         let (number, (level, _)) = found?;
@@ -423,12 +423,15 @@ mod tests {
         assert_eq!(heading_key("What's *new*: C++ (2.0)?"), "what's new c 2 0");
         assert_eq!(heading_key("a / b"), heading_key("A b"));
         assert_eq!(heading_key("ΟΔΟΣ"), heading_key("οδος"));
-        let headings = [(1, "Top"), (2, "A ^id"), (4, "B"), (2, "C"), (3, "B")].into_iter();
+        let headings = [(1, "Top"), (2, "A ^id"), (4, "B"), (2, "C"), (3, "D")].into_iter();
         for (anchor, number) in [
             ("a", Some(1)),
             ("#A##b", Some(2)),
-            ("top#c#b", Some(4)),
+            ("top#c#d", Some(4)),
             ("a#c", None),
+            // It need not be below that one.
+            ("a#d", Some(4)),
+            ("b#d", None),
             ("none#b", None),
             ("b#a", None),
             ("#", None),

@@ -142,6 +142,7 @@ fn links_are_followed_as_the_program_does_it() {
         ("deep/er/index.md", "---\naliases: [Other]\n---\n"),
         // Quartz has ids at the ends of blocks only.
         ("block.md", "one ^id\ngoes on [[#^id]]\n"),
+        ("case.md", "[[#^ID]] [[#^iD]]\n\ntwo ^Id\n"),
         (
             "card.md",
             "[[note]] [[NOTE]] [[other]] [[deep/er]] [[er/index]]\n",
@@ -165,7 +166,7 @@ fn links_are_followed_as_the_program_does_it() {
     assert_eq!(codes(&place).len(), 3);
     fs::remove_dir(place.vault().join(".obsidian")).unwrap();
     place.write(&[("quartz.config.ts", "")]);
-    assert_eq!(codes(&place).len(), 4);
+    assert_eq!(codes(&place).len(), 6);
 }
 
 #[test]

@@ -225,7 +225,11 @@ fn anchor(known: &Content, reference: &Reference, resolve: Resolve) -> Anchor {
         return Anchor::Top;
     }
     let found = if let Some(id) = anchor.strip_prefix('^') {
-        let number = known.blocks.iter().position(|(known, _)| known == id);
+        let mut blocks = known.blocks.iter();
+        let number = blocks.position(|(known, _)| match resolve {
+            Resolve::Quartz => known == id,
+            _ => known.eq_ignore_ascii_case(id),
+        });
         number.map(Anchor::Block)
     } else {
         let by_slug = || {

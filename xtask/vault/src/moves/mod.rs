@@ -621,7 +621,7 @@ mod tests {
             ),
             (
                 "c.md",
-                "[[a#In]] [[a#End]] [[a]] [[a#^b]] [x](a.md#part-one)\n",
+                "[[a#In]] [[a#End]] [[a]] [[a#^b]] [[a#^B]] [x](a.md#part-one)\n",
             ),
         ]);
         apply(&mut now, &extract("a.md", "part-one", "p.md")).unwrap();
@@ -635,7 +635,7 @@ mod tests {
         );
         assert_eq!(
             now[Utf8Path::new("c.md")],
-            "[[p#In]] [[a#End]] [[a]] [[p#^b]] [x](p.md#part-one)\n"
+            "[[p#In]] [[a#End]] [[a]] [[p#^b]] [[p#^B]] [x](p.md#part-one)\n"
         );
     }
 

@@ -1,11 +1,12 @@
 //! The rules for which no other card is needed.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 
 use super::known::{Headings, Known, KnownLink, Lines};
-use super::settings::{Environment, Resolve, Rules, is_unpublished};
+use super::settings::{Environment, Resolve, Rules, ignores_case_of_blocks, is_unpublished};
 use super::suppressions::{suppressions, unknown_words};
 use crate::card::{self, Code as CodeText, Content, Help, Kind, Link, SyntaxIssue};
 use crate::date::Date;
@@ -13,6 +14,7 @@ use crate::finding::{Code, Finding, Fix};
 use crate::front_matter::{FrontMatter, Value};
 use crate::place::Place;
 use crate::resolve::{category, nearest};
+use crate::unicode::folded;
 
 /// Checks a card by itself; a file that is not a card has no categories, and no rules for front matter.
 pub(crate) fn check(
@@ -67,6 +69,7 @@ pub(crate) fn check(
             .map(|(text, place)| (text.into(), place))
             .collect()
     };
+    let blocks = block_ids(text, content, rules.resolve);
     let known = Known {
         // To Obsidian a draft is a card as any other.
         is_hidden: matches!(scalar("draft"), Some("true" | "True" | "TRUE"))
@@ -76,7 +79,7 @@ pub(crate) fn check(
         links,
         slugs: Lines::of(content.headings.iter().map(|heading| &*heading.slug)),
         headings: Headings::of(&content.headings),
-        blocks: Lines::of(block_ids(text, content, rules.resolve).into_iter()),
+        blocks: Lines::of(blocks.iter().map(|id| &**id)),
         anchors: Lines::of(content.anchors.iter().map(|anchor| &**anchor)),
         requires: texts(&["requires"]),
         aliases: texts(&["aliases", "alias"]),
@@ -85,19 +88,22 @@ pub(crate) fn check(
     (known, checker.findings)
 }
 
-/// The ids of blocks. Obsidian may have made one at the end of a line whose block goes on now; Quartz has none there.
-fn block_ids<'t>(text: &'t str, content: &'t Content, resolve: Resolve) -> Vec<&'t str> {
-    let mut ids: Vec<&str> = content.blocks.iter().map(|(id, _)| &**id).collect();
-    if matches!(resolve, Resolve::Obsidian | Resolve::Either) && text.contains('^') {
-        ids.extend(text.lines().filter_map(|line| {
-            let (before, id) = line.trim_end().rsplit_once('^')?;
-            let is_id = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-            let is_whole = !id.is_empty() && id.bytes().all(is_id);
-            (is_whole && (before.is_empty() || before.ends_with([' ', '\t', '>']))).then_some(id)
-        }));
-        ids.sort_unstable();
-        ids.dedup();
+/// The ids of blocks. Obsidian compares them in lower case, and may have made one at the end of a line whose block goes on
+/// now; Quartz has none there.
+fn block_ids<'t>(text: &'t str, content: &'t Content, resolve: Resolve) -> Vec<Cow<'t, str>> {
+    let ids = content.blocks.iter().map(|(id, _)| &**id);
+    if !text.contains('^') || !ignores_case_of_blocks(resolve) {
+        return ids.map(Cow::Borrowed).collect();
     }
+    let of_lines = text.lines().filter_map(|line| {
+        let (before, id) = line.trim_end().rsplit_once('^')?;
+        let is_id = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        let is_whole = !id.is_empty() && id.bytes().all(is_id);
+        (is_whole && (before.is_empty() || before.ends_with([' ', '\t', '>']))).then_some(id)
+    });
+    let mut ids: Vec<Cow<'_, str>> = ids.chain(of_lines).map(folded).collect();
+    ids.sort_unstable();
+    ids.dedup();
     ids
 }
 

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::known::{Known, KnownLink, Lines};
-use super::settings::{Environment, Resolve};
+use super::settings::{Environment, Resolve, ignores_case_of_blocks};
 use crate::card::Kind;
 use crate::finding::{Code, Finding, Fix};
 use crate::place::Place;
@@ -13,6 +13,7 @@ use crate::programs::{Aliases, Goal, Programs, by_case, heading_of_chain, listed
 use crate::resolve::{Card, Target, Vault, by_name, by_path, joined, nearest, stem};
 use crate::slug::slug;
 use crate::tree::Tree;
+use crate::unicode::folded;
 
 /// Where a card leads.
 #[derive(Debug, Default)]
@@ -387,7 +388,7 @@ impl<'a> Follower<'a> {
             false => to.stem(),
         };
         if let Some(id) = anchor.strip_prefix('^') {
-            if !known.blocks.has(id) {
+            if !self.has_block(known, id) {
                 let mut message = format!("{name} has no block `^{id}`");
                 if self.may_compare(&known.blocks)
                     && let Some(near) = nearest(id, known.blocks.iter())
@@ -416,6 +417,12 @@ impl<'a> Follower<'a> {
         self.add(place, Code::AnchorUnknown, message);
     }
 
+    /// Whether a card has a block with an id; where case does not count, the ids are in lower case.
+    fn has_block(&self, known: &Known, id: &str) -> bool {
+        let ignores_case = ignores_case_of_blocks(self.surroundings.resolve);
+        known.blocks.has(id) || ignores_case && known.blocks.has(&folded(id))
+    }
+
     /// Whether the program that counts finds a heading that GitHub would not.
     fn has_heading_for_program(&self, known: &Known, anchor: &str) -> bool {
         if self.surroundings.resolve == Resolve::Both {
@@ -431,7 +438,7 @@ impl<'a> Follower<'a> {
         let is_alone = resolve == Resolve::Quartz || parts.count() == 1;
         let mut headings = known.headings.iter();
         let id = format!("{{#{last}}}");
-        last.starts_with('^') && known.blocks.has(&last[1..])
+        last.starts_with('^') && self.has_block(known, &last[1..])
             || resolve != Resolve::Quartz && heading_of_chain(anchor, &headings).is_some()
             || is_alone
                 && (resolve != Resolve::Obsidian && known.slugs.has(&slug(last))

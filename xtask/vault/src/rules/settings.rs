@@ -99,3 +99,8 @@ pub fn is_unpublished(path: &Utf8Path, rules: &Rules) -> bool {
         .iter()
         .any(|folder| path.starts_with(folder))
 }
+
+/// Whether ids of blocks count in any case: Obsidian is enough.
+pub(crate) fn ignores_case_of_blocks(resolve: Resolve) -> bool {
+    matches!(resolve, Resolve::Obsidian | Resolve::Either)
+}
