@@ -799,6 +799,19 @@ pub(crate) fn without_block_id(text: &str) -> &str {
     }
 }
 
+/// A heading's text as it is written, with its markup.
+pub(crate) fn source<'t>(text: &'t str, heading: &Heading) -> &'t str {
+    let written = text[heading.span.range()].trim_end();
+    let words = written.trim_start_matches('#');
+    let is_marked = words.len() < written.len() && words.starts_with([' ', '\t']);
+    let underlined = || written.rsplit_once('\n').map(|(words, _)| words);
+    if is_marked || words.is_empty() {
+        words.trim()
+    } else {
+        underlined().unwrap_or(written).trim()
+    }
+}
+
 /// Whether a fenced block has its closing fence.
 fn is_closed(block: &str) -> bool {
     let mut lines = block.lines();
@@ -931,6 +944,14 @@ mod tests {
         assert_eq!(content.headings[1].place, Place::new(3, 1));
         let blocks: Vec<&str> = content.blocks.iter().map(|(id, _)| id.as_str()).collect();
         assert_eq!(blocks, ["h-1", "a1", "b", "c", "own", "d"]);
+    }
+
+    #[test]
+    fn headings_as_they_are_written() {
+        let text = "## See [[b|Bee]] ^id\n\n_em_\nand `c`\n===\n\n- ### *x*\n\n#\n";
+        let headings = read(text).headings;
+        let sources: Vec<&str> = headings.iter().map(|it| source(text, it)).collect();
+        assert_eq!(sources, ["See [[b|Bee]] ^id", "_em_\nand `c`", "*x*", ""]);
     }
 
     #[test]

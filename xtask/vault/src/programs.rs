@@ -278,22 +278,23 @@ fn heading_letters(text: &str) -> impl Iterator<Item = char> {
     })
 }
 
-/// The heading, by its number, that Obsidian finds, of headings with their levels: of `a#b` the first `b` behind the first
-/// `a` that is on a deeper level.
+/// The heading, by its number, that Obsidian finds, of headings with their levels, their texts and how these are written:
+/// of `a#b` the first `b` behind the first `a` that is on a deeper level. Obsidian compares what is written.
 pub fn heading_of_chain<'h>(
     anchor: &str,
-    headings: &(impl Iterator<Item = (u8, &'h str)> + Clone),
+    headings: &(impl Iterator<Item = (u8, &'h str, &'h str)> + Clone),
 ) -> Option<usize> {
     let mut above: Option<(usize, u8)> = None;
     for part in anchor.split('#').filter(|part| !part.trim().is_empty()) {
         let key = heading_key(part);
+        let is_meant = |text: &str| heading_letters(without_block_id(text)).eq(key.chars());
         let start = above.map_or(0, |(number, _)| number + 1);
         let least = above.map_or(0, |(_, level)| level);
         let rest = headings.clone().enumerate().skip(start);
-        let mut below = rest.filter(|(_, (level, _))| *level > least);
-        let found =
-            below.find(|(_, (_, text))| heading_letters(without_block_id(text)).eq(key.chars()));
-        let (number, (level, _)) = found?;
+        let mut below = rest.filter(|(_, (level, ..))| *level > least);
+        let found = below
+            .find(|(_, (_, text, source))| is_meant(text) || source != text && is_meant(source));
+        let (number, (level, ..)) = found?;
         above = Some((number, level));
     }
     above.map(|(number, _)| number)
@@ -424,6 +425,7 @@ mod tests {
         assert_eq!(heading_key("a / b"), heading_key("A b"));
         assert_eq!(heading_key("ΟΔΟΣ"), heading_key("οδος"));
         let headings = [(1, "Top"), (2, "A ^id"), (4, "B"), (2, "C"), (3, "D")].into_iter();
+        let headings = headings.map(|(level, text)| (level, text, text));
         for (anchor, number) in [
             ("a", Some(1)),
             ("#A##b", Some(2)),

@@ -178,6 +178,7 @@ fn chains_of_headings_pages_of_folders_and_blanks() {
         ("plain/x/y.md", ""),
         ("h.md", "# A\n\n## B\n\n# C\n\n### B\n"),
         ("files/at 6\u{202f}AM.png", ""),
+        ("b.md", "## See [[h|Bee]]\n\n## _em_ title\n\n[[#See h Bee]] [[b#_em_ title]]\n"),
         (
             "card.md",
             "[[plain]]\n[[no/note]]\n[[h#A#B]]\n[[h#B#A]]\n[[h#none#B]]\n[[h#C#B]]\n![[at 6 AM.png]]\n",
@@ -190,7 +191,10 @@ fn chains_of_headings_pages_of_folders_and_blanks() {
             "obsidian",
             "1: link-unknown 2: link-unknown 4: anchor-unknown 5: anchor-unknown 7: file-unknown",
         ),
-        ("quartz", &*format!("2: link-unknown {text}")),
+        (
+            "quartz",
+            &*format!("b.md:5: anchor-unknown b.md:5: anchor-unknown 2: link-unknown {text}"),
+        ),
         (
             "either",
             "2: link-unknown 4: anchor-unknown 5: anchor-unknown",

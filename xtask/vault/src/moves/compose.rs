@@ -32,6 +32,9 @@ pub(super) struct Composed {
 /// A place in the new vault: the card's path and an anchor in it.
 pub(super) type Home = (Utf8PathBuf, Option<String>);
 
+/// An anchor in a heading's words as they are shown, and as they are written.
+pub(super) type Words = [String; 2];
+
 pub(super) struct Composer<'a> {
     pub(super) before: &'a OldVault<'a>,
     /// How links are followed as they are, and when all files are where they will be.
@@ -46,7 +49,7 @@ pub(super) struct Composer<'a> {
     /// The card that becomes a section of another: links to it lead to its heading.
     pub(super) section: Option<usize>,
     /// Where each heading and block is now, if in another card or with another anchor.
-    pub(super) homes: HashMap<(usize, Anchor), Home>,
+    pub(super) homes: HashMap<(usize, Anchor), (Utf8PathBuf, Option<Words>)>,
 }
 
 impl Composer<'_> {
@@ -105,18 +108,31 @@ impl Composer<'_> {
     }
 
     /// Where what a link leads to is now; nothing where it did not move.
-    pub(super) fn home(&self, target: &LinkTarget) -> Option<Home> {
+    pub(super) fn home(&self, target: &LinkTarget, reference: &Reference) -> Option<Home> {
         let (card, anchor) = match target {
             LinkTarget::Card(card, anchor) => (card, anchor),
             LinkTarget::File(path) => return Some((self.moved.now(path)?, None)),
             LinkTarget::Nothing => return None,
         };
-        if let Some(home) = self.homes.get(&(*card, *anchor)) {
-            return Some(home.clone());
+        if let Some((path, words)) = self.homes.get(&(*card, *anchor)) {
+            let by_source = reference.is_wiki() && self.is_by_source(*card, *anchor, reference);
+            let words = words.as_ref().map(|words| &words[usize::from(by_source)]);
+            return Some((path.clone(), words.cloned()));
         }
         let (path, heading) = self.tops.get(card)?;
         let is_section = self.section == Some(*card) && *anchor == Anchor::Top;
         Some((path.clone(), heading.clone().filter(|_| is_section)))
+    }
+
+    /// Whether a link names a heading in words that are only in its source.
+    fn is_by_source(&self, card: usize, anchor: Anchor, reference: &Reference) -> bool {
+        let Anchor::Heading(number) = anchor else {
+            return false;
+        };
+        let heading = &self.before.content(card).headings[number];
+        let key = heading_key(reference.anchor.as_deref().unwrap_or_default());
+        let source = card::source(self.before.texts[card], heading);
+        key == heading_key(source) && key != heading_key(&heading.text)
     }
 
     /// The texts of cards that are new or changed.
@@ -171,7 +187,7 @@ impl Composer<'_> {
                 continue;
             }
             let moved = path != before.path(part.card);
-            let home = match (target, self.home(target)) {
+            let home = match (target, self.home(target, reference)) {
                 (LinkTarget::Nothing, _) => continue,
                 (_, Some(home)) => home,
                 (LinkTarget::File(file), _) => (file.clone(), None),
@@ -189,7 +205,8 @@ impl Composer<'_> {
             };
             let home = match (target, home) {
                 (LinkTarget::Card(card, Anchor::Heading(heading)), (to, Some(anchor)))
-                    if is_slug(reference, &before.content(*card).headings[*heading]) =>
+                    if is_slug(reference, &before.content(*card).headings[*heading])
+                        && !self.is_by_source(*card, Anchor::Heading(*heading), reference) =>
                 {
                     (to, Some(slug(&anchor)))
                 }
@@ -216,7 +233,7 @@ impl Composer<'_> {
             let new = if reference.target.trim().is_empty() {
                 write(Style::Usual)
             } else {
-                let is_same = !moved && self.home(target).is_none();
+                let is_same = !moved && self.home(target, reference).is_none();
                 self.chosen(
                     part.card,
                     reference,
@@ -322,19 +339,20 @@ fn is_slug(reference: &Reference, heading: &Heading) -> bool {
 }
 
 /// The headings and blocks that begin in a range of a card, with their anchors.
-pub(super) fn anchors(
-    text: &str,
-    content: &Content,
-    range: &Range<usize>,
-) -> Vec<(Anchor, String)> {
+pub(super) fn anchors(text: &str, content: &Content, range: &Range<usize>) -> Vec<(Anchor, Words)> {
     let headings = content.headings.iter().enumerate();
-    let mut anchors: Vec<(Anchor, String)> = headings
-        .filter(|(_, heading)| range.contains(&heading.span.start()))
-        .map(|(number, heading)| (Anchor::Heading(number), in_words(heading)))
+    let headings = headings.filter(|(_, heading)| range.contains(&heading.span.start()));
+    let mut anchors: Vec<(Anchor, Words)> = headings
+        .map(|(number, heading)| {
+            let source = words(card::source(text, heading));
+            let words = [in_words(heading), source];
+            (Anchor::Heading(number), words)
+        })
         .collect();
     for (number, (id, place)) in content.blocks.iter().enumerate() {
         if range.contains(&offset(text, *place)) {
-            anchors.push((Anchor::Block(number), format!("^{id}")));
+            let id = format!("^{id}");
+            anchors.push((Anchor::Block(number), [id.clone(), id]));
         }
     }
     anchors
@@ -342,19 +360,22 @@ pub(super) fn anchors(
 
 /// A heading's anchor in its own words, where these are unambiguous.
 pub(super) fn in_words(heading: &Heading) -> String {
-    // What a link can't have in it: blanks take its place, as in Obsidian.
-    let is_special = |c: char| "#|^[]:%\\".contains(c);
-    let text = card::without_block_id(&heading.text);
-    let words = if text.contains(is_special) {
-        let words = text.split(|c: char| is_special(c) || c.is_whitespace());
-        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-        words.join(" ")
-    } else {
-        text.to_owned()
-    };
+    let words = words(&heading.text);
     if slug(&words) == heading.slug {
         words
     } else {
         heading.slug.clone()
     }
+}
+
+/// A heading without what a link can't have in it: blanks take its place, as in Obsidian.
+fn words(heading: &str) -> String {
+    let is_special = |c: char| "#|^[]:%\\\n".contains(c);
+    let text = card::without_block_id(heading);
+    if !text.contains(is_special) {
+        return text.to_owned();
+    }
+    let words = text.split(|c: char| is_special(c) || c.is_whitespace());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
 }

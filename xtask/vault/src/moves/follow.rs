@@ -4,7 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::old_vault::OldVault;
 use super::references::{Form, Reference, from_root, is_relative};
-use crate::card::Content;
+use crate::card::{Content, source};
 use crate::programs::{self, Goal, Programs};
 use crate::resolve::{by_name, stem};
 use crate::rules::settings::Resolve;
@@ -212,12 +212,13 @@ impl<'a> Follower<'a> {
             }
         };
         let content = self.among.content(card);
-        LinkTarget::Card(card, anchor(content, reference, self.among.resolve))
+        let text = self.among.texts[card];
+        LinkTarget::Card(card, anchor(text, content, reference, self.among.resolve))
     }
 }
 
 /// What a link's anchor names in a card.
-fn anchor(known: &Content, reference: &Reference, resolve: Resolve) -> Anchor {
+fn anchor(text: &str, known: &Content, reference: &Reference, resolve: Resolve) -> Anchor {
     let Some(anchor) = reference.anchor.as_deref().map(str::trim) else {
         return Anchor::Top;
     };
@@ -237,7 +238,7 @@ fn anchor(known: &Content, reference: &Reference, resolve: Resolve) -> Anchor {
             let mut headings = known.headings.iter();
             headings.position(|heading| heading.slug == wanted)
         };
-        let by_words = || heading_of_chain(known, anchor);
+        let by_words = || heading_of_chain(text, known, anchor);
         // `Example 1` may have the slug of the second `Example`, which is what Quartz takes.
         let number = if resolve == Resolve::Quartz {
             by_slug().or_else(by_words)
@@ -250,8 +251,8 @@ fn anchor(known: &Content, reference: &Reference, resolve: Resolve) -> Anchor {
 }
 
 /// The heading that Obsidian finds by a chain of headings.
-pub(crate) fn heading_of_chain(known: &Content, anchor: &str) -> Option<usize> {
+pub(crate) fn heading_of_chain(text: &str, known: &Content, anchor: &str) -> Option<usize> {
     let headings = known.headings.iter();
-    let headings = headings.map(|heading| (heading.level, &*heading.text));
+    let headings = headings.map(|heading| (heading.level, &*heading.text, source(text, heading)));
     programs::heading_of_chain(anchor, &headings)
 }

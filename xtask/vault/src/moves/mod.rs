@@ -137,6 +137,11 @@ mod tests {
                 "\u{feff}---\nx: 1\n---\n[[old]]",
                 "\u{feff}---\nx: 1\n---\n[[new]]",
             ),
+            // A link in a heading that Obsidian knows by other words.
+            (
+                "## _To_ [[old|x]]\n\n[[#_To_ old x]] [[#To x]] [x](#to-x)\n\n## _[[old]]_\n\n[[#_ old _]]",
+                "## _To_ [[new|x]]\n\n[[#_To_ new x]] [[#To x]] [x](#to-x)\n\n## _[[new]]_\n\n[[#_ new _]]",
+            ),
             (
                 "## To [[old]]\n\n[[#To old]]",
                 "## To [[new]]\n\n[[#To new]]",

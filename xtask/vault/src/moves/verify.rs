@@ -13,7 +13,6 @@ use super::footnotes::labels;
 use super::old_vault::{Among, OldVault, Texts, read};
 use super::plan::{Part, Piece, parts};
 use super::references::Reference;
-use crate::card::Content;
 use crate::programs::Goal;
 use crate::rules::settings::Resolve;
 
@@ -151,14 +150,14 @@ impl Composer<'_> {
             return Ok(());
         };
         let before = self.before;
-        let knows = |content: &Content, heading: usize, link: &Reference| {
+        let knows = |among: &OldVault<'_>, card: usize, heading: usize, link: &Reference| {
             let anchor = link.anchor.as_deref().unwrap_or_default();
-            heading_of_chain(content, anchor) == Some(heading)
+            heading_of_chain(among.texts[card], among.content(card), anchor) == Some(heading)
         };
         ensure!(
             before.resolve == Resolve::Quartz
-                || !knows(before.content(*old), *number, was)
-                || knows(after.content(*to), *now, is),
+                || !knows(before, *old, *number, was)
+                || knows(after, *to, *now, is),
             "the link to `{}#{}` at `{}:{}` would lead to a second heading of its name in `{}`, for which Obsidian has no \
              anchor: rename one of the headings first",
             was.target,

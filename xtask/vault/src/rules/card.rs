@@ -78,7 +78,7 @@ pub(crate) fn check(
         permalink: scalar("permalink").map(|path| path.trim_matches('/').into()),
         links,
         slugs: Lines::of(content.headings.iter().map(|heading| &*heading.slug)),
-        headings: Headings::of(&content.headings),
+        headings: Headings::of(text, &content.headings),
         blocks: Lines::of(blocks.iter().map(|id| &**id)),
         anchors: Lines::of(content.anchors.iter().map(|anchor| &**anchor)),
         requires: texts(&["requires"]),

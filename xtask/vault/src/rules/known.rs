@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::suppressions::Suppression;
-use crate::card::{Heading, Kind};
+use crate::card::{Heading, Kind, source};
 use crate::place::Place;
+use crate::programs::heading_key;
 
 /// What is kept of a card.
 #[derive(Debug, Default)]
@@ -79,28 +80,36 @@ impl Lines {
     }
 }
 
-/// Headings, all in one piece of memory: a line for each, which begins with its level.
+/// Headings, all in one piece of memory: a line for each, which begins with its level. Behind a zero byte is how the text
+/// is written, if Obsidian knows that by other words.
 #[derive(Debug, Default)]
 pub(crate) struct Headings(Box<str>);
 
 impl Headings {
-    pub(crate) fn of(headings: &[Heading]) -> Self {
+    pub(crate) fn of(text: &str, headings: &[Heading]) -> Self {
         let length = headings.iter().map(|heading| heading.text.len() + 2).sum();
         let mut lines = String::with_capacity(length);
         for heading in headings {
             lines.push(char::from(b'0' + heading.level));
             lines.push_str(&heading.text);
+            let source = source(text, heading);
+            if source != heading.text && heading_key(source) != heading_key(&heading.text) {
+                lines.push('\0');
+                lines.push_str(&source.replace('\n', " "));
+            }
             lines.push('\n');
         }
         Self(lines.into())
     }
 
-    /// Their levels and texts.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, &str)> + Clone {
+    /// Their levels, their texts, and how these are written.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, &str, &str)> + Clone {
         self.0.split_terminator('\n').filter_map(|line| {
             let mut chars = line.chars();
             let level = chars.next()?.to_digit(10)?;
-            Some((u8::try_from(level).ok()?, chars.as_str()))
+            let text = chars.as_str();
+            let (text, source) = text.split_once('\0').unwrap_or((text, text));
+            Some((u8::try_from(level).ok()?, text, source))
         })
     }
 }

@@ -411,7 +411,9 @@ impl<'a> Follower<'a> {
         {
             let mut both = known.slugs.iter().zip(known.headings.iter());
             let text = both.find(|(slug, _)| *slug == near);
-            let text = text.filter(|_| wanted != anchor).map(|(_, (_, text))| text);
+            let text = text
+                .filter(|_| wanted != anchor)
+                .map(|(_, (_, text, _))| text);
             message = message + ": did you mean `" + text.unwrap_or(near) + "`?";
         }
         self.add(place, Code::AnchorUnknown, message);
@@ -443,7 +445,7 @@ impl<'a> Follower<'a> {
             || is_alone
                 && (resolve != Resolve::Obsidian && known.slugs.has(&slug(last))
                     || known.anchors.has(last)
-                    || headings.any(|(_, text)| text.ends_with(&id)))
+                    || headings.any(|(_, text, _)| text.ends_with(&id)))
     }
 
     /// Where a Markdown link leads that is no path from its card: programs look in the whole vault.
