@@ -442,11 +442,11 @@ impl Reader<'_> {
         {
             return;
         }
-        let url = url.split_once('?').map_or(url, |(path, _)| path);
         let (target, anchor) = match url.split_once('#') {
             Some((target, anchor)) => (target, Some(anchor)),
             None => (url, None),
         };
+        let target = target.split_once('?').map_or(target, |(path, _)| path);
         self.content.links.push(Link {
             kind,
             target: decoded(target),
@@ -900,6 +900,7 @@ mod tests {
                 "[t](b.md#h) ![p](x%20y.png)",
                 &["md:b.md#h@1:1", "img:x y.png@1:13"],
             ),
+            ("[t](b.md?q#Why?%20So)", &["md:b.md#Why? So@1:1"]),
             ("[t](https://a.b/) <https://a.b> [m](mailto:a@b)", &[]),
             ("[[1]](u.md)", &["md:u.md@1:1"]),
             ("[[b]](of c) x)", &["b@1:1"]),
