@@ -176,8 +176,9 @@ fn properties(text: &str, block: Range<usize>, lines: &LineStarts<'_>) -> Vec<Li
         let closed = text[start + 2 + inside.len() + 2..].starts_with(quote);
         // What stands before a value: its key, or the mark of an item.
         let line = text[..start - 1].rsplit('\n').next()?.trim_end();
+        let is_comment = line.trim_start().starts_with('#');
         let is_value = line.ends_with([':', '-', '[', ',']) && !inside.contains(['[', ']', '\\']);
-        if !closed || !is_value {
+        if !closed || !is_value || is_comment {
             return None;
         }
         let (link, text) = match inside.split_once('|') {
@@ -932,6 +933,14 @@ mod tests {
         ] {
             assert_eq!(links(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn links_of_the_front_matter() {
+        let text = "---\nup: \"[[a]]\"\n  # no: \"[[b]]\"\nmore: ['[[c|#]]', \"[[d]]\"] # x\n---\n";
+        let links = read(text).properties;
+        let targets: Vec<&str> = links.iter().map(|link| link.target.as_str()).collect();
+        assert_eq!(targets, ["a", "c", "d"]);
     }
 
     #[test]
