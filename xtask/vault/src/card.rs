@@ -490,15 +490,28 @@ impl Reader<'_> {
 
     fn html(&mut self, range: Range<usize>, block: bool) {
         let html = &self.text[range.clone()];
-        for name in [" id=", " name="] {
-            for (at, _) in html.match_indices(name) {
-                let value = &html[at + name.len()..];
-                let quote = value.chars().next().filter(|first| "'\"".contains(*first));
-                let value = quote.and_then(|quote| value[1..].split_once(quote));
-                self.content
-                    .anchors
-                    .extend(value.map(|(anchor, _)| anchor.to_owned()));
+        for at in memchr_iter(b'=', html.as_bytes()) {
+            let before = html[..at].trim_end();
+            let is_name = |name: &&str| {
+                let start = before
+                    .len()
+                    .checked_sub(name.len())
+                    .filter(|start| *start > 0);
+                start.is_some_and(|start| {
+                    let bytes = before.as_bytes();
+                    bytes[start..].eq_ignore_ascii_case(name.as_bytes())
+                        && bytes[start - 1].is_ascii_whitespace()
+                })
+            };
+            if !["id", "name"].iter().any(is_name) {
+                continue;
             }
+            let value = html[at + 1..].trim_start();
+            let anchor = match value.chars().next().filter(|first| "'\"".contains(*first)) {
+                Some(quote) => value[1..].split_once(quote).map(|(anchor, _)| anchor),
+                None => value.split(|c: char| c == '>' || c.is_whitespace()).next(),
+            };
+            self.content.anchors.extend(anchor.map(str::to_owned));
         }
         for (at, _) in html.match_indices("<!--") {
             // `<!-->` is a comment of its own.
@@ -981,9 +994,12 @@ mod tests {
 
     #[test]
     fn anchors_of_html() {
-        let content =
-            read("## A <a id=\"one\"></a>\n\n<div class=x id='two'>\n</div>\n\n`<a id=\"no\">`\n");
+        let content = read(
+            "## A <a id=\"one\"></a>\n\n<div class=x id='two'>\n</div>\n\n`<a id=\"no\">` <a data-id=no>\n",
+        );
         assert_eq!(content.anchors, ["one", "two"]);
+        let content = read("<a id=three> <A NAME = \"four\"> <a\tid='five'>\n<p\n id=six>\n");
+        assert_eq!(content.anchors, ["three", "four", "five", "six"]);
     }
 
     #[test]
