@@ -150,6 +150,12 @@ fn moved(args: &Args, repository: &Utf8Path, state: &Utf8Path) -> Result<ExitCod
         return Ok(ExitCode::SUCCESS);
     };
     work.replace(&before, &after, &moved)?;
+    for (old, new) in &moved.folders {
+        // Where case makes no difference it may be the same folder.
+        if folded(old.as_str()) != folded(new.as_str()) {
+            remove_empty(&root.join(old));
+        }
+    }
     tell_git(&root, &before, &after, &moved.files)?;
     if args.json {
         rows(&moved, folder, &before, &after)
@@ -574,6 +580,16 @@ fn folder(root: &Utf8Path, old: &Utf8Path, new: &Utf8Path, moved: &mut Moved) ->
     }
     moved.folders.push((old.to_owned(), new.to_owned()));
     Ok(())
+}
+
+/// Removes what is left of a folder whose files are gone: folders that had no files.
+fn remove_empty(folder: &Utf8Path) {
+    for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_empty(entry.path());
+        }
+    }
+    let _ = fs_err::remove_dir(folder);
 }
 
 /// Sets `modified` in all cards that changed.

@@ -63,7 +63,9 @@ fn a_folder_moves_with_all_that_is_in_it_and_back() {
     assert_eq!(without_times(), before);
     // Into a folder that is there, with its own name, and several at once.
     place.write(&[("other/x.md", ""), ("third/y.md", "[x](../old/one.md)\n")]);
+    fs::create_dir_all(place.vault().join("third/empty/deep")).unwrap();
     let rows = place.stdout("docs-move", &["old/", "third/", "other", "--json"]);
+    assert!(!place.vault().join("third").exists());
     assert!(
         rows.contains(
             r#"{"path":"docs/other/old/pic.png","from":"docs/old/pic.png","action":"moved"}"#
