@@ -1,7 +1,7 @@
 //! Links as a rewriter sees them: where their targets are in the text, and how a
 //! target is written when it changes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -79,11 +79,20 @@ fn raw_pipes(text: &str, content: &Content) -> Vec<Reference> {
         .iter()
         .map(|link| link.target_span.start())
         .collect();
-    let mut found: BTreeMap<usize, Reference> = BTreeMap::new();
+    let mut found = Vec::new();
+    let mut last = 0;
     for (_, place) in issues {
+        // All that follow in a row are found with the first one.
+        if place.line == last {
+            continue;
+        }
+        last = place.line;
         let start = offset(text, *place);
         let line = text[start..].lines().next().unwrap_or_default();
+        let (mut done, mut column) = (0, place.column as usize);
         for (at, _) in line.match_indices("[[") {
+            column += line[done..at].chars().count();
+            done = at;
             let inside = start + at + 2;
             let Some(length) = text[inside..start + line.len()].find('|') else {
                 continue;
@@ -97,20 +106,19 @@ fn raw_pipes(text: &str, content: &Content) -> Vec<Reference> {
                 Some((target, anchor)) => (target, Some(anchor.to_owned())),
                 None => (link, None),
             };
-            let reference = Reference {
+            found.push(Reference {
                 form: Form::Wiki,
                 target: target.to_owned(),
                 anchor,
                 start: inside - 2,
-                line: *place,
+                line: Place::new(place.line as usize, column),
                 place: Some(inside..inside + link.len()),
                 is_bracketed: false,
                 now: None,
-            };
-            found.insert(inside, reference);
+            });
         }
     }
-    found.into_values().collect()
+    found
 }
 
 fn reference(text: &str, link: &Link) -> Reference {
@@ -592,6 +600,15 @@ mod tests {
         }
         assert_eq!(detour(from, "../b/x.md"), 1);
         assert_eq!(detour(from, "../../../x.rs"), 0);
+    }
+
+    #[test]
+    fn links_with_raw_pipes_are_found_once() {
+        let text = "| a | b | c |\n|---|---|---|\n| é [[b|t]] [[c]] | ![[d#e|u]] |\n| [[f|t]] |\n";
+        let all = references(text, &card::read(text));
+        let shown = |it: &Reference| format!("{}@{}", &text[it.place.clone().unwrap()], it.line);
+        let shown: Vec<String> = all.iter().map(shown).collect();
+        assert_eq!(shown, ["b@3:5", "c@3:13", "d#e@3:22", "f@4:3"]);
     }
 
     #[test]
