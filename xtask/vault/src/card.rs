@@ -310,6 +310,11 @@ impl Reader<'_> {
                 Event::Start(Tag::HtmlBlock) => self.html(range, true),
                 Event::InlineHtml(_) => self.html(range, false),
                 Event::InlineMath(_) | Event::DisplayMath(_) => {
+                    // Math that begins on its own line is a block of its own.
+                    if text[..range.start].ends_with('\n') && text[range.start..].starts_with("$$")
+                    {
+                        self.block_id(&(body..range.start), text_end);
+                    }
                     if let Some((_, words, _)) = &mut heading {
                         words.push_str(&text[range.clone()]);
                     }
@@ -369,6 +374,7 @@ impl Reader<'_> {
                 _ => {}
             }
         }
+        self.math();
         self.comments();
         self.empty_links();
         // There may be very many cards.
@@ -636,15 +642,35 @@ impl Reader<'_> {
                 _ => {}
             }
         }
-        if comments.is_empty() {
+        self.hide(comments);
+    }
+
+    /// Leaves out math between lines `$$` that has blank lines in it, which the parser takes for text.
+    fn math(&mut self) {
+        let mut opaque = Sweep::new(self.opaque.iter().cloned());
+        let marks: Vec<usize> = memmem::find_iter(&self.text.as_bytes()[self.body..], b"$$")
+            .map(|at| self.body + at)
+            .filter(|at| !opaque.covers(*at))
+            .filter(|at| {
+                let rest = self.text[at + 2..].trim_start_matches([' ', '\t', '\r']);
+                (rest.is_empty() || rest.starts_with('\n')) && self.begins_line(*at)
+            })
+            .collect();
+        let pairs = marks.chunks_exact(2);
+        self.hide(pairs.map(|pair| pair[0]..pair[1] + 2).collect());
+    }
+
+    /// Leaves out what is in some ranges, in order.
+    fn hide(&mut self, hidden: Vec<Range<usize>>) {
+        if hidden.is_empty() {
             return;
         }
-        let places: Vec<Range<Place>> = comments
+        let places: Vec<Range<Place>> = hidden
             .iter()
-            .map(|comment| self.lines.place(comment.start)..self.lines.place(comment.end))
+            .map(|range| self.lines.place(range.start)..self.lines.place(range.end))
             .collect();
         let is_shown = |place: &Place| {
-            let next = places.partition_point(|comment| comment.start <= *place);
+            let next = places.partition_point(|range| range.start <= *place);
             next == 0 || places[next - 1].end <= *place
         };
         let content = &mut self.content;
@@ -654,7 +680,7 @@ impl Reader<'_> {
         content.codes.retain(|code| is_shown(&code.place));
         content.helps.retain(|help| is_shown(&help.place));
         content.syntax_issues.retain(|(_, place)| is_shown(place));
-        self.opaque.extend(comments);
+        self.opaque.extend(hidden);
         self.opaque.sort_by_key(|range| range.start);
     }
 
@@ -935,6 +961,11 @@ mod tests {
             ("%%\n[[b]]\n\n[[d]]\n%%\n[[c]]", &["c@6:1"]),
             ("100 %% of [[b]]", &["b@1:11"]),
             ("$$ [[1,2],[3,4]] $$", &[]),
+            ("$$\na\n\n[[1,2],[3,4]]\n$$\n[[b]]", &["b@6:1"]),
+            (
+                "a $$\n\n[[b]]\n\n$$ $$\n\n[[c]]\n\n$$\n",
+                &["b@3:1", "c@7:1"],
+            ),
             (
                 "$[[1,2]]$ $5-$6 [[b]] $7 [a$1](c$2.md)",
                 &["b@1:17", "md:c$2.md@1:26"],
@@ -960,13 +991,13 @@ mod tests {
     fn headings_and_blocks() {
         let content = read(
             "# One `code`\n\nTwo\n===\n\n```\n# no\n```\n## One code\n### Kept ^h-1\n\n\
-             text ^a1\n\n- item ^b\n  - below ^c\n- `x ^no`\n\n> quote\n\n^own\n\n![[p.png]]^d\n\nx^2\n",
+             text ^a1\n\n- item ^b\n  - below ^c\n- `x ^no`\n\n> quote\n\n^own\n\n![[p.png]]^d\n\nx^2\n\nmath ^e\n$$\nx\n$$\n",
         );
         let slugs: Vec<&str> = content.headings.iter().map(|h| h.slug.as_str()).collect();
         assert_eq!(slugs, ["one-code", "two", "one-code-1", "kept"]);
         assert_eq!(content.headings[1].place, Place::new(3, 1));
         let blocks: Vec<&str> = content.blocks.iter().map(|(id, _)| id.as_str()).collect();
-        assert_eq!(blocks, ["h-1", "a1", "b", "c", "own", "d"]);
+        assert_eq!(blocks, ["h-1", "a1", "b", "c", "own", "d", "e"]);
     }
 
     #[test]
