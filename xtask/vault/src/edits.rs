@@ -287,8 +287,11 @@ pub fn heading(text: &str, heading: &Heading, deeper: i8) -> Option<Edit> {
     }
     // An underlined heading has two levels only.
     let words = words.trim_end();
-    let (lines, _) = words.rsplit_once('\n')?;
-    let lines: Vec<&str> = lines.lines().map(str::trim).collect();
+    // A line also ends with a carriage return alone.
+    let ends = ['\r', '\n'];
+    let (lines, _) = words.rsplit_once(ends)?;
+    let lines = lines.split(ends).map(str::trim);
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
     let place = span.start..span.start + words.len();
     Some((place, format!("{} {}", "#".repeat(wanted), lines.join(" "))))
 }
@@ -381,6 +384,7 @@ mod tests {
             ("## a\n", "### a"),
             ("a\n---\n", "### a"),
             ("#a\nb\n---\n", "### #a b"),
+            ("a\r\nb\rc\r---\r", "### a b c"),
             ("##\n", "###"),
         ] {
             let found = &card::read(text).headings[0];
