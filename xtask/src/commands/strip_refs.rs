@@ -16,8 +16,8 @@ use build_tools::strip_refs::{self, Options};
 /// Files with references are replaced atomically, and keep mode, owner, times and extended attributes;
 /// other files are not touched. Hard links within the tree are preserved; names outside of the tree keep
 /// the old contents. Symbolic links are not followed. References that can't be overwritten (in members
-/// of .whl, .zip and .gz, in file names, in targets of symbolic links) are listed. Nested archives are
-/// not searched.
+/// of .whl, .zip, .pyz and .gz, in file names, in targets of symbolic links) are listed. Nested archives
+/// are not searched.
 ///
 /// If it is killed, run it again: until it is done, `.strip-refs.journal` in the tree holds the store
 /// paths that were found.

@@ -396,6 +396,90 @@ open('no.zip', 'w').write('text')
 }
 
 #[test]
+fn bytes_that_an_archive_holds_uncompressed_are_left_and_listed() {
+    // Level 0 of deflate and members that are stored hold bytes as they are; `zipapp` puts a line before the
+    // archive, which the offsets in it count (made from a folder) or don't (made from an archive).
+    let script = "
+import gzip, os, sys, zipapp, zipfile
+reference = sys.argv[1].encode()
+open('level0.gz', 'wb').write(gzip.compress(reference, compresslevel=0))
+with open('head.gz', 'wb') as f:
+    with gzip.GzipFile(sys.argv[1][11:], 'wb', 0, f, 0) as z:
+        z.write(reference)
+    f.write(b'after it ' + reference)
+with zipfile.ZipFile('level0.whl', 'w', zipfile.ZIP_DEFLATED, compresslevel=0) as z:
+    z.writestr('m.py', reference)
+os.mkdir('../app')
+open('../app/__main__.py', 'wb').write(b'x = 1' + b'#' * 500 + reference)
+zipapp.create_archive('../app', 'stored.pyz', '/usr/bin/python3')
+zipapp.create_archive('../app', 'deflated.pyz', '/usr/bin/python3', compressed=True)
+zipapp.create_archive('../app', '../plain')
+zipapp.create_archive('../plain', 'moved.pyz', '/usr/bin/python3')
+";
+    let tree = Tree::new(&[
+        ("plain", &path(A, "x")),
+        ("script.sh", &format!("#!{}/bin/sh\n", path(A, "x"))),
+    ]);
+    stdout(
+        Command::new("python3")
+            .args(["-c", script, &path(A, "x")])
+            .current_dir(tree.root()),
+    );
+    let bytes = |name: &str| fs_err::read(tree.path(name)).unwrap();
+    let archives = [
+        "level0.gz",
+        "level0.whl",
+        "stored.pyz",
+        "deflated.pyz",
+        "moved.pyz",
+    ];
+    let before = archives.map(bytes);
+    let head = bytes("head.gz");
+
+    let root = tree.root();
+    let line = |member: &str, offset| {
+        let path = path(A, "x");
+        format!("{root}/{member}:{offset}: {path} (in an archive)\n")
+    };
+    let members = [
+        line("deflated.pyz!__main__.py", 516),
+        line("head.gz", 11),
+        line("level0.gz", 11),
+        line("level0.whl!m.py", 11),
+        line("moved.pyz!__main__.py", 516),
+        line("stored.pyz!__main__.py", 516),
+    ];
+    let output = tree.strip(&[]);
+    let said = [
+        "  4 in 3 files: neutralised",
+        "  6 in archives: left: fix them",
+    ];
+    ended(&output, 1, &said);
+    assert_eq!(text(&output.stdout), members.concat());
+    assert!(archives.map(bytes) == before, "an archive was changed");
+    assert_eq!(
+        tree.read("script.sh"),
+        format!("#!{}/bin/sh\n", path(E, "x"))
+    );
+    // The name in the head, and what follows the compressed data, are in no checksum.
+    let new = bytes("head.gz");
+    let places = |bytes: &[u8], hash: &str| -> Vec<usize> {
+        let rows = bytes.windows(32).enumerate();
+        let rows = rows.filter(|(_, row)| *row == hash.as_bytes());
+        rows.map(|(place, _)| place).collect()
+    };
+    let [name, inside, after] = places(&head, A)[..] else {
+        panic!("{}", text(&head));
+    };
+    assert_eq!(places(&new, E), [name, after]);
+    assert_eq!(places(&new, A), [inside]);
+
+    let output = tree.strip(&["--check"]);
+    ended(&output, 1, &["6 references to 1 store path"]);
+    assert_eq!(text(&output.stdout), members.concat());
+}
+
+#[test]
 fn options_choose_what_is_a_reference() {
     let files = [
         ("a", format!("{} {} {B}", path(A, "keep"), path(B, "go"))),

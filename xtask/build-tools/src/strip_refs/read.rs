@@ -124,12 +124,15 @@ fn next_data(fd: BorrowedFd<'_>, offset: u64) -> Result<Option<(u64, u64)>> {
 pub fn file(fd: BorrowedFd<'_>, name: &[u8], window: &mut Window, sink: Sink<'_>) -> Result<Seen> {
     let archive = RefCell::new(Archive::None);
     let warning = RefCell::new(None);
+    let mut skipped = false;
     let bytes = data(
         fd,
         window,
         SMALL,
         &mut |row| {
-            if !archive.borrow().stores(row.offset) {
+            if archive.borrow().stores(row.offset) {
+                skipped = true;
+            } else {
                 sink(None, row);
             }
         },
@@ -146,9 +149,20 @@ pub fn file(fd: BorrowedFd<'_>, name: &[u8], window: &mut Window, sink: Sink<'_>
     let mut warnings = Vec::from_iter(warning.into_inner());
     match archive.into_inner() {
         Archive::None => {}
-        Archive::Gzip => {
-            if let Err(error) = gzip(fd, window, &mut |row| sink(Some(b""), row)) {
+        Archive::Gzip { .. } => {
+            let mut stored = Vec::new();
+            if let Err(error) = gzip(fd, window, &mut stored, &mut |row| sink(Some(b""), row)) {
                 warnings.push(format!("{error:#}"));
+            }
+            if skipped {
+                // Heads, and what follows the last member, have no checksum.
+                let archive = Archive::Gzip { stored };
+                let mut each = |row: Row<'_>| {
+                    if !archive.stores(row.offset) {
+                        sink(None, row);
+                    }
+                };
+                data(fd, window, SMALL, &mut each, &mut |_, _| Ok(()))?;
             }
         }
         Archive::Zip { entries, .. } => {
@@ -164,18 +178,21 @@ pub fn file(fd: BorrowedFd<'_>, name: &[u8], window: &mut Window, sink: Sink<'_>
     Ok(Seen { bytes, warnings })
 }
 
-/// What kind of archive a file is, and where it holds members as they are.
+/// What kind of archive a file is, and which bytes of it have a checksum.
 #[derive(Debug)]
 pub enum Archive {
     /// None that is known.
     None,
     /// A compressed file.
-    Gzip,
+    Gzip {
+        /// Where its compressed data is, in order: all of it before [`gzip`] has read it.
+        stored: Vec<Range<u64>>,
+    },
     /// A zip archive, such as a wheel.
     Zip {
         /// The members.
         entries: Vec<Entry>,
-        /// Where those lie that are not compressed, in order.
+        /// Where their data is, in order.
         stored: Vec<Range<u64>>,
     },
 }
@@ -194,20 +211,23 @@ impl Archive {
     /// archive can't be looked into.
     pub fn of(fd: BorrowedFd<'_>, name: &[u8], start: &[u8]) -> Result<Self> {
         if start.starts_with(&[0x1f, 0x8b, 8]) {
-            return Ok(Self::Gzip);
+            let stored = std::iter::once(0..u64::MAX).collect();
+            return Ok(Self::Gzip { stored });
         }
-        if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
-            let entries = entries(fd).context("it can't be read as a zip archive")?;
-            let mut stored: Vec<_> = entries
-                .iter()
-                .filter(|entry| entry.method == 0 && !entry.data.is_empty())
-                .map(|entry| entry.data.clone())
-                .collect();
-            stored.sort_unstable_by_key(|range| range.start);
-            return Ok(Self::Zip { entries, stored });
+        let is_zip = start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06");
+        // The head of each member has the byte 3, scripts have not: they are not worth another look.
+        if is_zip || (start.starts_with(b"#!") && start.contains(&3)) {
+            match entries(fd) {
+                Ok(entries) => return Ok(Self::zip(entries)),
+                Err(error) if is_zip => {
+                    return Err(error.context("it can't be read as a zip archive"));
+                }
+                // a script
+                Err(_) => {}
+            }
         }
         let lower = name.to_ascii_lowercase();
-        if [".whl", ".zip", ".gz"]
+        if [".whl", ".zip", ".pyz", ".gz"]
             .iter()
             .any(|ending| lower.ends_with(ending.as_bytes()))
         {
@@ -216,10 +236,17 @@ impl Archive {
         Ok(Self::None)
     }
 
-    /// Whether bytes of the hash at an offset belong to a member that is stored as it is. Such bytes
-    /// have a checksum: they are not to be changed.
+    fn zip(entries: Vec<Entry>) -> Self {
+        let data = entries.iter().map(|entry| entry.data.clone());
+        let mut stored: Vec<_> = data.filter(|data| !data.is_empty()).collect();
+        stored.sort_unstable_by_key(|range| range.start);
+        Self::Zip { entries, stored }
+    }
+
+    /// Whether bytes of the hash at an offset belong to the data of a member: a compressed one can hold
+    /// some as they are, too. They have a checksum: they are not to be changed.
     pub fn stores(&self, offset: u64) -> bool {
-        let Self::Zip { stored, .. } = self else {
+        let (Self::Gzip { stored } | Self::Zip { stored, .. }) = self else {
             return false;
         };
         let next = stored.partition_point(|range| range.end <= offset);
@@ -287,6 +314,12 @@ fn entries(fd: BorrowedFd<'_>) -> Result<Vec<Entry>> {
     );
     let mut list = vec![0; usize::try_from(length)?];
     ensure!(read_at(fd, &mut list, start)? == list.len(), "{short}");
+    // Offsets may be counted from the end of what was put before the archive, such as a `#!` line.
+    let mut before = 0;
+    if !list.starts_with(b"PK\x01\x02") {
+        before = end_offset - length - start;
+        read_at(fd, &mut list, start + before)?;
+    }
 
     let mut entries = Vec::new();
     let mut rest = list.as_slice();
@@ -296,7 +329,8 @@ fn entries(fd: BorrowedFd<'_>) -> Result<Vec<Entry>> {
             rest.starts_with(b"PK\x01\x02"),
             "the list of its members is damaged"
         );
-        let (entry, after) = entry(fd, rest).context("the list of its members is damaged")?;
+        let (entry, after) =
+            entry(fd, rest, before).context("the list of its members is damaged")?;
         // Members that overlap make bombs of small archives.
         total = total.saturating_add(entry.data.end - entry.data.start);
         ensure!(
@@ -309,8 +343,8 @@ fn entries(fd: BorrowedFd<'_>) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The first entry of the list, and what follows.
-fn entry<'a>(fd: BorrowedFd<'_>, list: &'a [u8]) -> Option<(Entry, &'a [u8])> {
+/// The first entry of the list, and what follows. Offsets are counted from `before`.
+fn entry<'a>(fd: BorrowedFd<'_>, list: &'a [u8], before: u64) -> Option<(Entry, &'a [u8])> {
     let name_end = 46 + usize::from(u16_at(list, 28)?);
     let extra_end = name_end + usize::from(u16_at(list, 30)?);
     let after = extra_end + usize::from(u16_at(list, 32)?);
@@ -333,6 +367,7 @@ fn entry<'a>(fd: BorrowedFd<'_>, list: &'a [u8]) -> Option<(Entry, &'a [u8])> {
         }
         extra = &extra[4 + field.len()..];
     }
+    let local = local.checked_add(before)?;
     let mut header = [0; 30];
     read_at(fd, &mut header, local).ok()?;
     if !header.starts_with(b"PK\x03\x04") {
@@ -373,10 +408,16 @@ fn member(fd: BorrowedFd<'_>, entry: &Entry, window: &mut Window, each: Visitor<
     Ok(())
 }
 
-/// Calls `each` with the rows of what a compressed file holds (RFC 1952).
-fn gzip(fd: BorrowedFd<'_>, window: &mut Window, each: Visitor<'_>) -> Result<()> {
+/// Calls `each` with the rows of what a compressed file holds (RFC 1952), and puts into `stored` where its
+/// compressed data is.
+pub fn gzip(
+    fd: BorrowedFd<'_>,
+    window: &mut Window,
+    stored: &mut Vec<Range<u64>>,
+    each: Visitor<'_>,
+) -> Result<()> {
     let mut input = Input::new(fd, 0..u64::MAX);
-    let mut first = true;
+    stored.clear();
     window.restart(0);
     // Several may follow each other; zeros and rubbish may follow, as gzip has it.
     while input.at_least(10)? && input.bytes().starts_with(&[0x1f, 0x8b, 8]) {
@@ -397,12 +438,15 @@ fn gzip(fd: BorrowedFd<'_>, window: &mut Window, each: Visitor<'_>) -> Result<()
             ensure!(input.at_least(2)?, "{cut}");
             input.used += 2;
         }
+        let start = input.offset();
+        stored.push(start..u64::MAX);
         deflated(&mut input, window, each)?;
         ensure!(input.at_least(8)?, "its end is cut off");
         input.used += 8;
-        first = false;
+        stored.pop();
+        stored.push(start..input.offset());
     }
-    ensure!(!first, "its head is cut off");
+    ensure!(!stored.is_empty(), "its head is cut off");
     window.end(each);
     Ok(())
 }
@@ -446,6 +490,11 @@ impl<'a> Input<'a> {
     /// What was read and not used.
     fn bytes(&self) -> &[u8] {
         &self.buffer[self.used..]
+    }
+
+    /// Where in the file what was not used begins.
+    fn offset(&self) -> u64 {
+        self.rest.start - self.bytes().len() as u64
     }
 
     /// Skips text up to the zero at its end; whether there is one.

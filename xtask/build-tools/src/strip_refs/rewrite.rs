@@ -118,7 +118,13 @@ impl Rewriter<'_> {
             },
             &mut |offset, bytes| {
                 if offset == 0 {
-                    *archive.borrow_mut() = Archive::of(old, name, bytes).unwrap_or(Archive::None);
+                    let mut found = Archive::of(old, name, bytes).unwrap_or(Archive::None);
+                    if let Archive::Gzip { stored } = &mut found {
+                        // If it is damaged, that was said when it was searched.
+                        let mut other = Window::new(self.store, WINDOW);
+                        let _ = read::gzip(old, &mut other, stored, &mut |_| {});
+                    }
+                    *archive.borrow_mut() = found;
                 }
                 journal::write_all(new, bytes, offset)
             },
