@@ -145,11 +145,15 @@ fn refuse_other_than_venvs(roots: &[Root]) -> Result<()> {
 /// Keeps other runs that write out of the roots, as long as the answer lives.
 fn lock(roots: &[Root]) -> Result<Vec<std::os::fd::OwnedFd>> {
     let mut locks = Vec::new();
+    let mut held = BTreeSet::new();
     for root in roots {
         let fd = match &root.only {
             Some(name) => paths::open_file(root.folder.as_fd(), name.as_slice())?,
             None => root.folder.try_clone()?,
         };
+        if !held.insert(paths::id_of(&rustix::fs::fstat(&fd)?)) {
+            continue;
+        }
         rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive).with_context(|| {
             format!(
                 "another run works on `{}`",

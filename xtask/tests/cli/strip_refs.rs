@@ -280,6 +280,22 @@ fn hard_links_in_the_tree_stay_links_and_names_outside_keep_the_old_contents() {
     assert_eq!(tree.read("three"), path(E, "x"));
     assert_eq!(text(&fs_err::read(&outside).unwrap()), path(A, "x"));
     assert_ne!(inode(&outside), one);
+
+    // Named one by one, they are the same file as well; the same name twice is one.
+    tree.write("a/four", path(A, "x").as_bytes());
+    let names = ["a/four", "b/five"].map(|name| tree.path(name));
+    fs_err::hard_link(&names[0], &names[1]).unwrap();
+    let mut command = xtask();
+    command
+        .args(["strip-refs", "four"])
+        .args(&names)
+        .current_dir(tree.path("a"));
+    ended(&run(&mut command), 0, &["2 in 1 file: neutralised"]);
+    assert_eq!(
+        names.each_ref().map(|name| inode(name)),
+        [inode(&names[0]); 2]
+    );
+    assert_eq!(tree.read("b/five"), path(E, "x"));
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub struct Root {
     pub folder: OwnedFd,
     /// The name of the file, if it is one.
     pub only: Option<Vec<u8>>,
-    /// Device and inode of what was named.
+    /// Device and inode of the folder.
     pub id: Id,
 }
 
@@ -90,13 +90,14 @@ pub fn open_file(folder: BorrowedFd<'_>, name: impl rustix::path::Arg + Copy) ->
     }
 }
 
-/// Opens the paths that were named. A path named twice counts once.
+/// Opens the paths that were named. A path named twice counts once; hard links of a file are several.
 pub fn open_roots(paths: &[impl AsRef<Path>]) -> Result<Vec<Root>> {
     let mut roots: Vec<Root> = Vec::new();
     for path in paths {
         let path = path.as_ref();
         let root = open_root(path).with_context(|| format!("`{}`", path.display()))?;
-        if roots.iter().all(|other| other.id != root.id) {
+        let named = |other: &Root| (other.id, &other.only) == (root.id, &root.only);
+        if !roots.iter().any(named) {
             roots.push(root);
         }
     }
@@ -108,16 +109,19 @@ fn open_root(path: &Path) -> Result<Root> {
     let stat = rustix::fs::statat(here, path, AtFlags::SYMLINK_NOFOLLOW)?;
     let shown = path.as_os_str().as_bytes();
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => Ok(Root {
-            prefix: match shown {
-                b"." | b"./" => Vec::new(),
-                _ if shown.ends_with(b"/") => shown.to_vec(),
-                _ => [shown, b"/"].concat(),
-            },
-            folder: rustix::fs::openat(here, path, FOLDER, Mode::empty())?,
-            only: None,
-            id: id_of(&stat),
-        }),
+        FileType::Directory => {
+            let folder = rustix::fs::openat(here, path, FOLDER, Mode::empty())?;
+            Ok(Root {
+                prefix: match shown {
+                    b"." | b"./" => Vec::new(),
+                    _ if shown.ends_with(b"/") => shown.to_vec(),
+                    _ => [shown, b"/"].concat(),
+                },
+                id: id_of(&rustix::fs::fstat(&folder)?),
+                folder,
+                only: None,
+            })
+        }
         FileType::RegularFile => {
             let name = path.file_name().context("it has no name")?.as_bytes();
             let folder = path
@@ -125,11 +129,12 @@ fn open_root(path: &Path) -> Result<Root> {
                 .filter(|folder| !folder.as_os_str().is_empty());
             let flags = FOLDER.difference(OFlags::NOFOLLOW);
             let folder = folder.unwrap_or(Path::new("."));
+            let folder = rustix::fs::openat(here, folder, flags, Mode::empty())?;
             Ok(Root {
                 prefix: shown[..shown.len() - name.len()].to_vec(),
-                folder: rustix::fs::openat(here, folder, flags, Mode::empty())?,
+                id: id_of(&rustix::fs::fstat(&folder)?),
+                folder,
                 only: Some(name.to_vec()),
-                id: id_of(&stat),
             })
         }
         FileType::Symlink => {
