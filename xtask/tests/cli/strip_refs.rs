@@ -760,6 +760,35 @@ fn killed_at_any_moment_no_file_is_damaged_and_the_next_run_finishes() {
 }
 
 #[test]
+fn the_journals_of_a_run_on_single_files_are_read_by_the_next_one() {
+    let journal = format!("strip-refs journal 1\n{A}-x\n");
+    let tree = Tree::new(&[
+        ("a", &path(E, "x")),
+        ("b", A),
+        (".strip-refs.journal-a", &journal),
+        (".strip-refs.journal-b", &journal),
+        ("c", A),
+    ]);
+    let strip = |arguments: &[&str]| {
+        let mut command = xtask();
+        command.arg("strip-refs").current_dir(tree.root());
+        run(command.args(["a", "b"]).args(arguments))
+    };
+    let said = [
+        "b:0: /nix/store/",
+        "`.strip-refs.journal-b`: a run was killed before its end",
+    ];
+    ended(&strip(&["--check"]), 1, &said);
+    ended(
+        &strip(&[]),
+        0,
+        &["searched 2 files", "1 in 1 file: neutralised"],
+    );
+    assert_eq!([tree.read("b"), tree.read("c")], [E, A]);
+    assert_eq!(tree.contents().len(), 3, "a journal is left");
+}
+
+#[test]
 fn a_full_disk_leaves_every_file_whole() {
     // 40 MB can't be copied into the 24 that are free; then not even the journal can be written.
     let script = r#"

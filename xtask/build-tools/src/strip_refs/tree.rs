@@ -214,14 +214,17 @@ fn start(shared: &Shared<'_>, number: usize, root: &Root) -> Result<()> {
     });
     let job = match &root.only {
         Some(name) => {
-            if shared
-                .queue()
-                .seen
-                .contains(&id_of(&rustix::fs::fstat(&root.folder)?))
-            {
+            if shared.queue().seen.contains(&root.id) {
                 return Ok(());
             }
-            Job::Files(folder, vec![CString::new(name.clone())?])
+            let mut names = vec![CString::new(name.clone())?];
+            // A run that was killed may have left its journal beside the file.
+            let journal = CString::new(journal::name(root))?;
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            if rustix::fs::statat(&root.folder, journal.as_c_str(), flags).is_ok() {
+                names.push(journal);
+            }
+            Job::Files(folder, names)
         }
         None => Job::Folder(folder, c".".to_owned(), false),
     };
