@@ -25,7 +25,7 @@ use rustix::fs::{AtFlags, FlockOperation};
 
 pub use self::options::Options;
 use self::paths::{Place, Root};
-use self::report::{Finding, Kind, Report};
+use self::report::{Finding, Kind, Report, WRITING};
 use self::rewrite::{Folders, Group, Rewriter};
 use self::scan::{Hash, Hashes, LENGTH, Window};
 use self::tree::{Scanned, WINDOW};
@@ -101,10 +101,21 @@ pub fn run(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         known: &known,
         kept: &kept,
     };
-    let groups = all.visit(&mut |finding| report.add(&mut out, finding))?;
+    // Who reads the list may stop, as `head` does: files are stripped all the same.
+    let mut listed = Ok(());
+    let groups = all.visit(&mut |finding| {
+        let added = report.add(&mut out, finding);
+        if !writes {
+            return added;
+        }
+        if listed.is_ok() {
+            listed = added;
+        }
+        Ok(())
+    })?;
     let mut remains = report.left > 0;
     if !writes {
-        out.flush()?;
+        out.flush().context(WRITING)?;
         report.warn(err);
         report.summary(err, groups.len());
         if options.check {
@@ -120,7 +131,7 @@ pub fn run(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         seen: &seen,
     };
     let errors = change(options, &rewriter, &scanned, &groups, jobs)?;
-    out.flush()?;
+    let listed = listed.and_then(|()| out.flush().context(WRITING));
     report.warn(err);
     if !errors.is_empty() {
         bail!(
@@ -129,6 +140,7 @@ pub fn run(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         );
     }
     report.summary(err, groups.len());
+    listed?;
     Ok(ExitCode::from(u8::from(remains)))
 }
 

@@ -1002,6 +1002,37 @@ fn a_file_with_more_rows_than_are_remembered_is_read_again() {
 }
 
 #[test]
+fn files_are_stripped_whoever_reads_the_list() {
+    let many = format!("{}\n", path(A, "x")).repeat(2000);
+    let tree = Tree::new(&[("f", &many)]);
+    let strip = |stdout: Stdio, arguments: &[&str]| {
+        let mut command = xtask();
+        command.arg("strip-refs").arg(tree.root()).args(arguments);
+        let child = command.stdout(stdout).stderr(Stdio::piped()).spawn();
+        child.unwrap().wait_with_output().unwrap()
+    };
+    let closed = || Stdio::from(std::io::pipe().unwrap().1);
+    let output = strip(closed(), &["--json", "--check"]);
+    ended(&output, 141, &[]);
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(tree.read("f"), many);
+    let output = strip(closed(), &["--json"]);
+    ended(&output, 141, &["2000 in 1 file: neutralised"]);
+    assert!(!text(&output.stderr).contains("error"));
+    assert_eq!(tree.read("f"), many.replace(A, E));
+
+    // One line, which only the last flush writes.
+    tree.write("f", path(A, "x").as_bytes());
+    let full = fs_err::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = strip(Stdio::from(full.into_file()), &["--json"]);
+    ended(&output, 2, &["error: writing to stdout: No space left"]);
+    assert_eq!(tree.read("f"), path(E, "x"));
+}
+
+#[test]
 fn a_tree_that_changes_meanwhile_is_not_overwritten() {
     let tree = Tree::new(&[("f", &path(A, "x"))]);
     let big = ".".repeat(30_000_000) + &path(A, "x");

@@ -10,6 +10,9 @@ use super::paths::Root;
 use super::scan::Hash;
 use super::tree::Scanned;
 
+/// What an error of stdout is about.
+pub const WRITING: &str = "writing to stdout";
+
 /// How often each store path occurs, and where first.
 type Counts = BTreeMap<Hash, (u64, Vec<u8>)>;
 
@@ -92,7 +95,7 @@ impl<'a> Report<'a> {
         } else {
             self.line(finding)
         };
-        out.write_all(&line).context("writing to stdout")
+        out.write_all(&line).context(WRITING)
     }
 
     fn store_path(&self, hash: &Hash, name: Option<&[u8]>) -> Vec<u8> {
