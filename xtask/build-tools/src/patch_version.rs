@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::javascript::{self, Kind, Token, is_line_end};
+use crate::printable::printable;
 use crate::semver;
 
 const USAGE: &str = "usage: build-tools patch-version FILE VERSION [--check | --dry-run]
@@ -177,7 +178,7 @@ pub fn apply(source: &str, edits: &Edits) -> String {
     patched + &source[end..]
 }
 
-/// The lines that change, each as it was and as it becomes. (Writing to a string can't fail.)
+/// The lines that change, each as it was and as it becomes, safe to show. (Writing to a string can't fail.)
 fn changes(source: &str, edits: &Edits) -> String {
     let mut shown = String::new();
     for (range, text) in edits {
@@ -194,11 +195,12 @@ fn changes(source: &str, edits: &Edits) -> String {
             &source[start..end]
         };
         for line in old.trim_end_matches(is_line_end).split(is_line_end) {
-            let _ = writeln!(shown, "-{line}");
+            let _ = writeln!(shown, "-{}", printable(line));
         }
         if !whole_lines {
             let (before, after) = (&source[start..range.start], &source[range.end..end]);
-            let _ = writeln!(shown, "+{before}{text}{after}");
+            let line = format!("{before}{text}{after}");
+            let _ = writeln!(shown, "+{}", printable(&line));
         }
     }
     shown

@@ -80,6 +80,21 @@ fn it_checks_shows_and_writes() {
 }
 
 #[test]
+fn what_a_terminal_would_obey_is_shown_as_an_escape_and_written_as_it_is() {
+    let (_folder, path) = module();
+    let comment = "PackageJSON.version);\t/* \u{9b}1m\u{202e} */";
+    fs_err::write(&path, MODULE.replace("PackageJSON.version);", comment)).unwrap();
+    let (_, shown, _) = patch(&path, &["2026.2.0", "--dry-run"]);
+    assert!(
+        shown.ends_with("(\"2026.2.0\");\t/* \\u{9b}1m\\u{202e} */\n"),
+        "{shown:?}"
+    );
+    assert_eq!(patch(&path, &["2026.2.0"]).0, Some(0));
+    let patched = PATCHED.replace("\"2026.2.0\");", "\"2026.2.0\");\t/* \u{9b}1m\u{202e} */");
+    assert_eq!(fs_err::read_to_string(&path).unwrap(), patched);
+}
+
+#[test]
 fn a_link_stays_a_link() {
     let (_folder, path) = module();
     let link = path.with_file_name("link.js");

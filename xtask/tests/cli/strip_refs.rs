@@ -584,7 +584,7 @@ fn several_paths_single_files_and_odd_names() {
     let odd = tree
         .path("b")
         .into_std_path_buf()
-        .join(OsStr::from_bytes(b"\xff\n\x1b[31m"));
+        .join(OsStr::from_bytes(b"\xff\n\x1b[31m\xc2\x9b1m\xe2\x80\xae"));
     fs_err::File::create(&odd)
         .unwrap()
         .write_all(A.as_bytes())
@@ -598,7 +598,7 @@ fn several_paths_single_files_and_odd_names() {
     let output = run(command.arg("--check"));
     ended(&output, 1, &["b/f:0: ", "3 references to 1 store path"]);
     let line = [
-        b"/\xff\\x0a\\x1b[31m:0: /nix/store/".as_slice(),
+        b"/\xff\\x0a\\x1b[31m\\u{9b}1m\\u{202e}:0: /nix/store/".as_slice(),
         A.as_bytes(),
     ]
     .concat();

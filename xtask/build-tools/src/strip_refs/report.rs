@@ -9,6 +9,7 @@ use super::options::Options;
 use super::paths::Root;
 use super::scan::Hash;
 use super::tree::Scanned;
+use crate::printable;
 
 /// What an error of stdout is about.
 pub const WRITING: &str = "writing to stdout";
@@ -248,14 +249,12 @@ fn human_size(bytes: u64) -> String {
     }
 }
 
-/// Bytes without control characters, which could draw on a terminal or end a line.
+/// Bytes with what a terminal would obey shown as escapes. What is not UTF-8 stays.
 fn printable(bytes: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(bytes.len());
-    for byte in bytes {
-        match byte {
-            0..0x20 | 0x7f => text.extend(format!("\\x{byte:02x}").as_bytes()),
-            _ => text.push(*byte),
-        }
+    for chunk in bytes.utf8_chunks() {
+        text.extend(printable::printable(chunk.valid()).as_bytes());
+        text.extend(chunk.invalid());
     }
     text
 }
@@ -284,7 +283,10 @@ mod tests {
             json_string(b"a\"\\\n\x01\xff\xc3\xa4"),
             "\"a\\\"\\\\\\u000a\\u0001\u{fffd}ä\""
         );
-        assert_eq!(printable(b"a\nb\x1b[m\xff"), b"a\\x0ab\\x1b[m\xff");
+        assert_eq!(
+            printable(b"a\nb\x1b[m\xff\xc2\x9b1m\xc2"),
+            b"a\\x0ab\\x1b[m\xff\\u{9b}1m\xc2"
+        );
     }
 
     #[test]
