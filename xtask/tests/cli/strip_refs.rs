@@ -759,6 +759,20 @@ fn killed_at_any_moment_no_file_is_damaged_and_the_next_run_finishes() {
     assert!(in_the_middle > 0, "no run was killed while it wrote");
 }
 
+/// What only begins as an archive does has no checksum that a change could break.
+#[test]
+fn what_is_no_archive_is_stripped() {
+    let tree = Tree::new(&[]);
+    let contents = [b"\x1f\x8b\x08\0rubbish ", path(A, "x").as_bytes()].concat();
+    tree.write("f", &contents);
+    ended(
+        &tree.strip(&[]),
+        0,
+        &["f: what is compressed in it is damaged"],
+    );
+    assert!(tree.read("f").contains(&"e".repeat(32)));
+}
+
 #[test]
 fn the_journals_of_a_run_on_single_files_are_read_by_the_next_one() {
     let journal = format!("strip-refs journal 1\n{A}-x\n");

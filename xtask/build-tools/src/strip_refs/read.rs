@@ -408,8 +408,8 @@ fn member(fd: BorrowedFd<'_>, entry: &Entry, window: &mut Window, each: Visitor<
     Ok(())
 }
 
-/// Calls `each` with the rows of what a compressed file holds (RFC 1952), and puts into `stored` where its
-/// compressed data is.
+/// Calls `each` with the rows of what a compressed file holds (RFC 1952), and puts into `stored` where the
+/// compressed data of its whole members is: a damaged one has no checksum that holds.
 pub fn gzip(
     fd: BorrowedFd<'_>,
     window: &mut Window,
@@ -439,11 +439,9 @@ pub fn gzip(
             input.used += 2;
         }
         let start = input.offset();
-        stored.push(start..u64::MAX);
         deflated(&mut input, window, each)?;
         ensure!(input.at_least(8)?, "its end is cut off");
         input.used += 8;
-        stored.pop();
         stored.push(start..input.offset());
     }
     ensure!(!stored.is_empty(), "its head is cut off");
