@@ -16,7 +16,9 @@ pub fn slug(text: &str) -> String {
             c if c.is_ascii_alphanumeric() => slug.push(c.to_ascii_lowercase()),
             c if is_other_number(c) => {}
             // An accent may be a mark of its own, and so is much of a word in other scripts.
-            c if c.is_alphanumeric() || is_combining_mark(c) => slug.extend(c.to_lowercase()),
+            c if c.is_alphanumeric() || !c.is_ascii() && is_combining_mark(c) => {
+                slug.extend(c.to_lowercase());
+            }
             _ => {}
         }
     }
