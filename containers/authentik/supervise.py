@@ -610,8 +610,10 @@ def is_of_run(data):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             if json.loads((data / name).read_text()).get(key):
                 return True
-    # a run that was killed at once noted nothing in the lock's file
-    return all(entry.name == "lock" and entry.stat().st_size == 0 for entry in os.scandir(data))
+    # a file system of its own has a folder in it, and a run that was killed at once noted nothing in the lock's file
+    return all(
+        entry.name == "lost+found" or entry.name == "lock" and entry.stat().st_size == 0 for entry in os.scandir(data)
+    )
 
 
 def take(data, told):

@@ -427,6 +427,8 @@ fn process_of(part: &str, place: &Place, mark: &Mark) -> Option<i32> {
 #[test]
 fn it_signs_in_and_keeps_its_data() {
     let place = Place::new();
+    // As in a file system of its own.
+    fs_err::create_dir_all(place.data().join("lost+found")).unwrap();
     nothing_left(|mark| {
         let port = free_port();
         let mut run = Running::start(&mut place.command(mark, port, &[]));
