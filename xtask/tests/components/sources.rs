@@ -153,6 +153,14 @@ fn git_server(repositories: &Utf8Path, content: &Utf8Path) -> Server {
     })
 }
 
+/// The same, which gives trees without their files, as forges do.
+fn filtering_git_server(repositories: &Utf8Path, content: &Utf8Path) -> Server {
+    let server = git_server(repositories, content);
+    let module = repositories.join("module");
+    git(&module, &["config", "uploadpack.allowFilter", "true"]);
+    server
+}
+
 #[test]
 fn git_places_are_asked_in_order() {
     let sample = Sample::new();
@@ -188,9 +196,8 @@ fn only_the_wanted_files_of_a_git_place_are_fetched() {
     let content = folder.join("content");
     stdout(Command::new("cp").arg("-r").arg(&files).arg(&content));
     fs_err::write(content.join("unwanted"), "of no use").unwrap();
-    let server = git_server(folder, &content);
+    let server = filtering_git_server(folder, &content);
     let module = folder.join("module");
-    git(&module, &["config", "uploadpack.allowFilter", "true"]);
     let object = stdout(common::git(&module).args(["rev-parse", "HEAD:unwanted"]));
     let (two, rest) = object.trim().split_at(2);
     fs_err::remove_file(module.join(format!(".git/objects/{two}/{rest}"))).unwrap();
@@ -218,11 +225,7 @@ fn what_a_git_place_has_behind_a_link_is_found() {
             .arg(content.join("real")),
     );
     std::os::unix::fs::symlink("real", content.join("link")).unwrap();
-    let server = git_server(folder, &content);
-    git(
-        &folder.join("module"),
-        &["config", "uploadpack.allowFilter", "true"],
-    );
+    let server = filtering_git_server(folder, &content);
     let url = format!("git://127.0.0.1:{}/module", server.port);
     sample.pin_module(&json!([{ "git": url, "rev": "v3.{version}", "path": "link" }]));
     sample.pin("client-go", |pin| {
