@@ -4,6 +4,6 @@
 pub mod javascript;
 pub mod patch_version;
 mod platform;
-mod printable;
+pub mod printable;
 pub mod semver;
 pub mod strip_refs;

@@ -82,3 +82,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     strip_refs::run(&options, &mut out, &mut err)
 }
+
+#[cfg(test)]
+mod tests {
+    /// build-tools, which derivations build alone, has rules of its own for what a terminal obeys.
+    #[test]
+    fn the_same_is_escaped_in_both_crates() {
+        for c in char::MIN..=char::MAX {
+            let text = c.to_string();
+            let ours = sys::printable::printable(&text);
+            assert_eq!(build_tools::printable::printable(&text), ours);
+        }
+    }
+}
